@@ -1,0 +1,1 @@
+//! The agent's command line: parse, call one function, exit code.

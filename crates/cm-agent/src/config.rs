@@ -1,0 +1,1 @@
+//! What an agent is started with: places, limits, token; checked before anything runs.

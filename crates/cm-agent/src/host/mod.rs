@@ -1,0 +1,1 @@
+//! The machine under the agent: directories, units, processes, identity.

@@ -1,0 +1,1 @@
+//! The one owner of all sessions and of the order of events.

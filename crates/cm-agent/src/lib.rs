@@ -1,0 +1,15 @@
+//! The daemon on a host: holds coding agents in tmux sessions, watches them and loses nothing.
+//!
+//! `docs/architecture.md` walks through the rooms and follows a byte from a tool to a client.
+
+pub mod cli;
+pub mod config;
+pub mod health;
+pub mod host;
+pub mod hub;
+pub mod journal;
+pub mod selftest;
+pub mod server;
+pub mod session;
+pub mod tmux;
+pub mod tool;

@@ -1,0 +1,3 @@
+//! `cm-agent`: parse, trace, run, exit code.
+
+fn main() {}

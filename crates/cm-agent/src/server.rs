@@ -1,0 +1,1 @@
+//! Connections: listen, log in, read commands, write answers and events.

@@ -1,0 +1,1 @@
+//! tmux, driven through one control-mode client per session.

@@ -1,0 +1,26 @@
+//! The words between fleet and agent: requests, replies, events and the frame they travel in.
+//!
+//! One JSON text frame holds one message. The first frame of a connection is [`Auth`]; after the
+//! [`Hello`] that answers it the client sends [`Request`]s and receives [`ServerFrame`]s. This crate
+//! knows serde and nothing else: no async, no I/O, no clock.
+//!
+//! Two promises are kept here and guarded by golden files (`tests/wire/*.json`):
+//! every client written for the original agent keeps working, and everything added is additive.
+
+pub mod error;
+pub mod event;
+pub mod frame;
+pub mod reply;
+pub mod request;
+pub mod session;
+
+pub use error::{ErrorCode, ErrorReply};
+pub use event::{Event, EventKind, Notice, ScreenFrame, Snapshot};
+pub use frame::{Auth, AuthReply, ClientFrame, FrameError, ServerFrame, PROTOCOL_VERSION};
+pub use reply::{AgentInfo, Capacity, Hello, KeysObserved, Limits, Reply, ReplyBody, TranscriptPage};
+pub use request::{
+    Action, CapturePane, Context, CreateSession, GetSession, KillSession, OnDone, PauseSession, Report,
+    ReportStatus, Request, RequestId, ResourceLimits, ResumeSession, SendKeys, Shutdown, Size, Subscribe,
+    Transcript, UnwatchScreen, WatchScreen,
+};
+pub use session::{Outcome, Prompt, SessionDetail, SessionId, SessionInfo, State, TaskRef};

@@ -1,0 +1,437 @@
+//! What a client may ask: one enum of actions, and the strict reading of a command frame.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::ErrorReply;
+use crate::session::SessionId;
+
+/// The client's own mark on a command; its answer carries the same one and may overtake others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum RequestId {
+    /// A whole number.
+    Number(i64),
+    /// Any text.
+    Text(String),
+}
+
+/// A command: an action, and the mark its answer will carry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Request {
+    /// Without it, answers come in the order of the commands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<RequestId>,
+    /// What is asked.
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+/// Everything that can be asked of an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Start a session (original).
+    CreateSession(Box<CreateSession>),
+    /// Type into a session (original).
+    SendKeys(SendKeys),
+    /// Read a session's text (original).
+    CapturePane(CapturePane),
+    /// All sessions (original).
+    ListSessions,
+    /// End a session and its whole process tree (original).
+    KillSession(KillSession),
+    /// Every event from now on, or from a point in the past.
+    Subscribe(Subscribe),
+    /// Stop a session's processes and its clock.
+    PauseSession(PauseSession),
+    /// Let a paused session go on.
+    ResumeSession(ResumeSession),
+    /// Live screen frames of one session, to this client.
+    WatchScreen(WatchScreen),
+    /// No more of them.
+    UnwatchScreen(UnwatchScreen),
+    /// Everything known of one session, with its result.
+    GetSession(GetSession),
+    /// A session's text by line number, also after it ended.
+    Transcript(Transcript),
+    /// The agent's version, limits and use.
+    AgentInfo,
+    /// A status report from inside a session (a tool, a hook, a script).
+    Report(Report),
+    /// End the agent; sessions go on.
+    Shutdown(Shutdown),
+}
+
+/// `create_session`. Only `action` is required.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CreateSession {
+    /// The tool's profile or program name; `claude` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// What the tool is to do; empty starts the tool without a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Where it is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
+    /// The task's identity across attempts; together with `attempt` the idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<String>,
+    /// The attempt's number, from 1. A repeat of (taskId, attempt) answers with the existing session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// A name for people; shown in lists, unique among living sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// More arguments for the tool's program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Variables added to the session's clean environment. Never logged, listed or stored.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Seconds until the session is ended as failed; pauses do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<f64>,
+    /// Limits of the session's process tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ResourceLimits>,
+    /// The terminal's size; 120 × 40 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// What happens to the terminal when the task has ended; `keep` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_done: Option<OnDone>,
+    /// Reserved for a later agent; this one refuses it rather than ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Value>,
+    /// Reserved for a later agent; this one refuses it rather than ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Value>,
+    /// Reserved for a later agent; this one refuses it rather than ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worktree: Option<Value>,
+}
+
+impl CreateSession {
+    /// The tool asked for; the original's default is `claude`.
+    pub fn tool(&self) -> &str {
+        self.tool.as_deref().unwrap_or("claude")
+    }
+
+    /// The task's text; empty where none was given.
+    pub fn task(&self) -> &str {
+        self.task.as_deref().unwrap_or("")
+    }
+
+    /// The working directory asked for.
+    pub fn path(&self) -> Option<&str> {
+        self.context.as_ref().and_then(|c| c.path.as_deref())
+    }
+}
+
+/// Where a task is to be done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Context {
+    /// The working directory, absolute; the agent's own if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// A terminal's size in character cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Size {
+    /// Columns, 20 to 500.
+    pub cols: u16,
+    /// Rows, 5 to 200.
+    pub rows: u16,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { cols: 120, rows: 40 }
+    }
+}
+
+/// Limits of a session's process tree. They are unit properties where a systemd user manager runs the
+/// session; `get_session` says which are enforced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ResourceLimits {
+    /// Bytes of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Cores: 1.5 is one and a half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
+    /// Processes and threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<u64>,
+}
+
+/// What happens to a session's terminal when its task has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnDone {
+    /// It stays, to be looked at, attached to and talked to.
+    #[default]
+    Keep,
+    /// It is closed; result and transcript stay.
+    Close,
+}
+
+/// `send_keys`: text typed literally, then Enter; or named keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct SendKeys {
+    /// The session.
+    pub session_id: SessionId,
+    /// The text; may be empty (just Enter).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
+    /// `false`: no Enter after the text. `true` if absent (and there are no `named` keys).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enter: Option<bool>,
+    /// tmux key names pressed after the text: `C-c`, `Escape`, `Down`, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<String>,
+}
+
+/// `capture_pane`: the last lines of a session's text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CapturePane {
+    /// The session.
+    pub session_id: SessionId,
+    /// How many lines, 50 if absent; more than there are is all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
+    /// Keep colours and attributes as escape sequences.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub escapes: bool,
+}
+
+/// `kill_session`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct KillSession {
+    /// The session.
+    pub session_id: SessionId,
+}
+
+/// `pause_session`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PauseSession {
+    /// The session.
+    pub session_id: SessionId,
+}
+
+/// `resume_session`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ResumeSession {
+    /// The session.
+    pub session_id: SessionId,
+}
+
+/// `subscribe`: all events of all kinds from now on; with `since`, first those that followed it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Subscribe {
+    /// The last `seq` the client has seen. Older than what is kept: a `snapshot` comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+}
+
+/// `watch_screen`: a frame at once, then one for each change (at most about 30 in a second).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct WatchScreen {
+    /// The session.
+    pub session_id: SessionId,
+}
+
+/// `unwatch_screen`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct UnwatchScreen {
+    /// The session.
+    pub session_id: SessionId,
+}
+
+/// `get_session`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct GetSession {
+    /// The session.
+    pub session_id: SessionId,
+}
+
+/// `transcript`: finished lines by absolute number, so that a reader can follow without missing any.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Transcript {
+    /// The session.
+    pub session_id: SessionId,
+    /// The first line wanted, counted from 0; absent: the last `limit` lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// How many lines at most, 1 to 5,000; 1,000 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+/// What a tool, hook or script inside a session says of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ReportStatus {
+    /// Busy.
+    #[default]
+    Working,
+    /// Ready for a task.
+    Idle,
+    /// The task is finished.
+    Done,
+    /// The task has failed.
+    Failed,
+    /// A person must answer; `message` is the question.
+    Waiting,
+}
+
+/// `report`: a status from inside a session, better than anything read off a screen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The session that speaks (`CM_SESSION_ID` in its environment).
+    pub session_id: SessionId,
+    /// What it says.
+    pub status: ReportStatus,
+    /// In its own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// `shutdown`: end the agent. Sessions live outside it and go on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Shutdown {
+    /// Take no new sessions and wait for running tasks first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drain: bool,
+    /// Seconds to wait for them at most; absent: as long as it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<f64>,
+}
+
+/// The actions' names, in the order of the documentation.
+pub const ACTIONS: &[&str] = &[
+    "create_session",
+    "send_keys",
+    "capture_pane",
+    "list_sessions",
+    "kill_session",
+    "subscribe",
+    "pause_session",
+    "resume_session",
+    "watch_screen",
+    "unwatch_screen",
+    "get_session",
+    "transcript",
+    "agent_info",
+    "report",
+    "shutdown",
+];
+
+impl Request {
+    /// A command without a mark.
+    pub fn new(action: Action) -> Self {
+        Self { id: None, action }
+    }
+
+    /// Reads a command that is already JSON.
+    ///
+    /// # Errors
+    /// The [`ErrorReply`] to send back: `unknown_action`, or `bad_request` with the field's path.
+    /// It already carries the command's `id` where that could be read.
+    pub fn from_value(value: Value) -> Result<Self, Box<ErrorReply>> {
+        let Value::Object(mut fields) = value else {
+            return Err(Box::new(ErrorReply::bad_request("", "a command is a JSON object")));
+        };
+        let id = match fields.remove("id") {
+            None | Some(Value::Null) => None,
+            Some(raw) => Some(serde_json::from_value(raw).map_err(|_| {
+                Box::new(ErrorReply::bad_request("id", "id: expected a string or a whole number"))
+            })?),
+        };
+        Self::action_of(fields)
+            .map(|action| Self { id: id.clone(), action })
+            .map_err(|refusal| Box::new(refusal.answering(id)))
+    }
+
+    fn action_of(fields: serde_json::Map<String, Value>) -> Result<Action, ErrorReply> {
+        let name = match fields.get("action") {
+            Some(Value::String(name)) => name.clone(),
+            Some(_) => return Err(ErrorReply::bad_request("action", "action: expected a string")),
+            None => return Err(ErrorReply::bad_request("action", "action: missing")),
+        };
+        let fields = Value::Object(fields);
+        Ok(match name.as_str() {
+            "create_session" => Action::CreateSession(read(fields)?),
+            "send_keys" => Action::SendKeys(read(fields)?),
+            "capture_pane" => Action::CapturePane(read(fields)?),
+            "list_sessions" => Action::ListSessions,
+            "kill_session" => Action::KillSession(read(fields)?),
+            "subscribe" => Action::Subscribe(read(fields)?),
+            "pause_session" => Action::PauseSession(read(fields)?),
+            "resume_session" => Action::ResumeSession(read(fields)?),
+            "watch_screen" => Action::WatchScreen(read(fields)?),
+            "unwatch_screen" => Action::UnwatchScreen(read(fields)?),
+            "get_session" => Action::GetSession(read(fields)?),
+            "transcript" => Action::Transcript(read(fields)?),
+            "agent_info" => Action::AgentInfo,
+            "report" => Action::Report(read(fields)?),
+            "shutdown" => Action::Shutdown(read(fields)?),
+            other => return Err(ErrorReply::unknown_action(other)),
+        })
+    }
+}
+
+/// Reads one action's fields; `null` stands for an absent field, as Python clients send it.
+fn read<T: for<'de> Deserialize<'de>>(mut fields: Value) -> Result<T, ErrorReply> {
+    if let Value::Object(map) = &mut fields {
+        map.retain(|_, value| !value.is_null());
+    }
+    serde_path_to_error::deserialize(fields).map_err(|e| {
+        let path = e.path().to_string();
+        let text = e.inner().to_string();
+        // A missing field has no path of its own: serde names it in the text alone.
+        let field = match text.strip_prefix("missing field `").and_then(|t| t.split('`').next()) {
+            Some(missing) if path == "." => missing.to_owned(),
+            Some(missing) => format!("{path}.{missing}"),
+            None => path,
+        };
+        ErrorReply::bad_request(&field, format!("{field}: {text}"))
+    })
+}
