@@ -1,0 +1,221 @@
+//! PURE: what one question tells of a pane, its program and its server.
+
+/// The question. Numbers first; the three free texts come last and are cut by their lengths in bytes, so that
+/// nothing a program calls itself can be taken for a separator.
+pub const STATUS_FORMAT: &str = "#{pid}|#{start_time}|#{pane_pid}|#{pane_dead}|#{pane_dead_status}|\
+#{pane_dead_signal}|#{pane_dead_time}|#{cursor_x}|#{cursor_y}|#{cursor_flag}|#{alternate_on}|#{history_size}|\
+#{history_limit}|#{pane_width}|#{pane_height}|#{pane_in_mode}|#{session_attached_list}|#{n:@cm-id}|\
+#{n:pane_title}|#{n:pane_current_command}|#{@cm-id}#{pane_title}#{pane_current_command}";
+
+/// A pane and its server at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaneStatus {
+    /// The tmux server's process.
+    pub server_pid: i32,
+    /// When the server started, Unix seconds. With the pid: its identity.
+    pub server_start: i64,
+    /// The id the server was launched with; empty if it is no server of ours.
+    pub session_id: String,
+    /// The program's process (its session and process group, too).
+    pub pane_pid: i32,
+    /// How the program ended, if it did.
+    pub ended: Option<Ending>,
+    /// The cursor's column, from 0.
+    pub cursor_x: u16,
+    /// The cursor's row, from 0.
+    pub cursor_y: u16,
+    /// Whether the cursor is shown.
+    pub cursor_visible: bool,
+    /// Whether a full-screen program holds the alternate screen.
+    pub alternate: bool,
+    /// Lines that have left the top of the screen and are kept.
+    pub history: u64,
+    /// How many of them are kept at most.
+    pub history_limit: u64,
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+    /// Whether copy mode (or another mode) takes the keys.
+    pub in_mode: bool,
+    /// How many people's terminals are attached.
+    pub people: usize,
+    /// The terminal's title.
+    pub title: String,
+    /// The program in the foreground.
+    pub program: String,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this code.
+    Exit {
+        /// The exit code.
+        code: i32,
+        /// Unix seconds; tmux from 3.3 on says it.
+        at: Option<i64>,
+    },
+    /// By a signal.
+    Signal {
+        /// Its name, e.g. `SIGKILL`.
+        name: String,
+        /// Unix seconds; tmux from 3.3 on says it.
+        at: Option<i64>,
+    },
+    /// Not told: tmux before 3.3 has no word for a signal.
+    Untold,
+}
+
+impl PaneStatus {
+    /// Reads the answer to [`STATUS_FORMAT`]. `None`: it is no such answer.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let body = body.strip_suffix(b"\n").unwrap_or(body);
+        let mut fields = body.splitn(21, |&b| b == b'|');
+        let mut text = || std::str::from_utf8(fields.next()?).ok();
+        let server_pid = text()?.parse().ok()?;
+        let server_start = text()?.parse().ok()?;
+        let pane_pid = text()?.parse().ok()?;
+        let dead = text()? == "1";
+        let (code, signal, at) = (text()?, text()?, text()?.parse().ok());
+        let ended = dead.then(|| ending(code, signal, at));
+        let cursor_x = text()?.parse().ok()?;
+        let cursor_y = text()?.parse().ok()?;
+        let cursor_visible = text()? == "1";
+        let alternate = text()? == "1";
+        let history = text()?.parse().ok()?;
+        let history_limit = text()?.parse().ok()?;
+        let cols = text()?.parse().ok()?;
+        let rows = text()?.parse().ok()?;
+        // The number of stacked modes.
+        let in_mode = !matches!(text()?, "" | "0");
+        // A terminal's client is called by its tty, any other `client-PID`.
+        let people = text()?.split(',').filter(|name| name.starts_with('/')).count();
+        let lengths = [text()?.parse::<usize>().ok()?, text()?.parse().ok()?, text()?.parse().ok()?];
+        let mut rest = fields.next()?;
+        let mut cut = |length: usize| {
+            let (text, tail) = rest.split_at_checked(length)?;
+            rest = tail;
+            Some(String::from_utf8_lossy(text).into_owned())
+        };
+        let (session_id, title, program) = (cut(lengths[0])?, cut(lengths[1])?, cut(lengths[2])?);
+        rest.is_empty().then_some(Self {
+            server_pid,
+            server_start,
+            session_id,
+            pane_pid,
+            ended,
+            cursor_x,
+            cursor_y,
+            cursor_visible,
+            alternate,
+            history,
+            history_limit,
+            cols,
+            rows,
+            in_mode,
+            people,
+            title,
+            program,
+        })
+    }
+}
+
+/// Reads how a program ended. A signal is told by number in 3.3, by name where the system has names for them.
+fn ending(code: &str, signal: &str, at: Option<i64>) -> Ending {
+    if let Ok(code) = code.parse() {
+        return Ending::Exit { code, at };
+    }
+    match signal {
+        "" => Ending::Untold,
+        _ => Ending::Signal { name: signal_name(signal), at },
+    }
+}
+
+/// `SIGKILL` for `9`, `KILL` and `SIGKILL`.
+fn signal_name(signal: &str) -> String {
+    let upper = signal.to_ascii_uppercase();
+    let number: Option<i32> = upper.parse().ok();
+    match number {
+        None if upper.starts_with("SIG") => upper,
+        None => format!("SIG{upper}"),
+        Some(number) => match SIGNALS.iter().find(|(n, _)| *n == number) {
+            Some((_, name)) => format!("SIG{name}"),
+            None => format!("signal {number}"),
+        },
+    }
+}
+
+/// The signals that end programs, by their numbers on Linux (x86 and ARM).
+const SIGNALS: &[(i32, &str)] = &[
+    (1, "HUP"),
+    (2, "INT"),
+    (3, "QUIT"),
+    (4, "ILL"),
+    (5, "TRAP"),
+    (6, "ABRT"),
+    (7, "BUS"),
+    (8, "FPE"),
+    (9, "KILL"),
+    (10, "USR1"),
+    (11, "SEGV"),
+    (12, "USR2"),
+    (13, "PIPE"),
+    (14, "ALRM"),
+    (15, "TERM"),
+    (16, "STKFLT"),
+    (24, "XCPU"),
+    (25, "XFSZ"),
+    (26, "VTALRM"),
+    (27, "PROF"),
+    (29, "IO"),
+    (30, "PWR"),
+    (31, "SYS"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALIVE: &str =
+        "10|1700000000|11|0||||3|4|1|0|100|2000|80|24|0|client-5,/dev/pts/1|4|5|7|cm-1a|b\nc.e|sh x";
+
+    #[test]
+    fn a_living_pane() {
+        let status = PaneStatus::parse(format!("{ALIVE}\n").as_bytes()).expect("an answer");
+        assert_eq!((status.server_pid, status.server_start, status.pane_pid), (10, 1_700_000_000, 11));
+        assert_eq!((status.cursor_x, status.cursor_y, status.cursor_visible), (3, 4, true));
+        assert_eq!((status.history, status.history_limit, status.cols, status.rows), (100, 2000, 80, 24));
+        assert_eq!((status.people, status.in_mode, status.alternate), (1, false, false));
+        assert_eq!((&*status.session_id, &*status.title, &*status.program), ("cm-1", "a|b\nc", ".e|sh x"));
+        assert_eq!(status.ended, None);
+    }
+
+    #[test]
+    fn endings() {
+        let check = |fields: &str, expected| {
+            let text = ALIVE.replacen("|0||||", &format!("|1|{fields}|"), 1);
+            assert_eq!(
+                PaneStatus::parse(text.as_bytes()).expect("an answer").ended,
+                Some(expected),
+                "{fields}"
+            );
+        };
+        check("3||99", Ending::Exit { code: 3, at: Some(99) });
+        check("0||", Ending::Exit { code: 0, at: None });
+        check("|9|99", Ending::Signal { name: "SIGKILL".into(), at: Some(99) });
+        check("|TERM|99", Ending::Signal { name: "SIGTERM".into(), at: Some(99) });
+        check("|sigterm|", Ending::Signal { name: "SIGTERM".into(), at: None });
+        check("|40|", Ending::Signal { name: "signal 40".into(), at: None });
+        check("||", Ending::Untold);
+    }
+
+    #[test]
+    fn anything_else_is_no_answer() {
+        for text in
+            ["", "|", "hello", &ALIVE[..ALIVE.len() - 1], &format!("{ALIVE}x"), &ALIVE.replace("80", "x")]
+        {
+            assert_eq!(PaneStatus::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+}
