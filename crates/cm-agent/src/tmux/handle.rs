@@ -7,11 +7,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Client, CommandError, Pipes, Request};
+use super::client::{Client, CommandError, Errand, Pipes, Request};
 use super::command::{Capture, Command};
 use super::keys::Key;
 use super::notices::{Mailbox, Notices};
 use super::status::PaneStatus;
+use super::watch::Watch;
 
 /// How long a call waits for tmux, unless [`Control::with_deadline`] says otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
@@ -29,7 +30,7 @@ pub struct Control {
 
 #[derive(Debug)]
 struct Shared {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Errand>,
     closing: CancellationToken,
     /// The task, until somebody joins it.
     task: Mutex<Option<JoinHandle<()>>>,
@@ -76,7 +77,7 @@ impl Control {
         let closed = || CommandError::Closed("its client is closed".into());
         let round = async {
             let request = Request { commands, rearm, answer };
-            self.shared.requests.send(request).await.map_err(|_| closed())?;
+            self.shared.requests.send(Errand::Run(request)).await.map_err(|_| closed())?;
             answered.await.unwrap_or_else(|_| Err(closed()))
         };
         match tokio::time::timeout(self.deadline, round).await {
@@ -216,6 +217,14 @@ impl Control {
             // The task does not panic; if it did, it is gone as well.
             Some(task) => drop(task.await),
             None => self.shared.requests.closed().await,
+        }
+    }
+
+    /// Watches over the program, so that its end is told whatever tmux makes of it.
+    pub(super) async fn watch(&self, status: &PaneStatus) {
+        if let Some(watch) = Watch::over(status) {
+            // If the client has gone, there is nothing to tell.
+            let _ = self.shared.requests.send(Errand::Watch(watch)).await;
         }
     }
 

@@ -79,9 +79,11 @@ pub fn launch_conf(spec: &LaunchSpec) -> Result<Vec<u8>, LaunchError> {
         conf.line(["set-environment", "-g", "--", name, value]);
     }
     // A hook's own commands give no notices; what `run-shell -b` runs after it does. So the control client
-    // hears of the end at once, as `%window-renamed`.
-    let rename = format!("run-shell -b -C 'rename-window -t ={SESSION}:^ {DEAD_NAME}'");
-    conf.line(["set-hook", "-g", "pane-died", &rename]);
+    // hears of the end at once, as `%window-renamed`. `@cm-died` says that the process has been reaped: tmux
+    // shows a pane as dead from when its terminal is closed, before it knows how the program ended.
+    let told =
+        format!("set-option -s @cm-died 1 ; run-shell -b -C 'rename-window -t ={SESSION}:^ {DEAD_NAME}'");
+    conf.line(["set-hook", "-g", "pane-died", &told]);
     // `-c` expands formats, an option's value is put in as it stands: no directory's name can be a format.
     conf.line([b"set-option".as_slice(), b"-s", b"@cm-cwd", &spec.cwd]);
     let head = [
@@ -181,7 +183,7 @@ mod tests {
         set-option "-g" "history-limit" "5000"
         set-option "-s" "@cm-id" "cm-1"
         set-environment "-g" "--" "TOKEN" "s\042e\047c\044ret\012"
-        set-hook "-g" "pane-died" "run-shell -b -C \047rename-window -t =main:\136 cm-dead\047"
+        set-hook "-g" "pane-died" "set-option -s @cm-died 1 \073 run-shell -b -C \047rename-window -t =main:\136 cm-dead\047"
         set-option "-s" "@cm-cwd" "/tmp/a \043\173b\175"
         new-session "-d" "-s" "main" "-n" "main" "-x" "100" "-y" "30" "-c" "\043\173@cm-cwd\175" "--" "sh" "-c" "echo \042\044A\042\073 exit 1\012"
         "###);

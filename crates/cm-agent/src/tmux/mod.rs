@@ -4,7 +4,8 @@
 //! and [`open`] starts or rejoins a server and gives back a [`Control`] (commands) and its [`Notices`].
 //! [`client`] is the one task that owns the client process: it writes the lines of [`command`] and [`keys`],
 //! reads the stream through the pure parser in [`control`], answers callers in order and wakes the session.
-//! [`status`] reads what one round trip tells of the pane; [`handle`] is what the session engine calls.
+//! [`status`] reads what one round trip tells of the pane, and `watch` sees to it that tmux notices the program's
+//! end; [`handle`] is what the session engine calls.
 
 pub mod client;
 pub mod command;
@@ -16,6 +17,7 @@ pub mod notices;
 pub mod open;
 pub mod status;
 pub mod version;
+mod watch;
 
 pub use client::CommandError;
 pub use command::{Capture, Command, Range};
@@ -25,5 +27,5 @@ pub use keys::{Key, UnknownKey};
 pub use launch::{LaunchError, LaunchSpec, launch_conf};
 pub use notices::Notices;
 pub use open::{Open, OpenError, server_argv};
-pub use status::{Ending, PaneStatus};
+pub use status::{Ending, Life, PaneStatus};
 pub use version::{Tmux, TmuxError, Version};

@@ -137,7 +137,8 @@ impl Notices {
 
     /// Keeps up to `bytes` raw bytes of the pane's output in each [`Notice::Output`]; 0, as at first: none.
     ///
-    /// In a flood the pane is paused between two snapshots, and what it prints then is in no notice.
+    /// In a flood (more than `bytes` between two snapshots) the pane is paused, and what it prints then is in no
+    /// notice.
     pub fn tap(&mut self, bytes: usize) {
         self.mailbox.set_tap(bytes);
     }

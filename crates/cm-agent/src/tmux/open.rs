@@ -230,7 +230,7 @@ async fn greet(control: &Control, socket: &Path, how: &Open<'_>) -> Result<(), O
     let starting = matches!(how, Open::Start { .. });
     let socket = || socket.to_path_buf();
     match control.inspect().await {
-        Ok(_) => {}
+        Ok(status) => control.watch(&status).await,
         Err(error) => {
             control.close().await;
             return Err(match error {

@@ -1,11 +1,12 @@
 //! PURE: what one question tells of a pane, its program and its server.
 
-/// The question. Numbers first; the three free texts come last and are cut by their lengths in bytes, so that
-/// nothing a program calls itself can be taken for a separator.
+/// The question. Numbers first; the three free texts come last and are cut by the lengths of the first two in
+/// bytes, so that nothing a program calls itself can be taken for a separator. (The third has no length of its
+/// own: tmux asks the system anew each time the name of the program is mentioned.)
 pub const STATUS_FORMAT: &str = "#{pid}|#{start_time}|#{pane_pid}|#{pane_dead}|#{pane_dead_status}|\
-#{pane_dead_signal}|#{pane_dead_time}|#{cursor_x}|#{cursor_y}|#{cursor_flag}|#{alternate_on}|#{history_size}|\
+#{pane_dead_signal}|#{pane_dead_time}|#{@cm-died}|#{cursor_x}|#{cursor_y}|#{cursor_flag}|#{alternate_on}|#{history_size}|\
 #{history_limit}|#{pane_width}|#{pane_height}|#{pane_in_mode}|#{session_attached_list}|#{n:@cm-id}|\
-#{n:pane_title}|#{n:pane_current_command}|#{@cm-id}#{pane_title}#{pane_current_command}";
+#{n:pane_title}|#{@cm-id}#{pane_title}#{pane_current_command}";
 
 /// A pane and its server at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub struct PaneStatus {
     pub session_id: String,
     /// The program's process (its session and process group, too).
     pub pane_pid: i32,
-    /// How the program ended, if it did.
-    pub ended: Option<Ending>,
+    /// Whether the program runs.
+    pub life: Life,
     /// The cursor's column, from 0.
     pub cursor_x: u16,
     /// The cursor's row, from 0.
@@ -44,6 +45,19 @@ pub struct PaneStatus {
     pub title: String,
     /// The program in the foreground.
     pub program: String,
+}
+
+/// Whether a program runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Life {
+    /// It does.
+    Running,
+    /// Nobody holds its terminal any more, but its end has not been told. Usually it is told within a
+    /// millisecond (tmux sees the closed terminal before the ended process) and announced like any end. A
+    /// program that only lets go of its terminal is hung up by that; if it ignores it, it stays like this.
+    HungUp,
+    /// It has ended.
+    Ended(Ending),
 }
 
 /// How a program ended.
@@ -78,7 +92,13 @@ impl PaneStatus {
         let pane_pid = text()?.parse().ok()?;
         let dead = text()? == "1";
         let (code, signal, at) = (text()?, text()?, text()?.parse().ok());
-        let ended = dead.then(|| ending(code, signal, at));
+        let died = text()? == "1";
+        let life = match (dead, ending(code, signal, at)) {
+            (false, _) => Life::Running,
+            (true, Some(ending)) => Life::Ended(ending),
+            (true, None) if died => Life::Ended(Ending::Untold),
+            (true, None) => Life::HungUp,
+        };
         let cursor_x = text()?.parse().ok()?;
         let cursor_y = text()?.parse().ok()?;
         let cursor_visible = text()? == "1";
@@ -91,20 +111,21 @@ impl PaneStatus {
         let in_mode = !matches!(text()?, "" | "0");
         // A terminal's client is called by its tty, any other `client-PID`.
         let people = text()?.split(',').filter(|name| name.starts_with('/')).count();
-        let lengths = [text()?.parse::<usize>().ok()?, text()?.parse().ok()?, text()?.parse().ok()?];
+        let lengths = [text()?.parse::<usize>().ok()?, text()?.parse().ok()?];
         let mut rest = fields.next()?;
         let mut cut = |length: usize| {
             let (text, tail) = rest.split_at_checked(length)?;
             rest = tail;
             Some(String::from_utf8_lossy(text).into_owned())
         };
-        let (session_id, title, program) = (cut(lengths[0])?, cut(lengths[1])?, cut(lengths[2])?);
-        rest.is_empty().then_some(Self {
+        let (session_id, title, program) =
+            (cut(lengths[0])?, cut(lengths[1])?, String::from_utf8_lossy(rest).into_owned());
+        Some(Self {
             server_pid,
             server_start,
             session_id,
             pane_pid,
-            ended,
+            life,
             cursor_x,
             cursor_y,
             cursor_visible,
@@ -121,14 +142,23 @@ impl PaneStatus {
     }
 }
 
-/// Reads how a program ended. A signal is told by number in 3.3, by name where the system has names for them.
-fn ending(code: &str, signal: &str, at: Option<i64>) -> Ending {
-    if let Ok(code) = code.parse() {
-        return Ending::Exit { code, at };
+/// Reads how a program ended, if that is told. A signal is told by number in 3.3, by name where the system has
+/// names for them.
+fn ending(code: &str, signal: &str, at: Option<i64>) -> Option<Ending> {
+    match (code.parse(), signal) {
+        (Ok(code), _) => Some(Ending::Exit { code, at }),
+        (Err(_), "") => None,
+        (Err(_), _) => Some(Ending::Signal { name: signal_name(signal), at }),
     }
-    match signal {
-        "" => Ending::Untold,
-        _ => Ending::Signal { name: signal_name(signal), at },
+}
+
+impl PaneStatus {
+    /// How the program ended, if it did.
+    pub fn ended(&self) -> Option<&Ending> {
+        match &self.life {
+            Life::Ended(ending) => Some(ending),
+            Life::Running | Life::HungUp => None,
+        }
     }
 }
 
@@ -178,7 +208,7 @@ mod tests {
     use super::*;
 
     const ALIVE: &str =
-        "10|1700000000|11|0||||3|4|1|0|100|2000|80|24|0|client-5,/dev/pts/1|4|5|7|cm-1a|b\nc.e|sh x";
+        "10|1700000000|11|0|||||3|4|1|0|100|2000|80|24|0|client-5,/dev/pts/1|4|5|cm-1a|b\nc.e|sh x";
 
     #[test]
     fn a_living_pane() {
@@ -188,33 +218,30 @@ mod tests {
         assert_eq!((status.history, status.history_limit, status.cols, status.rows), (100, 2000, 80, 24));
         assert_eq!((status.people, status.in_mode, status.alternate), (1, false, false));
         assert_eq!((&*status.session_id, &*status.title, &*status.program), ("cm-1", "a|b\nc", ".e|sh x"));
-        assert_eq!(status.ended, None);
+        assert_eq!(status.life, Life::Running);
     }
 
     #[test]
     fn endings() {
-        let check = |fields: &str, expected| {
-            let text = ALIVE.replacen("|0||||", &format!("|1|{fields}|"), 1);
-            assert_eq!(
-                PaneStatus::parse(text.as_bytes()).expect("an answer").ended,
-                Some(expected),
-                "{fields}"
-            );
+        let check = |fields: &str, expected: Option<Ending>| {
+            let text = ALIVE.replacen("|0|||||", &format!("|1|{fields}|"), 1);
+            let life = PaneStatus::parse(text.as_bytes()).expect("an answer").life;
+            assert_eq!(life, expected.map_or(Life::HungUp, Life::Ended), "{fields}");
         };
-        check("3||99", Ending::Exit { code: 3, at: Some(99) });
-        check("0||", Ending::Exit { code: 0, at: None });
-        check("|9|99", Ending::Signal { name: "SIGKILL".into(), at: Some(99) });
-        check("|TERM|99", Ending::Signal { name: "SIGTERM".into(), at: Some(99) });
-        check("|sigterm|", Ending::Signal { name: "SIGTERM".into(), at: None });
-        check("|40|", Ending::Signal { name: "signal 40".into(), at: None });
-        check("||", Ending::Untold);
+        check("3||99|1", Some(Ending::Exit { code: 3, at: Some(99) }));
+        check("0|||", Some(Ending::Exit { code: 0, at: None }));
+        check("|9|99|", Some(Ending::Signal { name: "SIGKILL".into(), at: Some(99) }));
+        check("|TERM|99|1", Some(Ending::Signal { name: "SIGTERM".into(), at: Some(99) }));
+        check("|sigterm||1", Some(Ending::Signal { name: "SIGTERM".into(), at: None }));
+        check("|40||", Some(Ending::Signal { name: "signal 40".into(), at: None }));
+        check("|||1", Some(Ending::Untold));
+        check("|||", None);
     }
 
     #[test]
     fn anything_else_is_no_answer() {
-        for text in
-            ["", "|", "hello", &ALIVE[..ALIVE.len() - 1], &format!("{ALIVE}x"), &ALIVE.replace("80", "x")]
-        {
+        let (cut, _) = ALIVE.split_at(ALIVE.find("cm-1a").expect("in it") + 8);
+        for text in ["", "|", "hello", cut, &ALIVE.replace("80", "x"), &ALIVE.replace("|4|5|", "||5|")] {
             assert_eq!(PaneStatus::parse(text.as_bytes()), None, "{text}");
         }
     }

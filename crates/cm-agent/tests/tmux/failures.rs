@@ -87,6 +87,14 @@ async fn a_server_that_hangs_up_proves_nothing() {
     assert!(matches!(error, OpenError::Attach { .. }) && !error.proves_death(), "{error:?}");
 }
 
+#[test]
+fn what_a_session_holds_may_move_between_threads() {
+    fn check<T: Send>(_: impl FnOnce(&'static Tmux, &'static Control) -> T) {}
+    check(|tmux, _| Control::open(tmux, Path::new("/s"), Open::Attach, PATIENCE));
+    check(|_, control| control.paste("text"));
+    check(|_, control| control.close());
+}
+
 #[tokio::test]
 async fn what_cannot_be_run_or_named() {
     let room = Room::new().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cm_agent::tmux::{LaunchSpec, Open, OpenError, server_argv};
+use cm_agent::tmux::{LaunchSpec, Life, Open, OpenError, server_argv};
 
 use crate::support::{Room, base_env, processes_naming, text, until, watch};
 
@@ -24,7 +24,7 @@ async fn starts_and_tells_who_it_is() {
     assert_eq!(status.session_id, "cm-test");
     assert_eq!((status.cols, status.rows, status.history_limit), (80, 24, 1000));
     assert_eq!((status.people, status.in_mode, status.alternate), (0, false, false));
-    assert_eq!(status.ended, None);
+    assert_eq!(status.life, Life::Running);
     assert!(status.server_pid > 1 && status.pane_pid > 1 && status.server_start > 1_600_000_000);
     assert_eq!((status.cursor_x, status.cursor_y), (0, 1));
 }
@@ -133,23 +133,23 @@ async fn a_start_disturbs_no_session_that_is_there() {
     let conf = room.write_conf(&room.spec(&["cat"]));
     let error = room.open(Open::Start { conf: &conf, env: &base_env() }).await.expect_err("occupied");
     assert!(matches!(error, OpenError::Occupied { .. }), "{error:?}");
-    assert_eq!(control.inspect().await.expect("it lives").ended, None);
+    assert_eq!(control.inspect().await.expect("it lives").life, Life::Running);
 }
 
 #[tokio::test]
 async fn a_service_manager_starts_it_with_server_argv() {
-    let room = Room::new().await;
-    let run = |conf: PathBuf| {
+    let run = |room: &Room, conf: PathBuf| {
         let argv = server_argv(&room.tmux, &room.socket(), &conf);
         let mut command = std::process::Command::new(&argv[0]);
         command.args(&argv[1..]).env_clear().envs(base_env());
         command.output().expect("it runs")
     };
-    let failed = run(room.path("none"));
+    let (wrong, room) = (Room::new().await, Room::new().await);
+    let failed = run(&wrong, wrong.path("none"));
     assert!(!failed.status.success());
     assert!(text(&failed.stderr).contains("none"), "{failed:?}");
     // It has returned, so the session is there.
-    let started = run(room.write_conf(&room.spec(&["cat"])));
+    let started = run(&room, room.write_conf(&room.spec(&["cat"])));
     assert!(started.status.success(), "{started:?}");
     let (control, _notices) = room.open(Open::Attach).await.expect("the session exists");
     assert_eq!(control.inspect().await.expect("a status").session_id, "cm-test");

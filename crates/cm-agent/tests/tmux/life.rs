@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use cm_agent::tmux::{Capture, CommandError, Ending, Notice, Open, OpenError};
+use cm_agent::tmux::{Capture, CommandError, Ending, Life, Notice, Open, OpenError};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Room, clients_of, is_running, processes_naming, soon, text, until, watch};
@@ -18,10 +18,10 @@ async fn check_ending(script: &str, expected: impl Fn(&Ending) -> bool) {
     watch("it", &control, &mut notices, |s| text(&s.screen).contains("out")).await;
     control.enter().await.expect("pressed");
     let started = Instant::now();
-    let end = watch("its end", &control, &mut notices, |s| s.status.ended.is_some()).await;
-    assert!(started.elapsed() < Duration::from_millis(700), "told after {:?}", started.elapsed());
-    let ending = end.status.ended.expect("just seen");
-    assert!(expected(&ending), "{script}: {ending:?}");
+    let end = watch("its end", &control, &mut notices, |s| s.status.ended().is_some()).await;
+    assert!(started.elapsed() < Duration::from_secs(2), "told after {:?}", started.elapsed());
+    let ending = end.status.ended().expect("just seen");
+    assert!(expected(ending), "{script}: {ending:?}");
     assert!(text(&end.screen).contains("out"), "what it printed stays");
     assert!(!text(&end.screen).contains("dead"), "tmux adds nothing to it");
 }
@@ -43,8 +43,40 @@ async fn a_signal_is_told_by_name() {
 async fn an_end_before_anybody_looks_is_seen() {
     let room = Room::new().await;
     let (control, mut notices) = room.start(&["true"]).await;
-    let end = watch("its end", &control, &mut notices, |s| s.status.ended.is_some()).await;
-    assert!(matches!(end.status.ended, Some(Ending::Exit { code: 0, .. })));
+    let end = watch("its end", &control, &mut notices, |s| s.status.ended().is_some()).await;
+    assert!(matches!(end.status.ended(), Some(Ending::Exit { code: 0, .. })));
+}
+
+#[tokio::test]
+async fn a_program_that_survives_its_terminal_has_not_ended() {
+    let room = Room::new().await;
+    let script = "trap '' HUP; exec </dev/null >/dev/null 2>&1; touch off; while ! [ -e go ]; do sleep 0.01; done; exit 4";
+    let (control, mut notices) = room.start(&["sh", "-c", script]).await;
+    until("it", || room.path("off").exists()).await;
+    let status = control.inspect().await.expect("a status");
+    assert!(status.ended().is_none() && is_running(status.pane_pid), "{status:?}");
+    std::fs::write(room.path("go"), "").expect("writable");
+    let end = watch("its end", &control, &mut notices, |s| s.status.ended().is_some()).await;
+    assert!(matches!(end.status.ended(), Some(Ending::Exit { code: 4, .. })), "{:?}", end.status);
+}
+
+/// tmux misses some of these ends by itself (see `watch.rs`).
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_ends_at_once_none_is_missed() {
+    let one = async |n: i32| {
+        let room = Room::new().await;
+        let (control, mut notices) = room.start(&["sh", "-c", &format!("read x; exit {n}")]).await;
+        control.enter().await.expect("pressed");
+        let end = watch("its end", &control, &mut notices, |s| s.status.ended().is_some()).await;
+        assert!(
+            matches!(end.status.ended(), Some(Ending::Exit { code, .. }) if *code == n),
+            "{:?}",
+            end.status
+        );
+    };
+    for batch in 0..3 {
+        futures_util::future::join_all((0..12).map(|n| one(batch * 12 + n))).await;
+    }
 }
 
 #[tokio::test]
@@ -120,7 +152,8 @@ async fn a_killed_server_is_proven_dead() {
     let server = control.inspect().await.expect("a status").server_pid;
     kill(server);
     soon("the last notice", async { while notices.recv().await.is_some() {} }).await;
-    // The socket's file stays behind; nobody listens on it.
+    // The socket's file stays behind, and whoever was just being born of the server may hold it for a moment.
+    until("the server's end", || std::os::unix::net::UnixStream::connect(room.socket()).is_err()).await;
     let error = room.open(Open::Attach).await.expect_err("dead");
     assert!(matches!(error, OpenError::Refused { .. }) && error.proves_death(), "{error:?}");
 }
@@ -139,7 +172,7 @@ async fn a_person_is_seen_and_the_session_ends_with_their_kill() {
         .spawn()
         .expect("script is part of every Linux");
     let seen = watch("the person", &control, &mut notices, |s| s.status.people == 1).await;
-    assert_eq!(seen.status.ended, None);
+    assert_eq!(seen.status.life, Life::Running);
     use std::io::Write;
     person.stdin.as_mut().expect("piped").write_all(b"hello\r").expect("typed");
     watch("their words", &control, &mut notices, |s| text(&s.screen).contains("hello\nhello\n")).await;

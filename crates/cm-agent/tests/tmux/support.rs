@@ -113,7 +113,10 @@ pub async fn watch(
         }
     })
     .await;
-    seen.unwrap_or_else(|_| panic!("waited too long for {what}: {last:?}"))
+    match seen {
+        Ok(snapshot) => snapshot,
+        Err(_) => panic!("waited too long for {what}: {last:?}; now {:?}", control.inspect().await),
+    }
 }
 
 /// Waits until a condition nobody announces holds.
