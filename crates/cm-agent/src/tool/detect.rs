@@ -12,6 +12,9 @@ use super::state::Memory;
 /// How many lines above a question tell what it is about.
 const CONTEXT_LINES: usize = 6;
 
+/// The longest text that can be a tool's prompt: no sentence is one.
+const LONGEST_PROMPT: usize = 80;
+
 /// What is seen, and which rule says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {
@@ -64,7 +67,7 @@ pub fn detect(profile: &Profile, memory: &Memory, screen: &Screen) -> Observatio
         return Observation { rule: format!("prompt `{}`", found.rule), kind: Seen::Asking(found) };
     }
     match &profile.life {
-        Life::Screen { ready, .. } if memory.may_learn_prompt() => {
+        Life::Screen { ready, .. } if memory.may_learn_prompt() && text.chars().count() <= LONGEST_PROMPT => {
             match ready.patterns.iter().position(|pattern| pattern.is_match(&text)) {
                 Some(n) => Observation {
                     kind: Seen::AtPrompt { prompt_text: text },

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use regex::Regex;
+use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
 
 /// A tool, as far as this agent knows it. Cheap to clone: compiled patterns are shared.
@@ -161,14 +161,14 @@ impl PromptKind {
     }
 }
 
-/// A regular expression, compiled once and shared.
+/// A regular expression, compiled once and shared. It knows Unicode unless it says `(?-u)`.
 #[derive(Debug, Clone)]
 pub struct Pattern(Arc<Regex>);
 
 impl Pattern {
     /// Whether it is found in the text.
     pub fn is_match(&self, text: &str) -> bool {
-        self.0.is_match(text)
+        self.0.is_match(text.as_bytes())
     }
 }
 
@@ -274,4 +274,4 @@ impl Profiles {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

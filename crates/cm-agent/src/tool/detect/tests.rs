@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::*;
-use crate::tool::profile::Profiles;
+use crate::tool::profile::tests::profiles;
 use crate::tool::screen::{Cursor, tests::draw};
 use crate::tool::state::Memory;
 
@@ -69,7 +69,7 @@ fn captured_screens() {
             alternate: case.alternate,
             title: String::new(),
         };
-        let profile = Profiles::builtin().for_tool(&case.tool);
+        let profile = profiles().for_tool(&case.tool);
         let memory = Memory::for_test(profile.life_is_process(), case.ready_prompt);
         assert_eq!(summary(detect(&profile, &memory, &screen)), case.expect, "{}", path.display());
         seen += 1;
@@ -79,7 +79,7 @@ fn captured_screens() {
 
 /// What `tool` is seen to do at work: a question as `kind: text`, or else one word.
 fn at_work(tool: &str, text: &str) -> String {
-    let profile = Profiles::builtin().for_tool(tool);
+    let profile = profiles().for_tool(tool);
     let memory = Memory::for_test(true, (tool != "shell").then(|| "me@box:~/src$".to_owned()));
     match detect(&profile, &memory, &draw(text)).kind {
         Seen::NotReady => "not ready".into(),
@@ -119,6 +119,8 @@ fn questions_of_the_terminal() {
         ("box login: ▮", "text user-name"),
         ("  Enter a value: ▮", "text enter-value"),
         ("What is your name? ▮", "text question"),
+        ("お名前は? ▮", "text question"),
+        ("Passwort für Jörg (password): ▮", "secret password"),
         ("#? ▮", "text menu"),
         ("Enter your choice [1-3]: ▮", "text menu"),
         ("Pick one (1, 2, 3): ▮", "text menu"),
@@ -246,7 +248,7 @@ fn prompts_are_compared_by_shape() {
 
 #[test]
 fn readiness() {
-    let profile = Profiles::builtin().for_tool("any");
+    let profile = profiles().for_tool("any");
     let table = [
         ("Welcome!\n>>> ▮", true),
         ("$ ▮", true),
@@ -262,6 +264,10 @@ fn readiness() {
         ("In [1]: ▮", true),
         ("You: ▮", true),
         ("λ ▮", true),
+        (
+            "A long sentence that happens to end, for whatever reason there may be, in a mark of this kind > ▮",
+            false,
+        ),
         ("Loading ▮", false),
         ("me@box ~ % ▮", true),
         ("100% ▮", false),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use regex::RegexBuilder;
+use regex::bytes::RegexBuilder;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
@@ -222,7 +222,7 @@ impl Pattern {
             let complaint = e.to_string();
             format!("pattern: {}", complaint.lines().last().unwrap_or_default().trim_start_matches("error: "))
         })?;
-        if regex.is_match("") {
+        if regex.is_match(b"") {
             return Err(format!("pattern `{text}` matches everything"));
         }
         Ok(Self(Arc::new(regex)))

@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use super::*;
 
+/// The built-in ones, compiled once for all tests.
+pub(crate) fn profiles() -> &'static Profiles {
+    static PROFILES: std::sync::OnceLock<Profiles> = std::sync::OnceLock::new();
+    PROFILES.get_or_init(Profiles::builtin)
+}
+
 const GOOD: &str = r#"name = "toy"
 version = 3
 program = "toy-cli"

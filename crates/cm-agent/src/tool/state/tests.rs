@@ -4,7 +4,7 @@
 //! deadline asks for is granted: `.` lines stand for ticks that come by themselves.
 
 use super::*;
-use crate::tool::profile::Profiles;
+use crate::tool::profile::tests::profiles;
 use crate::tool::screen::tests::draw;
 use cm_protocol::ReportStatus;
 
@@ -16,7 +16,7 @@ use cm_protocol::ReportStatus;
 /// A `tick` line's time must be the machine's deadline; before any other line the deadline must not have
 /// passed.
 pub(super) fn play(tool: &str, has_task: bool, script: &str) -> Machine {
-    let profile = Profiles::builtin().for_tool(tool);
+    let profile = profiles().for_tool(tool);
     let mut machine = Machine::new(profile.clone(), has_task, Duration::ZERO);
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
         let (step, expected) = line.split_once("=>").unwrap_or_else(|| panic!("no => in {line:?}"));

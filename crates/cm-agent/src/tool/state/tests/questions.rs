@@ -162,7 +162,7 @@ fn an_idle_tool_asks() {
 
 #[test]
 fn a_window_of_another_size_is_not_another_question() {
-    let profile = crate::tool::profile::Profiles::builtin().for_tool("shell");
+    let profile = crate::tool::profile::tests::profiles().for_tool("shell");
     let mut machine = Machine::new(profile, true, std::time::Duration::ZERO);
     let mut screen = draw("a long line\nPress Enter to continue▮");
     let at = std::time::Duration::from_millis;
