@@ -3,7 +3,7 @@
 //! PURE throughout: no tokio, no files, no sockets, no processes, no clock. Time is an argument, a
 //! [`std::time::Duration`] since any fixed point (the machine only ever subtracts).
 //!
-//! The way of a screen: [`screen`] says what stands where the cursor is, [`detect`] says what that means
+//! The way of a screen: [`screen`] says what stands where the cursor is, [`mod@detect`] says what that means
 //! for a tool described by its [`profile`], and [`state`] decides when to believe it and what follows;
 //! [`policy`] says which questions may be answered without a person. Structured reports come in through
 //! [`hooks`] and beat the screen.
