@@ -1,1 +1,25 @@
 //! What is known of tools, as pure functions: profiles, screens, detection, states, policy, hooks.
+//!
+//! PURE throughout: no tokio, no files, no sockets, no processes, no clock. Time is an argument, a
+//! [`std::time::Duration`] since any fixed point (the machine only ever subtracts).
+//!
+//! The way of a screen: [`screen`] says what stands where the cursor is, [`mod@detect`] says what that means
+//! for a tool described by its [`profile`], and [`state`] decides when to believe it and what follows;
+//! [`policy`] says which questions may be answered without a person. Structured reports come in through
+//! [`hooks`] and beat the screen.
+
+pub mod detect;
+pub mod hooks;
+pub mod policy;
+pub mod profile;
+pub mod screen;
+pub mod signal;
+pub mod state;
+
+pub use detect::{FoundPrompt, Observation, Seen, detect, still_there};
+pub use hooks::Heard;
+pub use policy::{Decision, Policy, Verdict, decide};
+pub use profile::{Profile, ProfileError, Profiles, PromptKind};
+pub use screen::{Cursor, Screen};
+pub use signal::signal_name;
+pub use state::{Effect, Exit, Input, Machine, Memory};

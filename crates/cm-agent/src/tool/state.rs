@@ -1,0 +1,310 @@
+//! A session's state machine: what is seen, heard and done goes in, what follows from it comes out (PURE).
+//!
+//! Three authorities, the stronger first: the process (an exit beats everything), reports from inside, the
+//! screen. Prose on the screen is none. Whatever is read off a screen must stand for a while before it is
+//! believed; [`Machine::deadline`] says when to look at the clock again, and a session where nothing stands
+//! undecided has no deadline: it costs nothing.
+
+mod holds;
+mod inputs;
+mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cm_protocol::{Prompt, Report, State};
+
+use super::detect::{Observation, still_there};
+use super::policy::Policy;
+use super::profile::{Life, Profile};
+use super::screen::Screen;
+use super::signal::signal_name;
+use memory::{Instance, Mark, Phase, Source};
+
+pub use memory::Memory;
+
+/// What happens to a session.
+#[derive(Debug, Clone)]
+pub enum Input<'a> {
+    /// The screen, after output. Giving the same one twice changes nothing.
+    Screen(&'a Screen),
+    /// A hook or a script inside says how things stand.
+    Report(&'a Report),
+    /// The program has ended. Give the last screen before.
+    Exited(Exit),
+    /// The terminal is gone and nobody saw the program end.
+    Vanished {
+        /// What is known of why.
+        cause: String,
+    },
+    /// A person has submitted text or a key (not: the agent's own presses).
+    KeysSubmitted,
+    /// The task has been typed and submitted.
+    TaskDelivered,
+    /// The task could not be typed.
+    TaskUndeliverable {
+        /// Why, in words.
+        why: String,
+    },
+    /// Pause was asked for.
+    Paused,
+    /// The end of the pause was asked for.
+    Resumed,
+    /// The end of the session was asked for.
+    KillRequested,
+    /// The time allowed for the task is over.
+    TimedOut {
+        /// How much it was.
+        after: Duration,
+    },
+    /// The deadline has come.
+    Tick,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Exit {
+    /// Its exit code, if it exited.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// What follows from an input, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The state, its reason or its question is another one.
+    Announce {
+        /// The state now.
+        state: State,
+        /// Why.
+        reason: Option<String>,
+        /// With `waiting`: the question.
+        prompt: Option<Prompt>,
+    },
+    /// Type the task now: the tool is ready. Answer with `TaskDelivered` or `TaskUndeliverable`.
+    DeliverTask,
+    /// Press these keys for this question, unless [`Machine::still_there`] denies on a fresh screen. Once per
+    /// instance of a question.
+    Press {
+        /// The question.
+        prompt: Prompt,
+        /// The keys, as tmux names them.
+        keys: Vec<String>,
+        /// The rule that allows it.
+        rule: String,
+    },
+    /// The task has ended: exactly once for each.
+    Complete {
+        /// `done`, `failed`, `killed` or `lost`.
+        state: State,
+        /// Why, where the state alone does not say it.
+        reason: Option<String>,
+        /// The program's exit code, where it exited.
+        exit_code: Option<i32>,
+        /// The signal that ended it, e.g. `SIGKILL`.
+        signal: Option<String>,
+    },
+}
+
+/// One session's state.
+#[derive(Debug)]
+pub struct Machine {
+    profile: Arc<Profile>,
+    policy: Policy,
+    memory: Memory,
+    watch: Watch,
+}
+
+/// What is only known while watching: the last look, and since when things stand as they do.
+#[derive(Debug)]
+struct Watch {
+    /// The newest time given.
+    now: Duration,
+    /// The last look at the screen.
+    look: Option<Look>,
+    /// Nothing on the screen has changed since.
+    quiet_since: Duration,
+    /// What is seen, and where, has not changed since.
+    steady_since: Duration,
+    /// When the newest report came.
+    reported_at: Duration,
+    /// When the open question was answered.
+    answered_at: Duration,
+    /// The last question on the screen that went away, and when.
+    gone: Option<(Instance, Duration)>,
+    /// The screen's last lines while the tool starts: the reason if it does not get further.
+    tail: Vec<String>,
+    /// This agent was restarted while the task was being typed.
+    unsure: bool,
+}
+
+#[derive(Debug)]
+struct Look {
+    observation: Observation,
+    mark: Mark,
+    /// The text before the cursor, whatever it is.
+    before_cursor: Option<String>,
+}
+
+impl Watch {
+    fn new(now: Duration) -> Self {
+        Self {
+            now,
+            look: None,
+            quiet_since: now,
+            steady_since: now,
+            reported_at: now,
+            answered_at: now,
+            gone: None,
+            tail: Vec::new(),
+            unsure: false,
+        }
+    }
+}
+
+impl Machine {
+    /// A session launched `now`. `has_task`: it was created with a task. The policy is the careful one.
+    pub fn new(profile: impl Into<Arc<Profile>>, has_task: bool, now: Duration) -> Self {
+        let profile = profile.into();
+        let phase = match profile.life {
+            Life::Process => Phase::Round { left: false },
+            Life::Screen { .. } => Phase::Starting { task: has_task && profile.types_task() },
+        };
+        Self { profile, policy: Policy::careful(), memory: Memory::launched(phase), watch: Watch::new(now) }
+    }
+
+    /// A session found again by a restarted agent. The first screen continues it: what has not changed is
+    /// not announced again, and a question answered before is not answered again.
+    pub fn restore(profile: impl Into<Arc<Profile>>, memory: Memory, now: Duration) -> Self {
+        let unsure = memory.phase == Phase::Delivering;
+        let watch = Watch { unsure, ..Watch::new(now) };
+        Self { profile: profile.into(), policy: Policy::careful(), memory, watch }
+    }
+
+    /// The same with another policy.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Takes one input in. `now` never goes back; an earlier time counts as the newest one given.
+    pub fn step(&mut self, input: Input<'_>, now: Duration) -> Vec<Effect> {
+        self.watch.now = self.watch.now.max(now);
+        let mut effects = Vec::new();
+        // A process-ruled session is running as soon as anything is known of it, even if that is its end.
+        self.announce(&mut effects);
+        self.take(input, &mut effects);
+        // Each move leaves the state that led to it, so this ends; the bound is for the day a rule is wrong.
+        for _ in 0..8 {
+            match self.pending() {
+                Some((at, next)) if at <= self.watch.now => self.make(next, &mut effects),
+                _ => break,
+            }
+        }
+        self.announce(&mut effects);
+        effects
+    }
+
+    /// When to give a `Tick` if nothing else happens; none: never. Later than the last step's `now`, except
+    /// before the first step.
+    pub fn deadline(&self) -> Option<Duration> {
+        if self.memory.displayed() != self.memory.shown {
+            return Some(self.watch.now);
+        }
+        self.pending().map(|(at, _)| at)
+    }
+
+    /// The state, as last announced.
+    pub fn state(&self) -> State {
+        self.memory.shown.state
+    }
+
+    /// Why it is in this state.
+    pub fn reason(&self) -> Option<&str> {
+        self.memory.shown.reason.as_deref()
+    }
+
+    /// The question it waits on.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        self.memory.shown.prompt.as_ref()
+    }
+
+    /// What the state rests on: `process`, `screen` or `report`.
+    pub fn authority(&self) -> &'static str {
+        match self.profile.life {
+            _ if self.memory.is_ended() => "process",
+            _ if self.memory.report.is_some() => "report",
+            Life::Process => "process",
+            Life::Screen { .. } => "screen",
+        }
+    }
+
+    /// The rule the present state rests on, for `explain`.
+    pub fn rule(&self) -> &str {
+        &self.memory.rule
+    }
+
+    /// What is seen on the newest screen, for `explain`.
+    pub fn observation(&self) -> Option<&Observation> {
+        self.watch.look.as_ref().map(|look| &look.observation)
+    }
+
+    /// Whether the program has ended, as far as the machine was told: no input has an effect any more.
+    pub fn is_ended(&self) -> bool {
+        self.memory.is_ended()
+    }
+
+    /// What must be stored to go on after a restart. It changes only with what happens, not with every
+    /// screen: store it when it differs from what was stored.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Whether a question is still the open one and still stands on a fresh screen. Ask immediately before
+    /// pressing a key for it; drop the press if not.
+    pub fn still_there(&self, screen: &Screen, prompt: &Prompt) -> bool {
+        let open = self.memory.asked.as_ref().filter(|asked| asked.prompt == *prompt);
+        !self.memory.paused
+            && open.is_some_and(|asked| match asked.source {
+                Source::Screen(mark) => {
+                    let here = Mark::of(screen);
+                    (mark.row == here.row || mark.size != here.size) && still_there(screen, prompt)
+                }
+                Source::Report => false,
+            })
+    }
+
+    /// Says what is new to clients, if anything is.
+    fn announce(&mut self, effects: &mut Vec<Effect>) {
+        let shown = self.memory.displayed();
+        if shown != self.memory.shown {
+            self.memory.shown = shown.clone();
+            effects.push(Effect::Announce { state: shown.state, reason: shown.reason, prompt: shown.prompt });
+        }
+    }
+
+    /// Ends the task, and with it what was open.
+    fn finish(&mut self, phase: Phase, exit: Exit, rule: &str, effects: &mut Vec<Effect>) {
+        let (Phase::Settled { state, reason } | Phase::Ended { state, reason }) = phase.clone() else {
+            return;
+        };
+        self.memory.phase = phase;
+        self.memory.asked = None;
+        self.memory.rule = rule.to_owned();
+        self.watch.gone = None;
+        self.announce(effects);
+        effects.push(Effect::Complete {
+            state,
+            reason,
+            exit_code: exit.code,
+            signal: exit.signal.map(signal_name),
+        });
+    }
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

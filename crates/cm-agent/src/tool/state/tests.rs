@@ -1,0 +1,127 @@
+//! Sessions played step by step: inputs at their times, and what must follow.
+//!
+//! A script has one step a line: `TIME INPUT => EFFECTS`, times in milliseconds. After each step, what the
+//! deadline asks for is granted: `.` lines stand for ticks that come by themselves.
+
+use super::*;
+use crate::tool::profile::tests::profiles;
+use crate::tool::screen::tests::draw;
+use cm_protocol::ReportStatus;
+
+/// Plays a script and compares every step's effects.
+///
+/// Inputs: `screen TEXT` (`⏎` for a line's end, `▮` for the cursor, `^N` in front for N lines above),
+/// `report STATUS MESSAGE`, `exit CODE`, `signal N`, `vanished CAUSE`, `keys`, `delivered`,
+/// `undeliverable WHY`, `pause`, `resume`, `kill`, `timeout SECONDS`, `tick`, `restart`.
+/// A `tick` line's time must be the machine's deadline; before any other line the deadline must not have
+/// passed.
+pub(super) fn play(tool: &str, has_task: bool, script: &str) -> Machine {
+    let profile = profiles().for_tool(tool);
+    let mut machine = Machine::new(profile.clone(), has_task, Duration::ZERO);
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
+        let (step, expected) = line.split_once("=>").unwrap_or_else(|| panic!("no => in {line:?}"));
+        let mut words = step.trim().splitn(3, ' ');
+        let now = Duration::from_millis(words.next().unwrap().parse().unwrap());
+        let word = words.next().unwrap();
+        let rest = words.next().unwrap_or("").trim_end();
+        if word == "restart" {
+            let stored = serde_json::to_string(machine.memory()).unwrap();
+            machine = Machine::restore(profile.clone(), serde_json::from_str(&stored).unwrap(), now);
+            assert_eq!(expected.trim(), "");
+            continue;
+        }
+        let deadline = machine.deadline();
+        if word == "tick" {
+            assert_eq!(deadline, Some(now), "the deadline at {line:?}");
+        } else {
+            assert!(
+                deadline.is_none_or(|at| at >= now || at == machine.watch.now),
+                "{deadline:?} passed at {line:?}"
+            );
+        }
+        let effects = give(&mut machine, word, rest, now);
+        let told: Vec<String> = effects.iter().map(tell).collect();
+        assert_eq!(told.join(", "), expected.trim(), "at {line:?}");
+        assert!(machine.deadline().is_none_or(|at| at > now), "a deadline in the past after {line:?}");
+    }
+    machine
+}
+
+fn give(machine: &mut Machine, word: &str, rest: &str, now: Duration) -> Vec<Effect> {
+    let input = match word {
+        "screen" => {
+            let (history, text) = match rest.strip_prefix('^').and_then(|rest| rest.split_once(' ')) {
+                Some((history, text)) => (history.parse().unwrap(), text),
+                None => (0, rest),
+            };
+            let mut screen = draw(&text.replace('⏎', "\n"));
+            screen.history = history;
+            return machine.step(Input::Screen(&screen), now);
+        }
+        "report" => {
+            let (status, message) = rest.split_once(' ').unwrap_or((rest, ""));
+            let status: ReportStatus = serde_json::from_value(status.into()).unwrap();
+            let message = (!message.is_empty()).then(|| message.to_owned());
+            let report = Report { status, message, ..Report::default() };
+            return machine.step(Input::Report(&report), now);
+        }
+        "exit" => Input::Exited(Exit { code: Some(rest.parse().unwrap()), signal: None }),
+        "signal" => Input::Exited(Exit { code: None, signal: Some(rest.parse().unwrap()) }),
+        "vanished" => Input::Vanished { cause: rest.into() },
+        "keys" => Input::KeysSubmitted,
+        "delivered" => Input::TaskDelivered,
+        "undeliverable" => Input::TaskUndeliverable { why: rest.into() },
+        "pause" => Input::Paused,
+        "resume" => Input::Resumed,
+        "kill" => Input::KillRequested,
+        "timeout" => Input::TimedOut { after: Duration::from_secs(rest.parse().unwrap()) },
+        "tick" => Input::Tick,
+        other => panic!("no input {other:?}"),
+    };
+    machine.step(input, now)
+}
+
+fn tell(effect: &Effect) -> String {
+    let because = |reason: &Option<String>| reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+    match effect {
+        Effect::Announce { state, reason, prompt } => {
+            let prompt =
+                prompt.as_ref().map(|p| format!(" #{} {} {:?}", p.id, p.kind, p.text)).unwrap_or_default();
+            format!("{state}{}{prompt}", because(reason))
+        }
+        Effect::DeliverTask => "DELIVER".into(),
+        Effect::Press { prompt, keys, rule } => format!("PRESS #{} {} by {rule}", prompt.id, keys.join(" ")),
+        Effect::Complete { state, exit_code, signal, .. } => {
+            let code = exit_code.map(|code| format!(" code {code}")).unwrap_or_default();
+            let signal = signal.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            format!("COMPLETE {state}{code}{signal}")
+        }
+    }
+}
+
+fn shell(script: &str) -> Machine {
+    play("shell", true, script)
+}
+
+fn generic(script: &str) -> Machine {
+    play("repl", true, script)
+}
+
+/// A `generic` session at work since 400 ms, its task typed at the prompt `> ` in the first row.
+fn working(script: &str) -> Machine {
+    let start = "0 screen > ▮ =>
+        300 tick => DELIVER
+        380 screen > task▮ =>
+        400 delivered => running";
+    generic(&format!("{start}\n{script}"))
+}
+
+/// A `generic` session without a task, idle at the prompt `> ` since 300 ms.
+fn idle(script: &str) -> Machine {
+    play("repl", false, &format!("0 screen > ▮ =>\n300 tick => idle\n{script}"))
+}
+
+mod generic_tool;
+mod questions;
+mod reports;
+mod shell_tool;
