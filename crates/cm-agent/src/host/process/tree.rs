@@ -1,0 +1,148 @@
+//! Everything that belongs to a session: descendants by parentage, and strays by a mark in their environment.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{self, File},
+    io::Read,
+    os::unix::fs::MetadataExt,
+};
+
+use super::{ProcessId, Stat, everybody};
+
+/// How much of a process's environment is looked at, in bytes. The kernel allows a quarter of the stack limit,
+/// 2 MiB by default, for arguments and environment together.
+const ENVIRON: u64 = 2 << 20;
+
+/// The variable that marks the processes of one session. A process that left its parents (a daemon, a
+/// `setsid`) still carries it: `/proc/<pid>/environ` shows what it was started with, whatever it unset since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    entry: Vec<u8>,
+}
+
+impl Marker {
+    /// `CM_SESSION_ID=<id>`.
+    pub fn session(id: &str) -> Self {
+        Self { entry: format!("CM_SESSION_ID={id}").into_bytes() }
+    }
+
+    /// PURE. Whether an environment, entries ended by NUL, has the mark.
+    fn is_in(&self, environ: &[u8]) -> bool {
+        environ.split(|byte| *byte == 0).any(|entry| entry == self.entry)
+    }
+
+    /// Whether a process of ours has the mark. What cannot be read is not ours.
+    fn marks(&self, pid: i32, uid: u32) -> bool {
+        let path = format!("/proc/{pid}/environ");
+        if fs::metadata(&path).map_or(true, |meta| meta.uid() != uid) {
+            return false;
+        }
+        let mut environ = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(ENVIRON).read_to_end(&mut environ));
+        read.is_ok() && self.is_in(&environ)
+    }
+}
+
+/// The living processes of a tree: `roots` and the marked ones, with all their descendants; parents stand
+/// before their children. Neither this process nor pid 1 is ever among them.
+pub fn tree(roots: &[ProcessId], marker: Option<&Marker>) -> Vec<ProcessId> {
+    let all = everybody();
+    let uid = rustix::process::getuid().as_raw();
+    let mut starts: Vec<ProcessId> = roots.to_vec();
+    if let Some(marker) = marker {
+        starts.extend(all.iter().filter(|stat| marker.marks(stat.pid, uid)).map(Stat::id));
+    }
+    let me = i32::try_from(std::process::id()).unwrap_or(0);
+    closure(&all, &starts, &[1, me])
+}
+
+/// PURE. The living ones among `starts` and their descendants, parents first, without `spared` (whose other
+/// descendants are not looked for either).
+fn closure(all: &[Stat], starts: &[ProcessId], spared: &[i32]) -> Vec<ProcessId> {
+    let mut children: HashMap<i32, Vec<&Stat>> = HashMap::new();
+    for stat in all {
+        children.entry(stat.parent).or_default().push(stat);
+    }
+    let by_pid: HashMap<i32, &Stat> = all.iter().map(|stat| (stat.pid, stat)).collect();
+    let starts: HashSet<ProcessId> = starts.iter().copied().collect();
+    let wanted = |stat: &Stat| starts.contains(&stat.id()) && !spared.contains(&stat.pid);
+    // Whoever starts below another start is found on the way down from there.
+    let below_another = |stat: &Stat| {
+        let mut seen = HashSet::from([stat.pid]);
+        let mut parent = by_pid.get(&stat.parent);
+        while let Some(above) = parent.filter(|above| !spared.contains(&above.pid) && seen.insert(above.pid))
+        {
+            if wanted(above) {
+                return true;
+            }
+            parent = by_pid.get(&above.parent);
+        }
+        false
+    };
+    let mut queue: Vec<&Stat> = all.iter().filter(|stat| wanted(stat) && !below_another(stat)).collect();
+    let (mut seen, mut next) = (HashSet::new(), 0);
+    while let Some(stat) = queue.get(next).copied() {
+        next += 1;
+        if seen.insert(stat.pid) {
+            let below = children.get(&stat.pid).into_iter().flatten();
+            queue.extend(below.filter(|child| !spared.contains(&child.pid)));
+        }
+    }
+    queue.into_iter().filter(|stat| !stat.is_dead()).map(Stat::id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(pid: i32, parent: i32, state: char) -> Stat {
+        let start = u64::try_from(pid).expect("positive") * 10;
+        Stat { pid, comm: "x".into(), state, parent, group: pid, session: pid, start }
+    }
+
+    fn id(pid: i32) -> ProcessId {
+        stat(pid, 0, 'S').id()
+    }
+
+    #[test]
+    fn a_tree_is_its_roots_and_all_below() {
+        let all = [
+            stat(1, 0, 'S'),
+            stat(5, 3, 'S'),
+            stat(2, 1, 'S'),
+            stat(3, 2, 'Z'),
+            stat(4, 2, 'T'),
+            stat(6, 1, 'S'),
+            stat(7, 6, 'S'),
+            stat(8, 7, 'S'),
+        ];
+        #[track_caller]
+        fn check(all: &[Stat], starts: &[ProcessId], expected: &[i32]) {
+            let found: Vec<i32> = closure(all, starts, &[1, 7]).iter().map(|id| id.pid).collect();
+            assert_eq!(found, expected);
+        }
+        check(&all, &[], &[]);
+        check(&all, &[id(2)], &[2, 4, 5]);
+        check(&all, &[id(5), id(2)], &[2, 4, 5]);
+        check(&all, &[id(3)], &[5]);
+        check(&all, &[id(6)], &[6]);
+        check(&all, &[id(1)], &[]);
+        check(&all, &[id(8)], &[8]);
+        check(&all, &[ProcessId { pid: 2, start: 1 }], &[]);
+        check(&all, &[id(99)], &[]);
+    }
+
+    #[test]
+    fn a_mark_is_a_whole_entry() {
+        #[track_caller]
+        fn check(environ: &str, expected: bool) {
+            assert_eq!(Marker::session("cm-1").is_in(environ.as_bytes()), expected, "{environ:?}");
+        }
+        check("PATH=/bin\0CM_SESSION_ID=cm-1\0X=1\0", true);
+        check("CM_SESSION_ID=cm-1", true);
+        check("CM_SESSION_ID=cm-12\0", false);
+        check("OLD_CM_SESSION_ID=cm-1\0", false);
+        check("X=CM_SESSION_ID=cm-1\0", false);
+        check("", false);
+    }
+}

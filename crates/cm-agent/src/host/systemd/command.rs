@@ -1,0 +1,108 @@
+//! Running systemctl and systemd-run: clean environment, bounded output, a deadline.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::Command,
+    time::timeout,
+};
+
+use super::SystemdError;
+
+/// How much of what a tool prints is read, in bytes: some thousand units.
+const OUTPUT: u64 = 4 << 20;
+
+/// Which tool.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Tool {
+    Systemctl,
+    SystemdRun,
+}
+
+/// What it said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub success: bool,
+    pub stdout: String,
+    stderr: String,
+}
+
+impl Answer {
+    /// Its complaint, on one line.
+    pub(super) fn why(&self) -> String {
+        self.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    Io(std::io::Error),
+    Timeout,
+}
+
+impl Tool {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Systemctl => "systemctl",
+            Self::SystemdRun => "systemd-run",
+        }
+    }
+
+    /// Runs it about a unit.
+    pub(super) async fn run(
+        self,
+        runtime: &Path,
+        args: &[&str],
+        within: Duration,
+        act: &'static str,
+        unit: &str,
+    ) -> Result<Answer, SystemdError> {
+        self.ask(runtime, args, within).await.map_err(|error| match error {
+            NoAnswer::Io(source) => SystemdError::Io { tool: self.name(), source },
+            NoAnswer::Timeout => SystemdError::Timeout { act, unit: unit.into(), within },
+        })
+    }
+
+    /// Runs it. When the time is over it is killed (and reaped by the runtime).
+    pub(super) async fn ask(
+        self,
+        runtime: &Path,
+        args: &[&str],
+        within: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let mut command = Command::new(self.name());
+        command
+            .args(args)
+            .env("XDG_RUNTIME_DIR", runtime)
+            // One left over from another login would lead elsewhere; without it the runtime directory counts.
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .env("LC_ALL", "C")
+            .env("SYSTEMD_PAGER", "")
+            .env("SYSTEMD_COLORS", "0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let talk = async {
+            let mut child = command.spawn()?;
+            let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+            let (stdout, stderr) = tokio::try_join!(all_of(stdout), all_of(stderr))?;
+            let status = child.wait().await?;
+            Ok(Answer { success: status.success(), stdout, stderr })
+        };
+        timeout(within, talk).await.map_err(|_| NoAnswer::Timeout)?.map_err(NoAnswer::Io)
+    }
+}
+
+async fn all_of(from: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        let mut from = from.take(OUTPUT);
+        from.read_to_end(&mut bytes).await?;
+        // The rest is read and dropped, so that the tool can end.
+        tokio::io::copy(&mut from.into_inner(), &mut tokio::io::sink()).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

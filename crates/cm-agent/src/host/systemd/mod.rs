@@ -1,0 +1,300 @@
+//! Sessions as units of the user's service manager: outside the agent's control group, under limits.
+//!
+//! A transient unit belongs to the user manager, not to whoever asked for it: it is in `app.slice`, has no
+//! relation to the agent's unit, and stays when that one stops, restarts or is replaced. It goes with the user
+//! manager: without lingering, at the last logout.
+
+mod command;
+mod parse;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+pub use parse::{MainExit, UnitState};
+
+use command::Tool;
+
+/// How long stopping may take after a kill, beside what the caller allows.
+const AFTER_KILL: Duration = Duration::from_secs(3);
+
+/// The user's service manager, which answered.
+#[derive(Debug, Clone)]
+pub struct UserManager {
+    runtime: PathBuf,
+    version: u32,
+    /// The controllers it may use; `None` where the unified hierarchy is not in use.
+    controllers: Option<String>,
+}
+
+/// A unit to start.
+#[derive(Debug, Clone, Copy)]
+pub struct UnitSpec<'a> {
+    /// Its name, without `.service`.
+    pub name: &'a str,
+    /// For people who list units.
+    pub description: &'a str,
+    /// The program, by its absolute path, and its arguments.
+    pub argv: &'a [String],
+    /// Its whole environment. Nothing secret: it stands on a command line for a moment.
+    pub env: &'a [(String, String)],
+    /// Where it starts.
+    pub cwd: &'a str,
+    /// What it may use.
+    pub limits: UnitLimits,
+}
+
+/// What a unit may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct UnitLimits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Cores: 1.5 is one and a half.
+    pub cpu: Option<f64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+}
+
+/// How a unit was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// There was none.
+    WasGone,
+    /// In time.
+    Stopped,
+    /// It had to be killed.
+    Killed,
+}
+
+/// Why the service manager did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemdError {
+    /// There is a unit of this name already.
+    #[error("a unit named {0} exists already")]
+    NameTaken(String),
+    /// The unit could not be started, in systemd's words.
+    #[error("systemd-run cannot start {unit}: {why}")]
+    Start {
+        /// The unit.
+        unit: String,
+        /// Its words.
+        why: String,
+    },
+    /// A command failed.
+    #[error("systemctl cannot {act} {unit}: {why}")]
+    Command {
+        /// What was asked.
+        act: &'static str,
+        /// Of which unit.
+        unit: String,
+        /// Its words.
+        why: String,
+    },
+    /// No answer in time. This proves nothing about the unit.
+    #[error("the user's service manager did not answer within {} s when asked to {act} {unit}", within.as_secs_f32())]
+    Timeout {
+        /// What was asked.
+        act: &'static str,
+        /// Of which unit.
+        unit: String,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// The tool itself could not be run.
+    #[error("cannot run {tool}: {source}")]
+    Io {
+        /// `systemctl` or `systemd-run`.
+        tool: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl UserManager {
+    /// Looks for the user's service manager and asks it something, all within `within`. `None` if there is
+    /// none, it does not answer, or systemd-run is missing: then sessions run without it. `xdg` is
+    /// `$XDG_RUNTIME_DIR`, if set.
+    pub async fn probe(xdg: Option<&Path>, within: Duration) -> Option<Self> {
+        let uid = rustix::process::getuid().as_raw();
+        let login = PathBuf::from(format!("/run/user/{uid}"));
+        let candidates = xdg.into_iter().map(Path::to_path_buf).chain([login]);
+        // Where systemctl and systemd-run connect to, and where they would look next.
+        let runtime = candidates
+            .into_iter()
+            .find(|dir| dir.join("systemd/private").exists() || dir.join("bus").exists())?;
+        let deadline = Instant::now() + within;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let run = Tool::SystemdRun.ask(&runtime, &["--version"], left()).await.ok()?;
+        let version = parse::version(&run.stdout)?;
+        let asked = ["--user", "show", "--property=Version,ControlGroup,SystemState"];
+        let answer = Tool::Systemctl.ask(&runtime, &asked, left()).await.ok()?;
+        let properties = parse::properties(&answer.stdout);
+        // A manager on its way out would take every new session with it.
+        let usable = answer.success
+            && properties.contains_key("Version")
+            && properties.get("SystemState").is_none_or(|state| !matches!(*state, "stopping" | "offline"));
+        let controllers = properties.get("ControlGroup").and_then(|group| controllers_of(group));
+        usable.then_some(Self { runtime, version, controllers })
+    }
+
+    /// systemd's version.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Which of these limits this machine will not enforce: `memory`, `cpu`, `tasks`. With cgroup v1, or
+    /// where controllers are not delegated to users, systemd accepts limits and nothing happens.
+    pub fn unenforced(&self, limits: &UnitLimits) -> Vec<&'static str> {
+        parse::unenforced(limits, self.controllers.as_deref())
+    }
+
+    /// Starts a program in a unit of its own. It runs when this returns.
+    ///
+    /// # Errors
+    /// [`SystemdError::NameTaken`]; [`SystemdError::Start`] in systemd's words; after
+    /// [`SystemdError::Timeout`] the unit may run all the same: ask [`Self::unit_state`] before a second try.
+    pub async fn start_unit(&self, spec: &UnitSpec<'_>, within: Duration) -> Result<(), SystemdError> {
+        let args = parse::run_arguments(spec, self.version);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let answer = Tool::SystemdRun.run(&self.runtime, &args, within, "start", spec.name).await?;
+        if answer.success {
+            return Ok(());
+        }
+        let mut why = answer.why();
+        if why.contains("already loaded") || why.contains("already exists") {
+            return Err(SystemdError::NameTaken(spec.name.into()));
+        }
+        if why.is_empty() {
+            // Where the unit started and failed at once, systemd-run says nothing: the unit knows.
+            let state = self.unit_state(spec.name, within).await.ok();
+            why = state.and_then(|state| state.ending()).unwrap_or_else(|| "it does not say why".into());
+        }
+        // A failed start leaves a failed unit behind, which would hold the name.
+        self.forget(spec.name, within).await;
+        Err(SystemdError::Start { unit: spec.name.into(), why })
+    }
+
+    /// Where a unit stands.
+    ///
+    /// # Errors
+    /// When the manager does not answer: which is no proof that the unit is gone.
+    pub async fn unit_state(&self, name: &str, within: Duration) -> Result<UnitState, SystemdError> {
+        let unit = full(name);
+        let found = self.show(&unit, "look at", within).await?;
+        Ok(found.into_iter().find(|(id, _)| *id == unit).map_or(UnitState::Gone, |(_, state)| state))
+    }
+
+    /// The units whose names match a pattern (`cm-session-*`), ended ones that are remembered included; names
+    /// without `.service`.
+    ///
+    /// # Errors
+    /// When the manager does not answer.
+    pub async fn list_units(
+        &self,
+        pattern: &str,
+        within: Duration,
+    ) -> Result<Vec<(String, UnitState)>, SystemdError> {
+        let found = self.show(&full(pattern), "list", within).await?;
+        let bare = |(id, state): (String, UnitState)| (id.trim_end_matches(".service").to_owned(), state);
+        Ok(found.into_iter().map(bare).collect())
+    }
+
+    /// Stops a unit with everything in it and forgets it. After `within` it is killed.
+    ///
+    /// # Errors
+    /// When it is still there a few seconds after that.
+    pub async fn stop_unit(&self, name: &str, within: Duration) -> Result<Stopped, SystemdError> {
+        let unit = full(name);
+        match self.systemctl("stop", &["stop", &unit], &unit, within).await {
+            Ok(Done::Yes) => {
+                self.forget(name, AFTER_KILL).await;
+                return Ok(Stopped::Stopped);
+            }
+            Ok(Done::NotLoaded) => return Ok(Stopped::WasGone),
+            Err(SystemdError::Timeout { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        // The unit may end between the two: then there is nothing to kill, which is as good.
+        self.systemctl("kill", &["kill", "--signal=KILL", &unit], &unit, AFTER_KILL).await?;
+        self.systemctl("stop", &["stop", &unit], &unit, AFTER_KILL).await?;
+        self.forget(name, AFTER_KILL).await;
+        Ok(Stopped::Killed)
+    }
+
+    /// Makes systemd forget how a unit ended, so that its name is free again. Failing means there was nothing
+    /// to forget.
+    async fn forget(&self, name: &str, within: Duration) {
+        let unit = full(name);
+        let result = self.systemctl("forget", &["reset-failed", &unit], &unit, within).await;
+        if let Err(error) = result {
+            tracing::debug!(%error, "a unit was not forgotten");
+        }
+    }
+
+    async fn show(
+        &self,
+        unit: &str,
+        act: &'static str,
+        within: Duration,
+    ) -> Result<Vec<(String, UnitState)>, SystemdError> {
+        let args = ["--user", "show", parse::PROPERTIES, "--", unit];
+        let answer = Tool::Systemctl.run(&self.runtime, &args, within, act, unit).await?;
+        if answer.success {
+            return Ok(parse::units(&answer.stdout));
+        }
+        Err(SystemdError::Command { act, unit: unit.into(), why: answer.why() })
+    }
+
+    async fn systemctl(
+        &self,
+        act: &'static str,
+        args: &[&str],
+        unit: &str,
+        within: Duration,
+    ) -> Result<Done, SystemdError> {
+        let args: Vec<&str> =
+            ["--user", "--no-ask-password"].into_iter().chain(args.iter().copied()).collect();
+        let answer = Tool::Systemctl.run(&self.runtime, &args, within, act, unit).await?;
+        let why = answer.why();
+        match answer.success {
+            true => Ok(Done::Yes),
+            false if why.contains("not loaded") => Ok(Done::NotLoaded),
+            false => Err(SystemdError::Command { act, unit: unit.into(), why }),
+        }
+    }
+}
+
+enum Done {
+    Yes,
+    NotLoaded,
+}
+
+/// How many processes of a control group the kernel killed for want of memory; `None` where it does not count.
+pub fn oom_kills(control_group: &str) -> Option<u64> {
+    let events = fs::read_to_string(group_dir(control_group)?.join("memory.events")).ok()?;
+    events.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
+
+/// Whether a user's services run on without a login.
+pub fn lingers(user: &str) -> bool {
+    !user.contains('/') && Path::new("/var/lib/systemd/linger").join(user).exists()
+}
+
+fn full(name: &str) -> String {
+    format!("{name}.service")
+}
+
+fn controllers_of(control_group: &str) -> Option<String> {
+    fs::read_to_string(group_dir(control_group)?.join("cgroup.controllers")).ok()
+}
+
+/// The directory of a control group in the unified hierarchy.
+fn group_dir(control_group: &str) -> Option<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    let unified = root.join("cgroup.controllers").exists();
+    unified.then(|| root.join(control_group.trim_start_matches('/')))
+}
