@@ -16,7 +16,7 @@ pub mod session;
 
 pub use error::{ErrorCode, ErrorReply};
 pub use event::{Event, EventKind, Notice, ScreenFrame, Snapshot};
-pub use frame::{Auth, AuthReply, ClientFrame, FrameError, ServerFrame, PROTOCOL_VERSION};
+pub use frame::{Auth, AuthReply, ClientFrame, FrameError, PROTOCOL_VERSION, ServerFrame};
 pub use reply::{AgentInfo, Capacity, Hello, KeysObserved, Limits, Reply, ReplyBody, TranscriptPage};
 pub use request::{
     Action, CapturePane, Context, CreateSession, GetSession, KillSession, OnDone, PauseSession, Report,
