@@ -12,6 +12,8 @@ pub mod event;
 pub mod frame;
 pub mod reply;
 pub mod request;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod session;
 
 pub use error::{ErrorCode, ErrorReply};
