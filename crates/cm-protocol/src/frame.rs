@@ -159,9 +159,8 @@ impl ServerFrame {
             Some("screen") => read(value).map(Self::Screen),
             Some(
                 "session_created" | "keys_sent" | "pane_output" | "sessions_list" | "session_killed"
-                | "subscribed" | "session_paused" | "session_resumed" | "screen_watched"
-                | "screen_unwatched" | "session" | "transcript" | "agent_info" | "reported"
-                | "shutting_down",
+                | "subscribed" | "session_paused" | "session_resumed" | "screen_watched" | "screen_unwatched"
+                | "session" | "transcript" | "agent_info" | "reported" | "shutting_down",
             ) => read(value).map(Self::Reply),
             Some(_) => Ok(Self::Unknown(text.to_owned())),
             None => Err(FrameError::NotAMessage("no `type` and no `error`".into())),
@@ -175,5 +174,6 @@ fn read<T: for<'de> Deserialize<'de>>(value: Value) -> Result<T, FrameError> {
 
 /// A message's text. Our types always serialize: their maps have string keys and their floats are finite.
 pub fn to_text<T: Serialize>(message: &T) -> String {
-    serde_json::to_string(message).unwrap_or_else(|e| format!(r#"{{"error":"internal: {e}","code":"internal"}}"#))
+    serde_json::to_string(message)
+        .unwrap_or_else(|e| format!(r#"{{"error":"internal: {e}","code":"internal"}}"#))
 }

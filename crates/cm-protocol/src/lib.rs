@@ -12,11 +12,13 @@ pub mod event;
 pub mod frame;
 pub mod reply;
 pub mod request;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod session;
 
 pub use error::{ErrorCode, ErrorReply};
 pub use event::{Event, EventKind, Notice, ScreenFrame, Snapshot};
-pub use frame::{Auth, AuthReply, ClientFrame, FrameError, ServerFrame, PROTOCOL_VERSION};
+pub use frame::{Auth, AuthReply, ClientFrame, FrameError, PROTOCOL_VERSION, ServerFrame};
 pub use reply::{AgentInfo, Capacity, Hello, KeysObserved, Limits, Reply, ReplyBody, TranscriptPage};
 pub use request::{
     Action, CapturePane, Context, CreateSession, GetSession, KillSession, OnDone, PauseSession, Report,

@@ -1,0 +1,259 @@
+//! A method for every action: what it asks, what it answers.
+
+use cm_protocol::{
+    Action, AgentInfo, CapturePane, CreateSession, GetSession, KeysObserved, KillSession, PauseSession,
+    ReplyBody, Report, ResumeSession, SendKeys, SessionDetail, SessionId, SessionInfo, Shutdown, Subscribe,
+    Transcript, TranscriptPage, UnwatchScreen, WatchScreen,
+};
+
+use crate::client::Client;
+use crate::error::ClientError;
+
+/// The answer to [`Client::create_session`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// The session.
+    pub session_id: SessionId,
+    /// Its tmux socket: `tmux -S <socket> attach`.
+    pub socket: String,
+    /// The task's attempt had this session already.
+    pub existing: bool,
+    /// Things worth knowing that are no errors.
+    pub warnings: Vec<String>,
+}
+
+/// Each method sends one command and waits for its answer, at most as long as
+/// [`Client::with_timeout`] says. Errors are [`ClientError::Refused`] where the agent says no,
+/// [`ClientError::Timeout`], [`ClientError::Closed`], and [`ClientError::Protocol`] where the answer
+/// belongs to another action.
+impl Client {
+    /// Starts a session, or answers with the one that `task_id` and `attempt` have already.
+    ///
+    /// # Errors
+    /// See above; `limit`, `bad_request`, or what kept the session from starting.
+    pub async fn create_session(&self, session: CreateSession) -> Result<Created, ClientError> {
+        self.pick(Action::CreateSession(Box::new(session)), |body| match body {
+            ReplyBody::SessionCreated { session_id, socket, existing, warnings } => {
+                Some(Created { session_id, socket, existing, warnings })
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// Types into a session. The answer is what was observed; `None` from the original agent.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn send_keys(&self, keys: SendKeys) -> Result<Option<KeysObserved>, ClientError> {
+        self.pick(Action::SendKeys(keys), |body| match body {
+            ReplyBody::KeysSent { observed, .. } => Some(observed),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Types a text and presses Enter.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn send_line(
+        &self,
+        session: &SessionId,
+        text: impl Into<String>,
+    ) -> Result<Option<KeysObserved>, ClientError> {
+        let keys = Some(text.into());
+        self.send_keys(SendKeys { session_id: session.clone(), keys, ..SendKeys::default() }).await
+    }
+
+    /// The last lines of a session's text.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn capture_pane(&self, session: &SessionId, lines: u64) -> Result<String, ClientError> {
+        self.capture(CapturePane { session_id: session.clone(), lines: Some(lines), escapes: false }).await
+    }
+
+    /// [`Client::capture_pane`] with all its options.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn capture(&self, capture: CapturePane) -> Result<String, ClientError> {
+        self.pick(Action::CapturePane(capture), |body| match body {
+            ReplyBody::PaneOutput { output, .. } => Some(output),
+            _ => None,
+        })
+        .await
+    }
+
+    /// All sessions the agent remembers, oldest first.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn list_sessions(&self) -> Result<Vec<SessionInfo>, ClientError> {
+        self.pick(Action::ListSessions, |body| match body {
+            ReplyBody::SessionsList { sessions } => Some(sessions),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Ends a session; its process tree is gone when the answer comes.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn kill_session(&self, session: &SessionId) -> Result<(), ClientError> {
+        self.pick(Action::KillSession(KillSession { session_id: session.clone() }), |body| {
+            matches!(body, ReplyBody::SessionKilled { .. }).then_some(())
+        })
+        .await
+    }
+
+    /// Asks for events of all kinds; with `since` first for those that followed it. They come to
+    /// [`Client::events`] and handlers; [`Client::follow`] is this and a stream in one. The answer is the
+    /// newest event's number.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn subscribe(&self, since: Option<u64>) -> Result<u64, ClientError> {
+        self.pick(Action::Subscribe(Subscribe { since }), |body| match body {
+            ReplyBody::Subscribed { seq } => Some(seq),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Stops a session's processes and its clock; true if they really stand still.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn pause_session(&self, session: &SessionId) -> Result<bool, ClientError> {
+        self.pick(Action::PauseSession(PauseSession { session_id: session.clone() }), |body| match body {
+            ReplyBody::SessionPaused { frozen, .. } => Some(frozen),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Lets a paused session go on.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn resume_session(&self, session: &SessionId) -> Result<(), ClientError> {
+        self.pick(Action::ResumeSession(ResumeSession { session_id: session.clone() }), |body| {
+            matches!(body, ReplyBody::SessionResumed { .. }).then_some(())
+        })
+        .await
+    }
+
+    /// Asks for a session's screen: a frame at once, then one for each change, as
+    /// [`Incoming::Screen`](crate::Incoming::Screen).
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn watch_screen(&self, session: &SessionId) -> Result<(), ClientError> {
+        self.pick(Action::WatchScreen(WatchScreen { session_id: session.clone() }), |body| {
+            matches!(body, ReplyBody::ScreenWatched { .. }).then_some(())
+        })
+        .await
+    }
+
+    /// No more frames of it.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn unwatch_screen(&self, session: &SessionId) -> Result<(), ClientError> {
+        self.pick(Action::UnwatchScreen(UnwatchScreen { session_id: session.clone() }), |body| {
+            matches!(body, ReplyBody::ScreenUnwatched { .. }).then_some(())
+        })
+        .await
+    }
+
+    /// Everything known of a session, with its result.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn get_session(&self, session: &SessionId) -> Result<SessionDetail, ClientError> {
+        self.pick(Action::GetSession(GetSession { session_id: session.clone() }), |body| match body {
+            ReplyBody::Session { session } => Some(*session),
+            _ => None,
+        })
+        .await
+    }
+
+    /// A piece of a session's text by line number, also after it ended.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn transcript(&self, wanted: Transcript) -> Result<TranscriptPage, ClientError> {
+        self.pick(Action::Transcript(wanted), |body| match body {
+            ReplyBody::Transcript(page) => Some(page),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The agent's version, limits and use, as of now.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn agent_info(&self) -> Result<AgentInfo, ClientError> {
+        self.pick(Action::AgentInfo, |body| match body {
+            ReplyBody::AgentInfo { agent } => Some(*agent),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Says what a session is doing, from inside it.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn report(&self, report: Report) -> Result<(), ClientError> {
+        self.pick(Action::Report(report), |body| matches!(body, ReplyBody::Reported { .. }).then_some(()))
+            .await
+    }
+
+    /// Ends the agent; sessions go on. The answer is how many tasks it still waits for.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn shutdown(&self, shutdown: Shutdown) -> Result<usize, ClientError> {
+        self.pick(Action::Shutdown(shutdown), |body| match body {
+            ReplyBody::ShuttingDown { waiting_for } => Some(waiting_for),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn pick<T>(
+        &self,
+        action: Action,
+        pick: impl FnOnce(ReplyBody) -> Option<T>,
+    ) -> Result<T, ClientError> {
+        let name = name(&action);
+        let body = self.call(action).await?;
+        pick(body).ok_or_else(|| ClientError::Protocol(format!("{name} got the answer of another action")))
+    }
+}
+
+/// The action's word on the wire.
+pub(crate) fn name(action: &Action) -> &'static str {
+    match action {
+        Action::CreateSession(_) => "create_session",
+        Action::SendKeys(_) => "send_keys",
+        Action::CapturePane(_) => "capture_pane",
+        Action::ListSessions => "list_sessions",
+        Action::KillSession(_) => "kill_session",
+        Action::Subscribe(_) => "subscribe",
+        Action::PauseSession(_) => "pause_session",
+        Action::ResumeSession(_) => "resume_session",
+        Action::WatchScreen(_) => "watch_screen",
+        Action::UnwatchScreen(_) => "unwatch_screen",
+        Action::GetSession(_) => "get_session",
+        Action::Transcript(_) => "transcript",
+        Action::AgentInfo => "agent_info",
+        Action::Report(_) => "report",
+        Action::Shutdown(_) => "shutdown",
+    }
+}

@@ -1,0 +1,408 @@
+//! Commands and their answers: each finds its own, whatever else happens to the connection.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use cm_client::protocol::{CreateSession, ErrorCode, KeysObserved, SessionId, Transcript};
+use cm_client::{Client, ClientError, Closed, Endpoint, Token};
+use common::{Peer, SOON, connected, hello, login, original_hello};
+use futures_util::StreamExt;
+use serde_json::{Map, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+fn id(text: &str) -> SessionId {
+    SessionId::from(text)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_in_tells_what_the_agent_is() {
+    let (client, _peer) = connected(hello(41)).await;
+    let said = client.hello().unwrap();
+    assert_eq!((said.seq, said.agent.host.as_str()), (41, "build-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_may_overtake_each_other() {
+    let (client, mut peer) = connected(hello(0)).await;
+    let serving = async {
+        let first = peer.read().await;
+        let second = peer.read().await;
+        for request in [second, first] {
+            let output = format!("text of {}", request["sessionId"].as_str().unwrap());
+            let answer = json!({"type": "pane_output", "sessionId": request["sessionId"], "output": output});
+            peer.answer(&request, answer).await;
+        }
+    };
+    let (a, b) = (id("cm-a"), id("cm-b"));
+    let other = client.clone();
+    let (a, b, ()) = tokio::join!(client.capture_pane(&a, 5), other.capture_pane(&b, 5), serving);
+    assert_eq!((a.unwrap().as_str(), b.unwrap().as_str()), ("text of cm-a", "text of cm-b"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_belongs_to_its_command_and_harms_no_other() {
+    let (client, mut peer) = connected(hello(0)).await;
+    let serving = async {
+        let kill = peer.expect("kill_session").await;
+        let list = peer.expect("list_sessions").await;
+        peer.answer(&list, json!({"type": "sessions_list", "sessions": []})).await;
+        peer.answer(&kill, json!({"error": "Session not found: cm-x", "code": "not_found"})).await;
+        let info = peer.expect("agent_info").await;
+        peer.answer(&info, json!({"error": "bad day"})).await;
+    };
+    let gone = id("cm-x");
+    let commands = async {
+        let (kill, list) = tokio::join!(client.kill_session(&gone), client.list_sessions());
+        (kill.unwrap_err(), list.unwrap(), client.agent_info().await.unwrap_err())
+    };
+    let ((kill, list, info), ()) = tokio::join!(commands, serving);
+    assert_eq!(kill.code(), Some(ErrorCode::NotFound));
+    assert_eq!(kill.to_string(), "the agent refused: Session not found: cm-x");
+    assert!(list.is_empty());
+    assert_eq!(info.code(), Some(ErrorCode::Internal));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_method_asks_and_reads_its_own() {
+    let (client, mut peer) = connected(hello(0)).await;
+    let golden = |name: &str| {
+        let path = format!("{}/../cm-protocol/tests/wire/reply.{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let serving = async {
+        for (action, reply) in [
+            ("create_session", "session_created"),
+            ("send_keys", "keys_sent"),
+            ("capture_pane", "pane_output"),
+            ("list_sessions", "sessions_list"),
+            ("kill_session", "session_killed"),
+            ("subscribe", "subscribed"),
+            ("pause_session", "session_paused"),
+            ("resume_session", "session_resumed"),
+            ("watch_screen", "screen_watched"),
+            ("unwatch_screen", "screen_unwatched"),
+            ("get_session", "session"),
+            ("transcript", "transcript"),
+            ("agent_info", "agent_info"),
+            ("report", "reported"),
+            ("shutdown", "shutting_down"),
+            ("list_sessions", "keys_sent"),
+        ] {
+            let request = peer.expect(action).await;
+            peer.answer(&request, golden(reply)).await;
+        }
+    };
+    let s = id("cm-1");
+    let commands = async {
+        assert!(client.create_session(CreateSession::default()).await.unwrap().existing);
+        assert_eq!(client.send_line(&s, "y").await.unwrap(), Some(KeysObserved::Submitted));
+        assert!(client.capture_pane(&s, 3).await.unwrap().contains("ok"));
+        assert_eq!(client.list_sessions().await.unwrap().len(), 1);
+        client.kill_session(&s).await.unwrap();
+        assert_eq!(client.subscribe(Some(3)).await.unwrap(), 57);
+        assert!(client.pause_session(&s).await.unwrap());
+        client.resume_session(&s).await.unwrap();
+        client.watch_screen(&s).await.unwrap();
+        client.unwatch_screen(&s).await.unwrap();
+        assert_eq!(client.get_session(&s).await.unwrap().pid, Some(4242));
+        let page = client.transcript(Transcript { session_id: s.clone(), ..Transcript::default() }).await;
+        assert_eq!(page.unwrap().next, 1202);
+        assert_eq!(client.agent_info().await.unwrap().tmux, "3.3a");
+        client.report(cm_client::protocol::Report::default()).await.unwrap();
+        assert_eq!(client.shutdown(cm_client::protocol::Shutdown::default()).await.unwrap(), 2);
+        client.list_sessions().await.unwrap_err()
+    };
+    let (mismatch, ()) = tokio::join!(commands, serving);
+    assert!(matches!(mismatch, ClientError::Protocol(_)), "{mismatch}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_is_thrown_away() {
+    let (client, mut peer) = connected(hello(0)).await;
+    let hasty = client.with_timeout(Duration::from_secs(2));
+    let error = hasty.list_sessions().await.unwrap_err();
+    let ClientError::Timeout { action, after } = &error else { panic!("{error}") };
+    assert_eq!((action.as_str(), *after), ("list_sessions", Duration::from_secs(2)));
+
+    let serving = async {
+        let late = peer.expect("list_sessions").await;
+        let next = peer.expect("capture_pane").await;
+        peer.answer(&late, json!({"type": "sessions_list", "sessions": []})).await;
+        peer.answer(&next, json!({"type": "pane_output", "sessionId": "cm-1", "output": "hi"})).await;
+    };
+    let s = id("cm-1");
+    let (text, ()) = tokio::join!(client.capture_pane(&s, 1), serving);
+    assert_eq!(text.unwrap(), "hi");
+}
+
+#[tokio::test(start_paused = true)]
+async fn abandoned_commands_leave_the_connection_usable() {
+    let (client, mut peer) = connected(hello(0)).await;
+    for _ in 0..500 {
+        let call = client.list_sessions();
+        let _ = tokio::time::timeout(Duration::from_millis(1), call).await;
+        peer.expect("list_sessions").await;
+    }
+    let serving = async {
+        let request = peer.expect("list_sessions").await;
+        assert_eq!(request["id"], 501);
+        peer.answer(&request, json!({"type": "sessions_list", "sessions": []})).await;
+    };
+    let (list, ()) = tokio::join!(client.list_sessions(), serving);
+    assert!(list.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_agent_closing_fails_what_is_under_way() {
+    let (client, mut peer) = connected(hello(0)).await;
+    let serving = async {
+        peer.expect("list_sessions").await;
+        peer.close("shutting down").await;
+    };
+    let (list, ()) = tokio::join!(client.list_sessions(), serving);
+    let error = list.unwrap_err();
+    assert_eq!(error.to_string(), "the connection to the agent ended: the agent closed it: shutting down");
+    assert_eq!(client.closed().await, Closed::ByAgent("shutting down".into()));
+    let later = client.list_sessions().await.unwrap_err();
+    assert!(matches!(later, ClientError::Closed { why: Closed::ByAgent(_) }), "{later}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_is_the_end() {
+    let (client, peer) = connected(hello(0)).await;
+    let (list, ()) = tokio::join!(client.list_sessions(), async {
+        let mut peer = peer;
+        peer.expect("list_sessions").await;
+    });
+    assert!(matches!(list, Err(ClientError::Closed { why: Closed::Broken(_) })), "{list:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_says_farewell_and_ends_every_clone() {
+    let (client, peer) = connected(hello(0)).await;
+    let clone = client.clone();
+    let mut events = client.events();
+    let (farewell, ()) = tokio::join!(peer.until_close(), client.close());
+    assert!(farewell);
+    assert_eq!(events.next().await, None);
+    assert_eq!(client.events().next().await, None, "a reader that came after the end");
+    let error = clone.list_sessions().await.unwrap_err();
+    assert!(matches!(error, ClientError::Closed { why: Closed::Here }), "{error}");
+    clone.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_client_takes_the_connection_with_it() {
+    let (client, peer) = connected(hello(0)).await;
+    let mut events = client.events();
+    drop(client);
+    assert_eq!(events.next().await, None);
+    assert!(!peer.until_close().await, "dropped, not closed: the stream ends without a farewell");
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_ins_that_are_refused() {
+    let refused = json!({"error": "Unauthorized", "message": "Invalid authentication token"});
+    let (client, _peer) = login(refused).await;
+    let error = client.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::Unauthorized));
+    assert!(error.to_string().contains("Invalid authentication token; use the token"), "{error}");
+    assert!(!format!("{error:?}").contains("t0ken"));
+
+    let limited = json!({"error": "Unauthorized", "message": "5 failed log-ins", "code": "limit"});
+    let (client, _peer) = login(limited).await;
+    assert!(client.unwrap_err().to_string().contains("wait a minute"));
+
+    for nonsense in [json!({"status": "maybe"}), json!({"hello": 1}), json!([])] {
+        let (client, _peer) = login(nonsense).await;
+        assert!(matches!(client, Err(ClientError::Protocol(_))), "{client:?}");
+    }
+}
+
+/// What a connection that does not come about says: its kind, for programs, and a next move, for people.
+fn check_connect(result: Result<Client, ClientError>, kind: ErrorKind, words: &str) {
+    let error = result.unwrap_err();
+    let ClientError::Connect { source, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(source.kind(), kind, "{error}");
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_that_are_no_agents() {
+    let none = Token::default();
+    // Nobody speaks.
+    let (near, _far) = duplex(64);
+    check_connect(Client::over(near, &none, SOON).await, ErrorKind::TimedOut, "no answer within 5s");
+    // The upgrade is made, and then nothing.
+    let (near, far) = duplex(4096);
+    let (client, _peer) = tokio::join!(Client::over(near, &none, SOON), Peer::accept(far));
+    check_connect(client, ErrorKind::TimedOut, "no answer within 5s");
+    // Closed at once.
+    let (near, far) = duplex(64);
+    drop(far);
+    check_connect(Client::over(near, &none, SOON).await, ErrorKind::BrokenPipe, "check the address");
+    // Closed after the upgrade.
+    let (near, far) = duplex(4096);
+    let (client, ()) = tokio::join!(Client::over(near, &none, SOON), async {
+        let (peer, _) = Peer::accept(far).await;
+        peer.close("").await;
+    });
+    check_connect(client, ErrorKind::UnexpectedEof, "does not behave like an agent");
+    // Another server.
+    let (near, mut far) = duplex(4096);
+    let (client, ()) = tokio::join!(Client::over(near, &none, SOON), async {
+        let _ = far.read(&mut [0; 1024]).await;
+        far.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    });
+    check_connect(client, ErrorKind::InvalidData, "HTTP 404");
+    // No HTTP at all.
+    let (near, mut far) = duplex(4096);
+    let (client, ()) = tokio::join!(Client::over(near, &none, SOON), async {
+        far.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").await.unwrap();
+    });
+    assert!(client.is_err(), "{client:?}");
+}
+
+#[tokio::test]
+async fn addresses_where_nobody_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.sock");
+    let endpoint = Endpoint::Unix(path.clone());
+    check_connect(Client::connect(&endpoint, SOON).await, ErrorKind::NotFound, "no agent is running there");
+    drop(tokio::net::UnixListener::bind(&path).unwrap());
+    check_connect(Client::connect(&endpoint, SOON).await, ErrorKind::ConnectionRefused, "nobody listens");
+}
+
+#[tokio::test]
+async fn unix_and_tcp_speak_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.sock");
+    let unix = tokio::net::UnixListener::bind(&path).unwrap();
+    let tcp = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: Endpoint = tcp.local_addr().unwrap().to_string().parse().unwrap();
+
+    async fn log_in(
+        stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        expected: &str,
+    ) -> impl Sized {
+        use futures_util::SinkExt;
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        let auth = socket.next().await.unwrap().unwrap().into_text().unwrap();
+        assert_eq!(auth.as_str(), expected);
+        socket.send(hello(7).to_string().into()).await.unwrap();
+        socket
+    }
+    let endpoint = Endpoint::Unix(path);
+    let (client, _socket) = tokio::join!(Client::connect(&endpoint, SOON), async {
+        log_in(unix.accept().await.unwrap().0, r#"{"auth_token":""}"#).await
+    });
+    assert_eq!(client.unwrap().hello().unwrap().seq, 7);
+    let endpoint = address.with_token(Token::new("s3cret"));
+    let (client, _socket) = tokio::join!(Client::connect(&endpoint, SOON), async {
+        log_in(tcp.accept().await.unwrap().0, r#"{"auth_token":"s3cret"}"#).await
+    });
+    assert_eq!(client.unwrap().endpoint(), endpoint.to_string());
+}
+
+/// The original agent repeats no ids, says less, and answers in order.
+#[tokio::test(start_paused = true)]
+async fn the_original_agent_is_understood() {
+    let (client, mut peer) = connected(original_hello()).await;
+    assert!(client.hello().is_none());
+    let s = id("cm-1");
+    let hasty = client.with_timeout(Duration::from_secs(1));
+    let abandoned = hasty.list_sessions().await;
+    assert!(matches!(abandoned, Err(ClientError::Timeout { .. })));
+    let serving = async {
+        for _ in 0..4 {
+            peer.read().await;
+        }
+        peer.send(json!({"type": "sessions_list", "sessions": []})).await;
+        peer.send(json!({"type": "keys_sent", "sessionId": "cm-1"})).await;
+        peer.send(json!({"type": "state_change", "sessionId": "cm-1", "state": "editing", "timestamp": 1.5}))
+            .await;
+        peer.send(json!({"error": "Session not found: cm-1"})).await;
+        peer.send(json!({"type": "session_killed", "sessionId": "cm-1"})).await;
+    };
+    let mut events = client.events();
+    let (sent, captured, killed, ()) =
+        tokio::join!(client.send_line(&s, "y"), client.capture_pane(&s, 5), client.kill_session(&s), serving);
+    assert_eq!(sent.unwrap(), None);
+    assert_eq!(captured.unwrap_err().to_string(), "the agent refused: Session not found: cm-1");
+    killed.unwrap();
+    assert!(matches!(events.next().await, Some(cm_client::Incoming::Event(event)) if event.seq == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_over_the_agents_limit_is_not_sent() {
+    let (client, mut peer) = connected(hello(0)).await;
+    let task = Some("x".repeat(2 * 1024 * 1024));
+    let error = client.create_session(CreateSession { task, ..CreateSession::default() }).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::TooLarge), "{error}");
+    let (list, ()) = tokio::join!(client.list_sessions(), async {
+        let request = peer.expect("list_sessions").await;
+        peer.answer(&request, json!({"type": "sessions_list", "sessions": []})).await;
+    });
+    list.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_by_name() {
+    let (client, mut peer) = connected(hello(0)).await;
+    let mut fields = Map::new();
+    fields.insert("cups".into(), 2.into());
+    let (refused, ()) = tokio::join!(client.call_named("make_coffee", fields), async {
+        let request = peer.expect("make_coffee").await;
+        assert_eq!(request["cups"], 2);
+        peer.answer(&request, json!({"error": "Unknown action: make_coffee", "code": "unknown_action"}))
+            .await;
+    });
+    assert_eq!(refused.unwrap_err().code(), Some(ErrorCode::UnknownAction));
+    let (newer, ()) = tokio::join!(client.call_named("brew", Map::new()), async {
+        let request = peer.expect("brew").await;
+        peer.answer(&request, json!({"type": "brewed"})).await;
+    });
+    assert!(matches!(newer, Err(ClientError::Protocol(_))), "answered, though not understood: {newer:?}");
+}
+
+/// Frames that mean nothing are left out; the connection goes on.
+#[tokio::test(start_paused = true)]
+async fn nonsense_from_the_agent_harms_nothing() {
+    let (client, mut peer) = connected(hello(0)).await;
+    let (list, ()) = tokio::join!(client.list_sessions(), async {
+        let request = peer.expect("list_sessions").await;
+        for nonsense in ["", "}", "[]", r#"{"type":"weather"}"#, r#"{"type":"keys_sent","id":99}"#] {
+            use futures_util::SinkExt;
+            peer.socket.send(nonsense.into()).await.unwrap();
+        }
+        peer.send(json!({"type": "sessions_list", "sessions": [], "id": "not ours"})).await;
+        peer.send(json!({"type": "sessions_list", "sessions": [], "id": 4711})).await;
+        peer.answer(&request, json!({"type": "sessions_list", "sessions": []})).await;
+    });
+    list.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_connection_is_noticed() {
+    let (client, peer) = connected(hello(0)).await;
+    let began = tokio::time::Instant::now();
+    // The peer stands, and does nothing: no answers, not even to pings.
+    assert_eq!(client.closed().await, Closed::Silent(Duration::from_secs(90)));
+    assert!((90..=121).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    drop(peer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_agent_that_answers_pings_is_alive() {
+    let (client, peer) = connected(hello(0)).await;
+    let minutes = tokio::time::timeout(Duration::from_secs(900), async {
+        tokio::select! {
+            why = client.closed() => panic!("{why}"),
+            _ = peer.until_close() => panic!("the client left"),
+        }
+    });
+    assert!(minutes.await.is_err());
+    assert_eq!(client.ended(), None);
+}
