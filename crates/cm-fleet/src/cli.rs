@@ -42,7 +42,7 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct Global {
     /// Talk to the agent on this socket instead of this user's own
-    #[arg(long, global = true, value_name = "PATH", env = "CM_FLEET_SOCKET")]
+    #[arg(long, global = true, value_name = "PATH", env = "CM_FLEET_SOCKET", hide_env_values = true)]
     socket: Option<PathBuf>,
     /// Do not start this machine's agent if it does not run
     #[arg(long, global = true)]
@@ -118,8 +118,7 @@ pub fn main() -> ExitCode {
 
 /// Diagnostics go to standard error; `CM_LOG=debug` (or `cm_client=trace`) shows more.
 fn trace() {
-    let filter =
-        tracing_subscriber::EnvFilter::try_from_env("CM_LOG").unwrap_or_else(|_| "error".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CM_LOG").unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 
@@ -141,9 +140,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Resume(args) => command::act::resume(args, &global).await,
             Command::Agent(args) => command::agent::run(args, &global).await,
             Command::Completions(args) => command::completions::run(&args),
-            Command::BeAgent { .. } => {
-                Err(Failure::usage("`__agent` must be the first argument"))
-            }
+            Command::BeAgent { .. } => Err(Failure::usage("`__agent` must be the first argument")),
         }
     })
 }

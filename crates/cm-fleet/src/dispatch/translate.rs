@@ -42,23 +42,23 @@ pub fn event(state: &RunState, host: &str, event: &Event) -> Vec<RunEventKind> {
     }
 }
 
-/// What a snapshot changes: states, results, and sessions the agent knows no more.
-pub fn snapshot(state: &RunState, snapshot: &Snapshot) -> Vec<RunEventKind> {
-    let mut events = Vec::new();
+/// What a snapshot changes, and the tasks whose session it does not contain. Those are to be asked about:
+/// the snapshot may be older than the session.
+pub fn snapshot(state: &RunState, snapshot: &Snapshot) -> (Vec<RunEventKind>, Vec<(usize, SessionId)>) {
+    let (mut events, mut missing) = (Vec::new(), Vec::new());
     for (plan, live) in state.live() {
         match snapshot.sessions.iter().find(|s| s.session_id == live.session) {
             Some(info) => events.extend(info_events(plan.number, live, info, snapshot.timestamp)),
-            None => events.push(RunEventKind::TaskFinished {
-                task: plan.number,
-                outcome: bare(
-                    State::Lost,
-                    snapshot.timestamp - live.since,
-                    Some("the agent does not know this session any more"),
-                ),
-            }),
+            None => missing.push((plan.number, live.session.clone())),
         }
     }
-    events
+    (events, missing)
+}
+
+/// The end of a task whose session the agent does not know any more.
+pub fn forgotten(task: usize, live: &Live, now: f64) -> RunEventKind {
+    let reason = Some("the agent does not know this session any more");
+    RunEventKind::TaskFinished { task, outcome: bare(State::Lost, now - live.since, reason) }
 }
 
 /// What a session's record changes for its task.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cm_client::{Client, ClientError, Connector, Endpoint};
 use tokio::net::UnixStream;
 
 use crate::failure::{Failure, Kind};
@@ -63,6 +64,22 @@ impl Local {
         }
         start::start(&start::Launch::agent(), &places()?).await?;
         Ok(socket)
+    }
+
+    /// What a [`cm_client::Follower`] connects with, as often as it must: an agent that ended is started
+    /// again where that is allowed, and finds its sessions.
+    pub fn connector(self) -> impl Connector {
+        move || {
+            let local = self.clone();
+            async move {
+                let socket = local.ensure().await.map_err(|failure| ClientError::Connect {
+                    endpoint: "this machine".into(),
+                    source: io::Error::other(failure.chain.join(": ")),
+                    hint: "`cm-fleet agent log` may say more",
+                })?;
+                Client::connect(&Endpoint::Unix(socket), CONNECT).await
+            }
+        }
     }
 
     /// The socket of this agent.

@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_millis(300);
 const LOG_BYTES: u64 = 4 << 20;
 /// Lines of the log shown when an agent did not start.
 const LOG_LINES: usize = 10;
-/// Bytes of the log read for that.
+/// Bytes of the log read at most.
 const TAIL_BYTES: u64 = 16 << 10;
 
 /// The program that becomes the agent.
@@ -155,23 +155,26 @@ fn did_not_start(why: NotStarted, places: &Places, begin: u64) -> Failure {
         NotStarted::Unclear(e) => format!("the agent did not start: {}: {e}", places.socket.display()),
     };
     let failure = Failure::new(Kind::Unreachable, what);
-    let said = log_since(&places.log, begin).unwrap_or_default();
+    let said = log_since(&places.log, begin, LOG_LINES).unwrap_or_default();
     let failure = if said.is_empty() { failure } else { failure.caused_by(said) };
     failure.hint(format!("its log is {}", places.log.display()))
 }
 
-/// The last lines of the log after `begin`.
-fn log_since(path: &Path, begin: u64) -> io::Result<String> {
+/// The last lines of the log after byte `begin`, made harmless; from its last 16 KiB at most.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn log_since(path: &Path, begin: u64, lines: usize) -> io::Result<String> {
     let mut file = File::open(path)?;
     let end = file.metadata()?.len();
     file.seek(SeekFrom::Start(begin.max(end.saturating_sub(TAIL_BYTES))))?;
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-    Ok(last_lines(&String::from_utf8_lossy(&bytes), LOG_LINES))
+    Ok(last_lines(&String::from_utf8_lossy(&bytes), lines))
 }
 
 /// The last `count` lines, made harmless.
-pub fn last_lines(text: &str, count: usize) -> String {
+fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<String> = text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }

@@ -61,7 +61,7 @@ impl<L: Write, W: Write> Plain<L, W> {
 
 impl<L: Write, W: Write> View for Plain<L, W> {
     fn event(&mut self, event: &RunEvent, state: &RunState) -> io::Result<()> {
-        let line = words::line(event, state).filter(|line| !self.quiet || is_refusal(line, event));
+        let line = words::line(event, state).filter(|line| !self.quiet || is_failure(line, event));
         if let Some(line) = line {
             let text = format!("{} {:<10} {:<9} {}", words::clock(event.at), line.who, line.word, line.text);
             writeln!(self.log, "{}", text.trim_end())?;
@@ -88,8 +88,7 @@ impl<L: Write, W: Write> View for Plain<L, W> {
     }
 }
 
-/// What even `--quiet` says: a task that never got a session leaves no last lines to show.
-fn is_refusal(line: &words::Line, event: &RunEvent) -> bool {
-    line.tone == words::Tone::Bad
-        && !matches!(event.kind, RunEventKind::TaskFinished { .. } | RunEventKind::RunFinished { .. })
+/// What even `--quiet` says.
+fn is_failure(line: &words::Line, event: &RunEvent) -> bool {
+    line.tone == words::Tone::Bad && !matches!(event.kind, RunEventKind::RunFinished { .. })
 }

@@ -69,9 +69,9 @@ fn row(task: &Task, notes: bool) -> Vec<Cell> {
     let (state, exit, time): (Cell, String, String) = match &task.status {
         Status::Queued => (Cell::coloured("not started", Paint::dim), String::new(), String::new()),
         Status::Placed { .. } => (Cell::coloured("unknown", Paint::attention), String::new(), String::new()),
-        Status::Live(live) => (state_cell(live.state), String::new(), String::new()),
+        Status::Live(live) => (Cell::state(live.state), String::new(), String::new()),
         Status::Ended { outcome, .. } => {
-            (state_cell(outcome.state), exit_of(outcome), words::took(outcome.duration))
+            (Cell::state(outcome.state), exit_of(outcome), words::took(outcome.duration))
         }
         Status::Refused { .. } => (Cell::coloured("refused", Paint::bad), String::new(), String::new()),
     };
@@ -81,16 +81,6 @@ fn row(task: &Task, notes: bool) -> Vec<Cell> {
         cells.push(note(task).into());
     }
     cells
-}
-
-fn state_cell(state: State) -> Cell {
-    let colour: fn(Paint, &str) -> String = match state {
-        State::Done => Paint::good,
-        State::Failed | State::Killed | State::Lost => Paint::bad,
-        State::Waiting | State::Paused => Paint::attention,
-        _ => |_, text| text.to_owned(),
-    };
-    Cell::coloured(state.as_str(), colour)
 }
 
 fn exit_of(outcome: &Outcome) -> String {

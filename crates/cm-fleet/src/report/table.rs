@@ -1,5 +1,7 @@
 //! Tables that fit the terminal: columns as wide as their text, the elastic ones cut when it is narrow. PURE.
 
+use cm_protocol::State;
+
 use super::clean::{fit, pad, width};
 use super::paint::Paint;
 
@@ -18,6 +20,17 @@ impl Cell {
     /// Text in a colour.
     pub fn coloured(text: impl Into<String>, colour: fn(Paint, &str) -> String) -> Self {
         Self { text: text.into(), colour }
+    }
+
+    /// A session's state in its colour.
+    pub fn state(state: State) -> Self {
+        let colour: fn(Paint, &str) -> String = match state {
+            State::Done => Paint::good,
+            State::Failed | State::Killed | State::Lost => Paint::bad,
+            State::Waiting | State::Paused => Paint::attention,
+            _ => |_, text| text.to_owned(),
+        };
+        Self::coloured(state.as_str(), colour)
     }
 }
 

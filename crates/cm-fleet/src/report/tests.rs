@@ -211,6 +211,8 @@ fn quiet_says_only_what_failed() {
     let (log, out) = plain(&story(), true);
     insta::assert_snapshot!(format!("{log}--\n{out}"), @r"
     22:13:24Z task-3     refused   tool not found: x
+    22:13:29Z task-2     failed    exit 2, 1m 01s, timed out
+    22:13:31Z task-4     killed    SIGKILL, 1m 01s
     --
     ── task-2 · make test ──────────────────────────────────────────────────────────
     no rule
@@ -242,9 +244,7 @@ fn json_lines_round_trip_and_end() {
         text.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
     assert_eq!(read, story());
     assert!(!text.contains('\x1b'), "control characters are escaped in JSON");
-    insta::assert_snapshot!(text.lines().last().unwrap_or_default(), @r#"
-    {"at":1700000011.0,"type":"run_finished","run":"run-1","summary":{"done":1,"failed":3,"running":0,"queued":0},"seconds":10.5,"exit":130}
-    "#);
+    insta::assert_snapshot!(text.lines().last().unwrap_or_default(), @r#"{"at":1700000011.0,"type":"run_finished","run":"run-1","summary":{"done":1,"failed":3,"running":0,"queued":0},"seconds":10.5,"exit":130}"#);
 }
 
 #[test]

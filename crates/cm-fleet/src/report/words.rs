@@ -244,7 +244,8 @@ pub fn left_running(state: &RunState) -> String {
     let id = short(&first.session);
     let count = if more == 0 { "1 session goes on".into() } else { format!("{} sessions go on", more + 1) };
     format!(
-        "{count}: `cm-fleet sessions` lists them, `cm-fleet logs -f {id}` follows one, \
-         `cm-fleet attach {id}` opens it, `cm-fleet kill {id}` ends it"
+        "{count}:\n  cm-fleet logs -f {id}   follows it\n  cm-fleet attach {id}    opens it\n  \
+         cm-fleet kill {id}      ends it\n  cm-fleet sessions{}           lists them all",
+        " ".repeat(id.chars().count().saturating_sub(8))
     )
 }
