@@ -62,7 +62,7 @@ impl Local {
                 Self::OnDemand => {}
             },
         }
-        start::start(&start::Launch::agent(), &places()?).await?;
+        start::start(&start::Launch::agent(&socket), &places()?).await?;
         Ok(socket)
     }
 

@@ -1,5 +1,6 @@
 //! Starting the agent of this machine in the background, once however many commands want it.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::linux::net::SocketAddrExt;
@@ -35,14 +36,17 @@ pub struct Launch {
     /// The program.
     pub program: String,
     /// Its arguments.
-    pub args: Vec<String>,
+    pub args: Vec<OsString>,
 }
 
 impl Launch {
     /// This very program, as the agent. `/proc/self/exe` is right even after it was replaced on disk.
-    pub fn agent() -> Self {
-        let args = ["__agent", super::background::FLAG, "serve", "--on-demand"];
-        Self { program: "/proc/self/exe".into(), args: args.map(str::to_owned).to_vec() }
+    /// It is told where to listen: the two must not have different ideas of that.
+    pub fn agent(socket: &Path) -> Self {
+        let words = ["__agent", super::background::FLAG, "serve", "--on-demand", "--socket"];
+        let mut args: Vec<OsString> = words.map(OsString::from).to_vec();
+        args.push(socket.into());
+        Self { program: "/proc/self/exe".into(), args }
     }
 }
 
@@ -191,7 +195,7 @@ mod tests {
 
     fn sh(script: &str, dir: &tempfile::TempDir) -> Launch {
         let dir = dir.path().display().to_string();
-        Launch { program: "/bin/sh".into(), args: vec!["-c".into(), script.into(), "sh".into(), dir] }
+        Launch { program: "/bin/sh".into(), args: vec!["-c".into(), script.into(), "sh".into(), dir.into()] }
     }
 
     #[tokio::test]
