@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The operator's command: gives tasks to agents, shows how they fare, finds them again.
+//!
+//! Rooms: [`cli`] parses and hands over to one function in [`command`]; [`local`] finds or starts the
+//! agent of this machine; [`dispatch`] runs tasks; [`report`] turns the run's events into bars, lines,
+//! JSON and a table. Everything shown comes from one stream of [`report::event::RunEvent`]s.
+
+pub mod cli;
+pub mod command;
+pub mod dispatch;
+pub mod exit;
+pub mod failure;
+pub mod local;
+pub mod parse;
+pub mod report;
+pub mod sessions;

@@ -1,0 +1,149 @@
+//! The command line: parse, trace, hand over to one function, exit code.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command;
+use crate::exit::Exit;
+use crate::failure::{Failure, Kind};
+use crate::local::{Local, background};
+
+const EXAMPLES: &str = "\
+Examples:
+  cm-fleet dispatch \"fix the failing tests\"             one task for Claude Code, here and now
+  cm-fleet dispatch --tool shell \"make\" \"make doc\"      two scripts at once
+  cm-fleet dispatch --detach --file tasks.txt           start them and leave
+  cm-fleet sessions                                     what goes on
+  cm-fleet logs -f 1a2b3c                               what a session prints
+  cm-fleet attach 1a2b3c                                look and type for yourself
+
+Exit codes:
+  0 all done · 1 a task failed · 2 usage · 3 no host could be reached · 4 refused · 130 interrupted";
+
+/// Turns machines into a fleet of coding agents, and gives it work.
+///
+/// With nothing set up, tasks run on this machine: its agent is started in the background when it is
+/// needed and ends by itself when nothing is left to do. Sessions live in tmux and outlive this command,
+/// the terminal and the agent.
+#[derive(Debug, Parser)]
+#[command(name = "cm-fleet", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Talk to the agent on this socket instead of this user's own
+    #[arg(long, global = true, value_name = "PATH", env = "CM_FLEET_SOCKET", hide_env_values = true)]
+    socket: Option<PathBuf>,
+    /// Do not start this machine's agent if it does not run
+    #[arg(long, global = true)]
+    no_start: bool,
+}
+
+impl Global {
+    /// The agent meant; `start` says whether this command may bring one to life.
+    pub fn local(&self, start: bool) -> Local {
+        match (&self.socket, start && !self.no_start) {
+            (Some(socket), _) => Local::At(socket.clone()),
+            (None, true) => Local::OnDemand,
+            (None, false) => Local::IfRunning,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Give tasks to agents and follow them to the end
+    Dispatch(Box<command::dispatch::Dispatch>),
+    /// List sessions
+    #[command(visible_alias = "ls")]
+    Sessions(command::sessions::Sessions),
+    /// Show what a session has printed
+    Logs(command::logs::Logs),
+    /// Open a session's terminal here
+    Attach(command::attach::Attach),
+    /// Type into a session
+    Send(command::send::Send),
+    /// End sessions and everything that runs in them
+    Kill(command::act::Kill),
+    /// Stop a session's processes and its clock
+    Pause(command::act::Pause),
+    /// Let paused sessions go on
+    Resume(command::act::Resume),
+    /// This machine's background agent
+    Agent(command::agent::Agent),
+    /// Print a shell's completion script
+    Completions(command::completions::Completions),
+    /// This program as the agent
+    #[command(name = "__agent", hide = true)]
+    BeAgent {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // The agent has a command line and a trace of its own: it is not for us to parse.
+    let mut args = std::env::args_os();
+    if args.nth(1).is_some_and(|first| first == "__agent") {
+        return background::main(args.collect());
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a printing that fails leaves nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    trace();
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            failure.print();
+            failure.kind.exit().into()
+        }
+    }
+}
+
+/// Diagnostics go to standard error; `CM_LOG=debug` (or `cm_client=trace`) shows more.
+fn trace() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CM_LOG").unwrap_or_else(|_| "error".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(Kind::Task, "cannot start the asynchronous runtime").because(&e))?;
+    let Cli { global, command } = cli;
+    runtime.block_on(async move {
+        match command {
+            Command::Dispatch(args) => command::dispatch::run(*args, &global).await,
+            Command::Sessions(args) => command::sessions::run(args, &global).await,
+            Command::Logs(args) => command::logs::run(args, &global).await,
+            Command::Attach(args) => command::attach::run(args, &global).await,
+            Command::Send(args) => command::send::run(args, &global).await,
+            Command::Kill(args) => command::act::kill(args, &global).await,
+            Command::Pause(args) => command::act::pause(args, &global).await,
+            Command::Resume(args) => command::act::resume(args, &global).await,
+            Command::Agent(args) => command::agent::run(args, &global).await,
+            Command::Completions(args) => command::completions::run(&args),
+            Command::BeAgent { .. } => Err(Failure::usage("`__agent` must be the first argument")),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

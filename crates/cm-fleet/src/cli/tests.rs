@@ -1,0 +1,214 @@
+//! The command line as people meet it.
+
+use clap::{CommandFactory, Parser};
+
+use super::Cli;
+
+fn check(line: &str, good: bool) {
+    let parsed = Cli::try_parse_from(["cm-fleet"].into_iter().chain(line.split_whitespace()));
+    assert_eq!(parsed.is_ok(), good, "{line:?}: {parsed:?}");
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn lines_that_are_and_are_not_understood() {
+    for good in [
+        "dispatch task",
+        "dispatch one two --jobs 2 --tool shell",
+        "dispatch --file tasks.txt",
+        "dispatch -t shell -C /tmp -n name -e A=1 -e HOME --timeout 1h30m task",
+        "dispatch --memory 2G --cpu 1.5 --tasks 100 --size 120x40 --keep task",
+        "dispatch --detach --json task",
+        "dispatch --socket /s task",
+        "--socket /s sessions --all --json",
+        "sessions --no-start",
+        "ls",
+        "logs -f -n 20 abc",
+        "attach abc",
+        "send abc now add a test",
+        "send abc --no-enter y --key C-c --key Escape",
+        "kill a b",
+        "kill --all",
+        "pause a",
+        "resume a b",
+        "agent",
+        "agent status --json",
+        "agent stop --drain --timeout 5m",
+        "agent log -n 5",
+        "completions bash",
+    ] {
+        check(good, true);
+    }
+    for bad in [
+        "",
+        "dispatch --json --plain task",
+        "dispatch --json --quiet task",
+        "dispatch --timeout never task",
+        "dispatch --memory much task",
+        "dispatch --size 1x1 task",
+        "dispatch --jobs 0 task",
+        "dispatch --tasks 0 task",
+        "dispatch --env 1=2 task",
+        "logs",
+        "logs a b",
+        "kill",
+        "kill --all a",
+        "pause",
+        "agent stop --timeout 5m",
+        "completions tcl",
+        "nothing",
+    ] {
+        check(bad, false);
+    }
+}
+
+fn help(of: &[&str]) -> String {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let command = of.iter().fold(&mut command, |c, name| c.find_subcommand_mut(name).expect("it exists"));
+    let text = command.render_long_help().to_string();
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn help_teaches() {
+    insta::assert_snapshot!(help(&[]), @r#"
+    Turns machines into a fleet of coding agents, and gives it work.
+
+    With nothing set up, tasks run on this machine: its agent is started in the background when it is
+    needed and ends by itself when nothing is left to do. Sessions live in tmux and outlive this
+    command, the terminal and the agent.
+
+    Usage: cm-fleet [OPTIONS] <COMMAND>
+
+    Commands:
+      dispatch     Give tasks to agents and follow them to the end
+      sessions     List sessions [alias: ls]
+      logs         Show what a session has printed
+      attach       Open a session's terminal here
+      send         Type into a session
+      kill         End sessions and everything that runs in them
+      pause        Stop a session's processes and its clock
+      resume       Let paused sessions go on
+      agent        This machine's background agent
+      completions  Print a shell's completion script
+
+    Options:
+          --socket <PATH>
+              Talk to the agent on this socket instead of this user's own
+
+              [env: CM_FLEET_SOCKET]
+
+          --no-start
+              Do not start this machine's agent if it does not run
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Examples:
+      cm-fleet dispatch "fix the failing tests"             one task for Claude Code, here and now
+      cm-fleet dispatch --tool shell "make" "make doc"      two scripts at once
+      cm-fleet dispatch --detach --file tasks.txt           start them and leave
+      cm-fleet sessions                                     what goes on
+      cm-fleet logs -f 1a2b3c                               what a session prints
+      cm-fleet attach 1a2b3c                                look and type for yourself
+
+    Exit codes:
+      0 all done · 1 a task failed · 2 usage · 3 no host could be reached · 4 refused · 130 interrupted
+    "#);
+}
+
+#[test]
+fn help_of_dispatch() {
+    insta::assert_snapshot!(help(&["dispatch"]), @r#"
+    Give tasks to agents and follow them to the end
+
+    Usage: cm-fleet dispatch [OPTIONS] [TASK]...
+
+    Arguments:
+      [TASK]...
+              The tasks, run at the same time; for --tool shell each is a script
+
+    Options:
+      -f, --file <FILE>
+              Read tasks from a file, one a line; `-` is standard input
+
+          --socket <PATH>
+              Talk to the agent on this socket instead of this user's own
+
+              [env: CM_FLEET_SOCKET]
+
+          --no-start
+              Do not start this machine's agent if it does not run
+
+      -t, --tool <TOOL>
+              What does the task: claude, codex, shell, … or a program
+
+              [default: claude]
+
+      -C, --path <DIR>
+              Where it is done [default: the current directory]
+
+      -n, --name <NAME>
+              A name to find the session by; several tasks get NAME-1, NAME-2, …
+
+      -e, --env <K[=V]>
+              A variable for the session; without a value yours is passed on. May be repeated
+
+          --timeout <TIME>
+              End a task as failed after this time: 90s, 10m, 1h30m
+
+          --memory <BYTES>
+              Memory each task may use: 512M, 2G
+
+          --cpu <CORES>
+              Cores each task may use: 1.5
+
+          --tasks <N>
+              Processes and threads each task may have
+
+          --size <COLSxROWS>
+              The terminal's size [default: 120x40]
+
+      -j, --jobs <N>
+              How many tasks run at once [default: the number of cores]
+
+          --keep
+              Keep the terminals of tasks that have ended
+
+      -d, --detach
+              Print the sessions' ids and leave; the sessions stay until they are killed
+
+          --json
+              Events as JSON lines on standard output, the last one `run_finished`
+
+          --plain
+              Lines instead of bars
+
+      -q, --quiet
+              Only what failed
+
+      -h, --help
+              Print help
+
+    Examples:
+      cm-fleet dispatch "fix the failing tests"
+      cm-fleet dispatch --tool shell "cargo --version && uname -a"
+      cm-fleet dispatch --tool codex --path ~/src/app --timeout 20m "add a changelog"
+      cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
+      cm-fleet dispatch --env CI=1 --env GITHUB_TOKEN "open the pull request"
+      cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == "task_finished")'
+
+    Ctrl-C detaches: what runs goes on, `cm-fleet sessions` finds it. A second one ends this run's
+    sessions, a third leaves at once.
+
+    Exit codes: 0 all tasks done · 1 a task failed · 2 usage · 3 no agent could be reached · 130 Ctrl-C
+    "#);
+}

@@ -1,0 +1,79 @@
+//! One file a command: its arguments, and the one function that does it.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use cm_client::protocol::{ErrorCode, SessionInfo};
+use cm_client::{Client, ClientError, Endpoint};
+
+use crate::cli::Global;
+use crate::failure::{Failure, Kind};
+use crate::local::Local;
+use crate::sessions::resolve;
+
+pub mod act;
+pub mod agent;
+pub mod attach;
+pub mod completions;
+pub mod dispatch;
+pub mod logs;
+pub mod send;
+pub mod sessions;
+
+/// Time for connecting and logging in.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A connection to the agent meant, which is started where that is allowed.
+async fn connect(global: &Global) -> Result<Client, Failure> {
+    connect_to(&global.local(true)).await
+}
+
+async fn connect_to(local: &Local) -> Result<Client, Failure> {
+    let socket = local.ensure().await?;
+    Client::connect(&Endpoint::Unix(socket), CONNECT).await.map_err(|e| failed("cannot reach the agent", &e))
+}
+
+/// The session a person means by `query`.
+async fn find(client: &Client, query: &str) -> Result<SessionInfo, Failure> {
+    let sessions = list(client).await?;
+    resolve(&sessions, query).cloned()
+}
+
+async fn list(client: &Client) -> Result<Vec<SessionInfo>, Failure> {
+    client.list_sessions().await.map_err(|e| failed("cannot list the sessions", &e))
+}
+
+/// What could not be done, and why.
+pub fn failed(what: impl Into<String>, error: &ClientError) -> Failure {
+    let kind = match error {
+        ClientError::Connect { .. } => Kind::Unreachable,
+        ClientError::Unauthorized { .. } => Kind::Refused,
+        ClientError::Refused(reply) => match reply.code {
+            ErrorCode::Limit | ErrorCode::Conflict => Kind::Refused,
+            _ => Kind::Task,
+        },
+        _ => Kind::Task,
+    };
+    match error {
+        // The agent's own words say it all.
+        ClientError::Refused(reply) => Failure::new(kind, what).caused_by(reply.error.clone()),
+        other => Failure::new(kind, what).because(other),
+    }
+}
+
+/// Prints to standard output. False once nobody reads it any more (`… | head`): time to end, no error.
+fn print(text: &str) -> Result<bool, Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Failure::new(Kind::Task, "cannot write to standard output").because(&e)),
+    }
+}
+
+/// A value as one line of JSON.
+fn json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value)
+        .map(|text| text + "\n")
+        .map_err(|e| Failure::new(Kind::Task, "cannot write JSON").because(&e))
+}

@@ -1,0 +1,27 @@
+//! Tasks to sessions: the plan, what comes next, the loop that does it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+pub mod plan;
+pub mod run;
+pub mod schedule;
+pub mod translate;
+
+mod asking;
+#[cfg(test)]
+mod tests;
+
+/// Now, Unix seconds.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Sleeps until then; for ever where there is no such time.
+pub async fn sleep_until(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
+    }
+}

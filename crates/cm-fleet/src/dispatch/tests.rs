@@ -1,0 +1,188 @@
+//! Whole runs against a scripted agent: the tasks' texts say what it does.
+
+mod agent;
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use cm_client::protocol::{OnDone, State};
+use cm_client::{Endpoint, Follower};
+use futures_util::stream::{Stream, StreamExt, poll_fn};
+use tokio::sync::mpsc;
+
+use super::plan::{Asked, Plan, plan};
+use super::run::Run;
+use crate::exit::Exit;
+use crate::report::View;
+use crate::report::event::{RunEvent, RunEventKind as E, Stop};
+use crate::report::fold::{RunState, Status};
+use agent::FakeAgent;
+
+/// Keeps the events, and sends word of those the test waits for.
+struct Witness {
+    events: Rc<RefCell<Vec<RunEvent>>>,
+    told: mpsc::UnboundedSender<String>,
+}
+
+impl View for Witness {
+    fn event(&mut self, event: &RunEvent, _: &RunState) -> io::Result<()> {
+        self.events.borrow_mut().push(event.clone());
+        let _ = self.told.send(name(&event.kind));
+        Ok(())
+    }
+
+    fn wants_output(&self) -> bool {
+        true
+    }
+}
+
+fn name(kind: &E) -> String {
+    let value = serde_json::to_value(kind).expect("events serialize");
+    let text = |key: &str| value.get(key).map(|v| v.as_str().map_or(v.to_string(), str::to_owned));
+    let state = value.pointer("/outcome/state").and_then(|v| v.as_str()).map(str::to_owned);
+    [text("type"), text("task"), text("state"), text("line"), text("stop"), state]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn planned(tasks: &[&str], jobs: usize, detach: bool) -> Plan {
+    let asked = Asked {
+        tasks: tasks.iter().map(|t| (*t).to_owned()).collect(),
+        tool: "shell".into(),
+        path: "/".into(),
+        name: None,
+        env: std::collections::BTreeMap::new(),
+        timeout: None,
+        limits: None,
+        size: None,
+        on_done: OnDone::Close,
+    };
+    plan(asked, "run-1".into(), jobs, detach).expect("a good plan")
+}
+
+struct Ran {
+    exit: Exit,
+    names: Vec<String>,
+    state: RunState,
+}
+
+/// Runs the tasks; Ctrl-C is pressed each time one of `press_at` is seen, in order.
+async fn go(tasks: &[&str], jobs: usize, detach: bool, press_at: &[&str]) -> Ran {
+    let agent = FakeAgent::start();
+    let plan = planned(tasks, jobs, detach);
+    let events = Rc::new(RefCell::new(Vec::new()));
+    let (told, heard) = mpsc::unbounded_channel();
+    let view = Witness { events: Rc::clone(&events), told };
+    let mut run = Run::new(&plan, Box::new(view));
+    let mut follower = Follower::start(Endpoint::Unix(agent.socket.clone()), None);
+    let exit = tokio::time::timeout(Duration::from_secs(20), run.go(&mut follower, presses(heard, press_at)))
+        .await
+        .expect("the run ends")
+        .expect("the view takes everything");
+    follower.close().await;
+    let events = events.borrow().clone();
+    let mut state = RunState::default();
+    events.iter().for_each(|event| state.apply(event));
+    Ran { exit, names: events.iter().map(|e| name(&e.kind)).collect(), state }
+}
+
+fn presses(mut heard: mpsc::UnboundedReceiver<String>, at: &[&str]) -> impl Stream<Item = ()> + Unpin {
+    let mut at: std::collections::VecDeque<String> = at.iter().map(|s| (*s).to_owned()).collect();
+    poll_fn(move |cx| {
+        loop {
+            match heard.poll_recv(cx) {
+                std::task::Poll::Ready(Some(name)) if at.front() == Some(&name) => {
+                    at.pop_front();
+                    return std::task::Poll::Ready(Some(()));
+                }
+                std::task::Poll::Ready(Some(_)) => {}
+                std::task::Poll::Ready(None) | std::task::Poll::Pending => return std::task::Poll::Pending,
+            }
+        }
+    })
+    .fuse()
+}
+
+fn position(ran: &Ran, name: &str) -> usize {
+    ran.names.iter().position(|n| n == name).unwrap_or_else(|| panic!("no {name:?} in {:#?}", ran.names))
+}
+
+#[tokio::test]
+async fn tasks_run_to_their_end_a_few_at_a_time() {
+    let ran = go(&["exit 0", "exit 3", "exit 0"], 2, false, &[]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    let sum = ran.state.summary();
+    assert_eq!((sum.done, sum.failed), (2, 1));
+    assert!(ran.names.first().is_some_and(|n| n == "run_started"));
+    assert!(ran.names.last().is_some_and(|n| n == "run_finished"));
+    let first_end = ran.names.iter().position(|n| n.starts_with("task_finished")).expect("some end");
+    assert!(position(&ran, "task_placed 2") < first_end, "two at once: {:#?}", ran.names);
+    assert!(position(&ran, "task_placed 3") > first_end, "but not three: {:#?}", ran.names);
+    let Status::Ended { outcome, .. } = &ran.state.tasks[1].status else { panic!("it ended") };
+    assert_eq!((outcome.state, outcome.exit_code), (State::Failed, Some(3)));
+    assert_eq!(outcome.tail, ["bye"]);
+}
+
+#[tokio::test]
+async fn all_good_is_exit_0_and_output_is_told() {
+    let ran = go(&["show working…"], 1, false, &["task_output 1 working…"]).await;
+    assert_eq!(ran.exit, Exit::Interrupted);
+    assert!(position(&ran, "task_output 1 working…") > position(&ran, "task_started 1"));
+    assert_eq!(go(&["exit 0"], 1, false, &[]).await.exit, Exit::Done);
+}
+
+#[tokio::test]
+async fn a_refusal_is_the_tasks_own() {
+    let ran = go(&["refuse", "exit 0"], 1, false, &[]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    let Status::Refused { error } = &ran.state.tasks[0].status else { panic!("{:?}", ran.state.tasks[0]) };
+    assert_eq!(error, "tool not found: x");
+}
+
+#[tokio::test]
+async fn a_lost_connection_neither_loses_nor_doubles_a_task() {
+    let ran = go(&["drop before the answer; exit 0", "exit 0"], 2, false, &[]).await;
+    assert_eq!(ran.exit, Exit::Done, "{:#?}", ran.names);
+    position(&ran, "host_lost");
+    let connected = ran.names.iter().filter(|n| *n == "host_connected").count();
+    assert!(connected >= 2);
+    for task in ["task_started 1", "task_finished 1 done", "task_finished 2 done"] {
+        assert_eq!(ran.names.iter().filter(|n| *n == task).count(), 1, "{task}: {:#?}", ran.names);
+    }
+}
+
+#[tokio::test]
+async fn detached_it_leaves_when_all_are_started() {
+    let ran = go(&["hang", "hang", "hang"], 1, true, &[]).await;
+    assert_eq!((ran.exit, ran.state.live().count()), (Exit::Done, 3));
+}
+
+#[tokio::test]
+async fn the_first_interrupt_detaches() {
+    let ran = go(&["hang", "hang", "exit 0"], 2, false, &["task_state 1 running"]).await;
+    assert_eq!(ran.exit, Exit::Interrupted);
+    assert_eq!(ran.state.stop, Some(Stop::Detach));
+    let sum = ran.state.summary();
+    assert_eq!((sum.running, sum.queued), (2, 1), "they go on, the third was never started");
+}
+
+#[tokio::test]
+async fn the_second_interrupt_ends_this_runs_sessions() {
+    let ran = go(&["hang", "hang"], 2, false, &["task_state 2 running", "stop_requested detach"]).await;
+    assert_eq!(ran.exit, Exit::Interrupted);
+    position(&ran, "task_finished 1 killed");
+    position(&ran, "task_finished 2 killed");
+}
+
+#[tokio::test]
+async fn the_third_interrupt_leaves_at_once() {
+    let at = ["task_state 1 running", "stop_requested detach", "stop_requested cancel"];
+    let ran = go(&["hang and survive"], 1, false, &at).await;
+    assert_eq!(ran.exit, Exit::Interrupted);
+    assert_eq!(ran.state.live().count(), 1);
+    assert!(ran.names.last().is_some_and(|n| n == "run_finished"));
+}

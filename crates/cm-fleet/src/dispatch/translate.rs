@@ -1,0 +1,108 @@
+//! What an agent announces, as events of the run. PURE.
+
+use cm_protocol::{Event, EventKind, Outcome, SessionId, SessionInfo, Snapshot, State};
+
+use crate::report::clean::clean;
+use crate::report::event::RunEventKind;
+use crate::report::fold::{Live, RunState, Status};
+
+/// The run's events in one announcement of `host`'s agent; sessions of others are none of ours.
+pub fn event(state: &RunState, host: &str, event: &Event) -> Vec<RunEventKind> {
+    let live = |session: &SessionId| live_task(state, session);
+    match &event.kind {
+        EventKind::StateChange { session_id, state, reason, prompt, .. } => match live(session_id) {
+            Some((task, known)) if known.state != *state || known.prompt != *prompt => {
+                vec![RunEventKind::TaskState {
+                    task,
+                    state: *state,
+                    reason: reason.clone(),
+                    prompt: prompt.clone(),
+                }]
+            }
+            _ => Vec::new(),
+        },
+        EventKind::AutoConfirmed { session_id, rule, .. } => live(session_id)
+            .map(|(task, _)| RunEventKind::TaskConfirmed { task, rule: rule.clone() })
+            .into_iter()
+            .collect(),
+        EventKind::SessionCompleted { session_id, state, outcome, .. } => live(session_id)
+            .map(|(task, known)| {
+                let outcome =
+                    outcome.clone().unwrap_or_else(|| bare(*state, event.timestamp - known.since, None));
+                RunEventKind::TaskFinished { task, outcome }
+            })
+            .into_iter()
+            .collect(),
+        EventKind::Notice(notice) => vec![RunEventKind::HostNotice {
+            host: host.to_owned(),
+            topic: notice.topic.clone(),
+            message: notice.message.clone(),
+        }],
+        EventKind::SessionAdded { .. } | EventKind::SessionClosed { .. } => Vec::new(),
+    }
+}
+
+/// What a snapshot changes, and the tasks whose session it does not contain. Those are to be asked about:
+/// the snapshot may be older than the session.
+pub fn snapshot(state: &RunState, snapshot: &Snapshot) -> (Vec<RunEventKind>, Vec<(usize, SessionId)>) {
+    let (mut events, mut missing) = (Vec::new(), Vec::new());
+    for (plan, live) in state.live() {
+        match snapshot.sessions.iter().find(|s| s.session_id == live.session) {
+            Some(info) => events.extend(info_events(plan.number, live, info, snapshot.timestamp)),
+            None => missing.push((plan.number, live.session.clone())),
+        }
+    }
+    (events, missing)
+}
+
+/// The end of a task whose session the agent does not know any more.
+pub fn forgotten(task: usize, live: &Live, now: f64) -> RunEventKind {
+    let reason = Some("the agent does not know this session any more");
+    RunEventKind::TaskFinished { task, outcome: bare(State::Lost, now - live.since, reason) }
+}
+
+/// What a session's record changes for its task.
+pub fn info_events(task: usize, live: &Live, info: &SessionInfo, now: f64) -> Vec<RunEventKind> {
+    let mut events = Vec::new();
+    if info.state != live.state || info.prompt != live.prompt {
+        events.push(RunEventKind::TaskState {
+            task,
+            state: info.state,
+            reason: info.reason.clone(),
+            prompt: info.prompt.clone(),
+        });
+    }
+    if info.state.is_terminal() {
+        let outcome = info
+            .outcome
+            .clone()
+            .unwrap_or_else(|| bare(info.state, now - live.since, info.reason.as_deref()));
+        events.push(RunEventKind::TaskFinished { task, outcome });
+    }
+    events
+}
+
+/// The last line of a screen that says something.
+pub fn last_line(screen: &str) -> Option<String> {
+    screen.lines().rev().map(clean).map(|line| line.trim().to_owned()).find(|line| !line.is_empty())
+}
+
+fn live_task<'a>(state: &'a RunState, session: &SessionId) -> Option<(usize, &'a Live)> {
+    let number = state.task_of(session)?;
+    match &state.task(number)?.status {
+        Status::Live(live) => Some((number, live)),
+        _ => None,
+    }
+}
+
+/// An outcome of which only the state is known.
+fn bare(state: State, duration: f64, reason: Option<&str>) -> Outcome {
+    Outcome {
+        state,
+        exit_code: None,
+        signal: None,
+        duration: duration.max(0.0),
+        tail: Vec::new(),
+        reason: reason.map(str::to_owned),
+    }
+}

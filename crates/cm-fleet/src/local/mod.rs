@@ -1,0 +1,141 @@
+//! The agent of this machine: where it listens, and how it comes to life when nobody has started it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cm_client::{Client, ClientError, Connector, Endpoint};
+use tokio::net::UnixStream;
+
+use crate::failure::{Failure, Kind};
+
+pub mod background;
+pub mod start;
+
+/// Time for one connection attempt.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Which agent a command talks to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Local {
+    /// This user's own agent, started when it does not run.
+    OnDemand,
+    /// This user's own agent, if it runs.
+    IfRunning,
+    /// Whichever agent listens on this socket; never started by us.
+    At(PathBuf),
+}
+
+/// The places of this user's own agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// What it says of itself when it runs in the background.
+    pub log: PathBuf,
+}
+
+/// What trying to reach a socket showed.
+#[derive(Debug)]
+pub enum Reached {
+    /// Somebody listens.
+    Yes(UnixStream),
+    /// Nobody does: no such file, or refused. Nothing else proves that.
+    Nobody(io::Error),
+    /// It cannot be known.
+    Unclear(io::Error),
+}
+
+impl Local {
+    /// Makes sure that somebody listens, and says where.
+    ///
+    /// # Errors
+    /// Nobody does and none may or could be started; the failure says why and what to do.
+    pub async fn ensure(&self) -> Result<PathBuf, Failure> {
+        let socket = self.socket()?;
+        match reach(&socket).await {
+            Reached::Yes(_) => return Ok(socket),
+            Reached::Unclear(error) => return Err(cannot_reach(&socket, &error)),
+            Reached::Nobody(error) => match self {
+                Self::At(_) => return Err(nobody_listens(&socket, &error)),
+                Self::IfRunning => return Err(not_running(&socket)),
+                Self::OnDemand => {}
+            },
+        }
+        start::start(&start::Launch::agent(&socket), &places()?).await?;
+        Ok(socket)
+    }
+
+    /// What a [`cm_client::Follower`] connects with, as often as it must: an agent that ended is started
+    /// again where that is allowed, and finds its sessions.
+    pub fn connector(self) -> impl Connector {
+        move || {
+            let local = self.clone();
+            async move {
+                let socket = local.ensure().await.map_err(|failure| ClientError::Connect {
+                    endpoint: "this machine".into(),
+                    source: io::Error::other(failure.chain.join(": ")),
+                    hint: "`cm-fleet agent log` may say more",
+                })?;
+                Client::connect(&Endpoint::Unix(socket), CONNECT).await
+            }
+        }
+    }
+
+    /// The socket of this agent.
+    ///
+    /// # Errors
+    /// There is no place for it on this machine.
+    pub fn socket(&self) -> Result<PathBuf, Failure> {
+        match self {
+            Self::At(socket) => std::path::absolute(socket)
+                .map_err(|e| Failure::usage(format!("--socket {}", socket.display())).because(&e)),
+            Self::OnDemand | Self::IfRunning => Ok(places()?.socket),
+        }
+    }
+}
+
+/// One bounded attempt to connect.
+pub async fn reach(socket: &Path) -> Reached {
+    match tokio::time::timeout(CONNECT, UnixStream::connect(socket)).await {
+        Ok(Ok(stream)) => Reached::Yes(stream),
+        Ok(Err(e)) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            Reached::Nobody(e)
+        }
+        Ok(Err(e)) => Reached::Unclear(e),
+        Err(_) => Reached::Unclear(io::Error::new(io::ErrorKind::TimedOut, "no answer in 5 s")),
+    }
+}
+
+fn cannot_reach(socket: &Path, error: &io::Error) -> Failure {
+    Failure::new(Kind::Unreachable, format!("cannot connect to the agent at {}", socket.display()))
+        .because(error)
+}
+
+fn nobody_listens(socket: &Path, error: &io::Error) -> Failure {
+    cannot_reach(socket, error)
+        .hint(format!("start one there: cm-agent serve --socket {}", socket.display()))
+        .hint("or leave --socket away: this machine's own agent is started when it is needed")
+}
+
+fn not_running(socket: &Path) -> Failure {
+    Failure::new(Kind::Unreachable, format!("no agent runs here (nobody listens on {})", socket.display()))
+        .hint("`cm-fleet dispatch` starts one")
+}
+
+/// The places of this user's own agent.
+///
+/// # Errors
+/// Neither `XDG_RUNTIME_DIR` nor `HOME` says where.
+pub fn places() -> Result<Places, Failure> {
+    let dir = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = dir("HOME");
+    let state = dir("XDG_STATE_HOME").or_else(|| home.map(|home| home.join(".local/state")));
+    let Some(state) = state.map(|state| state.join("cm-agent")) else {
+        return Err(Failure::usage("cannot tell where the agent lives: HOME is not set")
+            .hint("set HOME, or name a running agent's socket with --socket"));
+    };
+    let runtime =
+        dir("XDG_RUNTIME_DIR").map_or_else(|| state.join("run"), |runtime| runtime.join("cm-agent"));
+    Ok(Places { socket: runtime.join("agent.sock"), log: state.join("agent.log") })
+}

@@ -1,0 +1,251 @@
+//! Every word a run says to people, in one place. PURE.
+
+use cm_protocol::{Outcome, SessionId, State};
+
+use super::clean::clean;
+use super::event::{RunEvent, RunEventKind, Stop, Summary};
+use super::fold::{Link, Live, RunState, Status};
+
+/// How a line of a report is to be understood, and so coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Goes on as it should.
+    Normal,
+    /// Of lesser weight.
+    Quiet,
+    /// Went well.
+    Good,
+    /// Went wrong.
+    Bad,
+    /// Needs a person.
+    Attention,
+}
+
+/// One line of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Whom it is about: a task's label, a host's name or `run`.
+    pub who: String,
+    /// One word.
+    pub word: String,
+    /// The rest; may be empty.
+    pub text: String,
+    /// How it is to be understood.
+    pub tone: Tone,
+}
+
+/// The time of day of a Unix time, in UTC: `12:01:03Z`.
+pub fn clock(at: f64) -> String {
+    let day = at.rem_euclid(86_400.0);
+    let (h, m, s) = (day / 3600.0, day % 3600.0 / 60.0, day % 60.0);
+    format!("{:02.0}:{:02.0}:{:02.0}Z", h.floor(), m.floor(), s.floor())
+}
+
+/// A time that goes on, to the second: `0:07`, `12:07`, `1:02:03`.
+pub fn elapsed(seconds: f64) -> String {
+    let whole = seconds.max(0.0).floor();
+    let (h, m, s) = ((whole / 3600.0).floor(), (whole % 3600.0 / 60.0).floor(), whole % 60.0);
+    if h > 0.0 { format!("{h:.0}:{m:02.0}:{s:02.0}") } else { format!("{m:.0}:{s:02.0}") }
+}
+
+/// A time that is over: `40 ms`, `1.2 s`, `2m 03s`, `1h 02m`.
+pub fn took(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        s if s < 0.9995 => format!("{:.0} ms", s * 1000.0),
+        s if s < 59.95 => format!("{s:.1} s"),
+        s if s < 3600.0 => format!("{:.0}m {:02.0}s", (s / 60.0).floor(), (s % 60.0).floor()),
+        s => format!("{:.0}h {:02.0}m", (s / 3600.0).floor(), (s % 3600.0 / 60.0).floor()),
+    }
+}
+
+/// An age, roughly: `12s`, `3m`, `5h`, `2d`.
+pub fn age(seconds: f64) -> String {
+    match seconds.max(0.0).floor() {
+        s if s < 60.0 => format!("{s:.0}s"),
+        s if s < 3600.0 => format!("{:.0}m", (s / 60.0).floor()),
+        s if s < 86_400.0 => format!("{:.0}h", (s / 3600.0).floor()),
+        s => format!("{:.0}d", (s / 86_400.0).floor()),
+    }
+}
+
+/// Enough of a session's id to find it again: eight digits of 128 random bits.
+pub fn short(session: &SessionId) -> String {
+    let id = session.as_str();
+    clean(id.strip_prefix("cm-").unwrap_or(id)).chars().take(8).collect()
+}
+
+/// How a program ended: `exit 1`, `SIGKILL`, or nothing where neither is known.
+pub fn ending(outcome: &Outcome) -> String {
+    match (outcome.exit_code, &outcome.signal) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => clean(signal),
+        (None, None) => String::new(),
+    }
+}
+
+fn tasks(count: usize) -> String {
+    if count == 1 { "1 task".into() } else { format!("{count} tasks") }
+}
+
+/// The line an event is worth, if any. `state` already contains the event.
+pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
+    let about = |who: &str, word: &str, text: String, tone| {
+        Some(Line { who: clean(who), word: word.to_owned(), text: clean(&text), tone })
+    };
+    match &event.kind {
+        RunEventKind::RunStarted { jobs, detach, tasks: plans, .. } => {
+            let pace = match (*detach, *jobs < plans.len()) {
+                (true, _) => ", detached".to_owned(),
+                (false, true) => format!(", {jobs} at a time"),
+                (false, false) => String::new(),
+            };
+            about("run", "started", format!("{}{pace}", tasks(plans.len())), Tone::Quiet)
+        }
+        RunEventKind::HostConnected { host, again: true, .. } => {
+            about(host, "back", "connected again".into(), Tone::Good)
+        }
+        RunEventKind::HostConnected { .. } | RunEventKind::TaskPlaced { .. } => None,
+        RunEventKind::HostLost { host, error } => {
+            about(host, "lost", format!("{error} – sessions go on; reconnecting"), Tone::Attention)
+        }
+        RunEventKind::HostGivenUp { host, error } => about(host, "given up", error.clone(), Tone::Bad),
+        RunEventKind::HostNotice { host, message, .. } => {
+            about(host, "notice", message.clone(), Tone::Attention)
+        }
+        RunEventKind::StopRequested { stop } => {
+            let text = match stop {
+                Stop::Detach => "detaching: sessions go on – Ctrl-C again within 2 s ends them instead",
+                Stop::Cancel => "ending this run's sessions – Ctrl-C once more leaves at once",
+            };
+            about("run", "stopping", text.into(), Tone::Attention)
+        }
+        RunEventKind::RunFinished { summary, seconds, .. } => {
+            let tone = if summary.failed > 0 { Tone::Bad } else { Tone::Good };
+            about("run", "finished", format!("{}, {}", sum(*summary), took(*seconds)), tone)
+        }
+        kind => {
+            let task = state.task(kind.task()?)?;
+            let (word, text, tone) = task_line(kind, &task.status)?;
+            about(&task.plan.label, &word, text, tone)
+        }
+    }
+}
+
+fn task_line(kind: &RunEventKind, status: &Status) -> Option<(String, String, Tone)> {
+    Some(match kind {
+        RunEventKind::TaskStarted { session_id, existing, warnings, .. } => {
+            let found = if *existing { " (found again)" } else { "" };
+            let text = format!("session {}{found}{}", short(session_id), warned(warnings));
+            ("started".into(), text, if warnings.is_empty() { Tone::Quiet } else { Tone::Attention })
+        }
+        RunEventKind::TaskRefused { error, .. } => ("refused".into(), error.clone(), Tone::Bad),
+        RunEventKind::TaskState { state, .. } => {
+            let Status::Live(live) = status else { return None };
+            // The end has a line of its own, with more in it.
+            if state.is_terminal() {
+                return None;
+            }
+            let tone = match state {
+                State::Waiting | State::Paused => Tone::Attention,
+                State::Starting | State::Idle => Tone::Quiet,
+                _ => Tone::Normal,
+            };
+            (state.to_string(), state_note(live), tone)
+        }
+        RunEventKind::TaskConfirmed { rule, .. } => {
+            let rule = rule.as_deref().map_or_else(String::new, |rule| format!(" by rule {rule}"));
+            ("confirmed".into(), format!("a prompt was answered{rule}"), Tone::Quiet)
+        }
+        RunEventKind::TaskFinished { outcome, .. } => {
+            let tone = if outcome.state == State::Done { Tone::Good } else { Tone::Bad };
+            (outcome.state.to_string(), outcome_note(outcome), tone)
+        }
+        RunEventKind::CancelFailed { error, .. } => ("not ended".into(), error.clone(), Tone::Bad),
+        _ => return None,
+    })
+}
+
+fn warned(warnings: &[String]) -> String {
+    warnings.iter().map(|warning| format!("; {warning}")).collect()
+}
+
+/// What there is to say of a living session beside its state and output.
+pub fn state_note(live: &Live) -> String {
+    let short = short(&live.session);
+    match (&live.prompt, &live.reason) {
+        (Some(prompt), _) => {
+            let question = prompt.text.lines().map(str::trim).rfind(|l| !l.is_empty()).unwrap_or("");
+            format!("{question} [answer: cm-fleet attach {short}]")
+        }
+        (None, Some(reason)) => reason.clone(),
+        (None, None) if live.state == State::Waiting => format!("[answer: cm-fleet attach {short}]"),
+        (None, None) => String::new(),
+    }
+}
+
+fn outcome_note(outcome: &Outcome) -> String {
+    let parts =
+        [ending(outcome), took(outcome.duration), outcome.reason.as_deref().map(clean).unwrap_or_default()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+/// The counts, those that are zero left out: `2 done, 1 failed`.
+pub fn sum(summary: Summary) -> String {
+    let parts = [
+        (summary.done, "done"),
+        (summary.failed, "failed"),
+        (summary.running, "running"),
+        (summary.queued, "queued"),
+    ];
+    let said: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    if said.is_empty() { "nothing to do".into() } else { said.join(", ") }
+}
+
+/// The total line under the bars.
+pub fn total(state: &RunState, now: f64) -> String {
+    let mut text = format!(
+        "{} · {} · {}",
+        tasks(state.tasks.len()),
+        sum(state.summary()),
+        elapsed(now - state.started_at)
+    );
+    for (host, link) in &state.hosts {
+        if let Link::Lost { .. } = link {
+            text.push_str(&format!(" · reconnecting to {}", clean(host)));
+        }
+    }
+    match state.stop {
+        Some(Stop::Detach) => text.push_str(" · detaching"),
+        Some(Stop::Cancel) => text.push_str(" · cancelling"),
+        None => {}
+    }
+    text
+}
+
+/// What a bar says right of the task's name: the word, the time, the text.
+pub fn bar(status: &Status, now: f64) -> Option<(String, String, String)> {
+    match status {
+        Status::Placed { since, .. } => Some(("placing".into(), elapsed(now - since), String::new())),
+        Status::Live(live) => {
+            let note = state_note(live);
+            let text = if note.is_empty() { live.line.clone() } else { note };
+            Some((live.state.to_string(), elapsed(now - live.since), clean(&text)))
+        }
+        Status::Queued | Status::Ended { .. } | Status::Refused { .. } => None,
+    }
+}
+
+/// How to find sessions that go on; empty where there are none.
+pub fn left_running(state: &RunState) -> String {
+    let mut live = state.live();
+    let Some((_, first)) = live.next() else { return String::new() };
+    let more = live.count();
+    let id = short(&first.session);
+    let count = if more == 0 { "1 session goes on".into() } else { format!("{} sessions go on", more + 1) };
+    format!(
+        "{count}:\n  cm-fleet logs -f {id}   follows it\n  cm-fleet attach {id}    opens it\n  \
+         cm-fleet kill {id}      ends it\n  cm-fleet sessions{}           lists them all",
+        " ".repeat(id.chars().count().saturating_sub(8))
+    )
+}
