@@ -24,15 +24,21 @@ const A_TASK_FAILED: i32 = 1;
 
 /// Checks and installs what is missing, builds, runs the tasks, and checks that what was expected happened.
 pub fn run(workspace: &Workspace) -> Result<(), Failure> {
-    need::ensure(workspace, &[Need::Compiler, Need::Git, Need::Tmux])?;
+    need::ensure(workspace, &[Need::Git, Need::Tmux])?;
     Run::cargo().dir(&workspace.root).args(["build", "--package", "cm-fleet", "--locked"]).live(LONG)?;
+    Scratch::clear_stale();
     let scratch = Scratch::new()?;
     println!(
         "\nFive tasks follow, each in a tmux session of its own on this machine. One of them fails on purpose.\n"
     );
     let fleet = workspace.target.join("debug/cm-fleet");
-    let run = Run::new(&fleet).dir(scratch.work()).envs(scratch.environment()).arg("dispatch");
-    let code = run.args(tasks()).args(["--tool", "shell"]).live_code(LONG)?;
+    let code = Run::new(&fleet)
+        .dir(scratch.work())
+        .envs(scratch.environment())
+        .without("CM_FLEET_SOCKET")
+        .args(["dispatch", "--tool", "shell"])
+        .args(tasks())
+        .live_code(LONG)?;
     judge(code, &scratch.marks())?;
     scratch.clean_up()?;
     println!("{}", explanation(&fleet.display().to_string()));

@@ -1,7 +1,7 @@
 //! A private place for the demo's agent and sessions, and taking all of it away again.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::failure::Failure;
 use crate::sh;
 
+/// What the directory's name begins with; the number of the process that made it follows.
+const PREFIX: &str = "/tmp/cm-demo-";
 /// From asking a process to end to ending it.
 const GONE: Duration = Duration::from_secs(10);
 
@@ -22,7 +24,7 @@ pub struct Scratch {
 impl Scratch {
     /// Under /tmp, whatever TMPDIR says: the names of sockets in it must stay short.
     pub fn new() -> Result<Self, Failure> {
-        let root = PathBuf::from(format!("/tmp/cm-demo-{}", std::process::id()));
+        let root = PathBuf::from(format!("{PREFIX}{}", std::process::id()));
         let mut private = fs::DirBuilder::new();
         // Fails if it exists: a directory someone else has made is not private.
         private.mode(0o700).create(&root).map_err(Failure::file("create", &root))?;
@@ -32,6 +34,20 @@ impl Scratch {
             private.create(&dir).map_err(Failure::file("create", &dir))?;
         }
         Ok(scratch)
+    }
+
+    /// Takes away what a demo of this user that was interrupted has left behind.
+    pub fn clear_stale() {
+        let Ok(entries) = fs::read_dir("/tmp") else { return };
+        let us = rustix::process::geteuid().as_raw();
+        for root in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let pid = root.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
+            let ours = fs::symlink_metadata(&root).is_ok_and(|meta| meta.is_dir() && meta.uid() == us);
+            if ours && pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                // It is swept when it is dropped.
+                drop(Self { root });
+            }
+        }
     }
 
     /// Where the tasks run.
@@ -111,6 +127,24 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn only_the_directories_of_dead_demos_are_stale() {
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let stale = PathBuf::from(format!("{PREFIX}{}", child.id()));
+        fs::create_dir(&stale).unwrap();
+        let alive = PathBuf::from(format!("{PREFIX}{}", std::os::unix::process::parent_id()));
+        let other = PathBuf::from(format!("{PREFIX}not-a-number-{}", std::process::id()));
+        for dir in [&alive, &other] {
+            fs::create_dir(dir).unwrap();
+        }
+        Scratch::clear_stale();
+        assert!(!stale.exists() && alive.exists() && other.exists());
+        for dir in [&alive, &other] {
+            fs::remove_dir(dir).unwrap();
+        }
+    }
 
     #[test]
     fn what_names_the_directory_ends_with_it() {

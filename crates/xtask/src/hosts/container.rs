@@ -11,6 +11,8 @@ use crate::workspace::Workspace;
 
 /// The label that says which checkout a container belongs to.
 const CHECKOUT: &str = "cm-testhost.checkout";
+/// What the short names of hosts for one run of the tests begin with; the run's process id follows.
+const PASSING: &str = "run-";
 /// How `docker inspect` is asked, and answers: name, state, checkout, published address and port.
 const FORMAT: &str = "{{.Name}}\t{{.State.Status}}\t{{index .Config.Labels \"cm-testhost.checkout\"}}\t\
     {{range $port, $all := .HostConfig.PortBindings}}{{range $all}}{{.HostIp}}{{end}}{{end}}\t\
@@ -53,7 +55,12 @@ impl Container {
 
     /// A host for one run of the tests, at any port that is free.
     pub fn passing(docker: &Docker, workspace: &Workspace, image: &str) -> Result<Self, Failure> {
-        let short = format!("run-{}", std::process::id());
+        for left in Self::list(docker, Some(workspace))? {
+            if left.is_stale() {
+                left.remove(docker, workspace)?;
+            }
+        }
+        let short = format!("{PASSING}{}", std::process::id());
         Self::start(docker, workspace, image, &short, "127.0.0.1::22")
     }
 
@@ -129,6 +136,12 @@ impl Container {
     pub fn remove(&self, docker: &Docker, workspace: &Workspace) -> Result<(), Failure> {
         docker.run(["rm", "--force", "--volumes", &self.name]).capture(SHORT)?;
         login::forget(workspace, self.short())
+    }
+
+    /// Whether it belongs to a run of the tests that has died.
+    fn is_stale(&self) -> bool {
+        let pid = self.short().strip_prefix(PASSING).and_then(|pid| pid.parse::<u32>().ok());
+        pid.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
     }
 
     fn revive(self, docker: &Docker, workspace: &Workspace) -> Result<Self, Failure> {

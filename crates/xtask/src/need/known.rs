@@ -12,11 +12,9 @@ const NEXTEST: Version = Version::new(0, 9);
 const NEXTEST_CRATE: &str = "0.9.143";
 const DENY_CRATE: &str = "0.20.2";
 
-/// Something the machine must have.
+/// Something the machine must have. (A linker is not among it: without one there would be no xtask.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// A C compiler, as Rust's linker.
-    Compiler,
     /// git.
     Git,
     /// tmux, new enough.
@@ -68,7 +66,6 @@ impl Need {
     /// What people call it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Compiler => "C compiler",
             Self::Git => "git",
             Self::Tmux => "tmux",
             Self::Rustfmt => "rustfmt",
@@ -85,7 +82,6 @@ impl Need {
     /// How it is installed.
     pub const fn how(self) -> How {
         match self {
-            Self::Compiler => How::Package(&["gcc", "libc6-dev"]),
             Self::Git => How::Package(&["git"]),
             Self::Tmux => How::Package(&["tmux"]),
             Self::Rustfmt => How::Component("rustfmt"),
@@ -110,7 +106,6 @@ impl Need {
     /// Looks for it by asking its version.
     pub fn look(self, workspace: &Workspace) -> State {
         match self {
-            Self::Compiler => says(Run::new("cc").arg("--version"), None),
             Self::Git => says(Run::new("git").arg("--version"), None),
             Self::Tmux => says(Run::new("tmux").arg("-V"), Some(TMUX)),
             Self::Rustfmt => says(Run::cargo().args(["fmt", "--version"]), None),

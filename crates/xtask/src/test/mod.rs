@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::failure::Failure;
+use crate::hosts;
 use crate::need::{self, Need};
 use crate::schema;
 use crate::sh::{LONG, Run};
@@ -61,12 +62,12 @@ impl Part {
     const fn needs(self) -> &'static [Need] {
         match self {
             Self::Fmt => &[Need::Rustfmt],
-            Self::Clippy => &[Need::Compiler, Need::Clippy],
+            Self::Clippy => &[Need::Clippy],
             Self::Deny => &[Need::Deny],
             Self::Schema => &[],
-            Self::Unit => &[Need::Compiler, Need::Git, Need::Tmux, Need::Nextest],
-            Self::Doc => &[Need::Compiler, Need::Git, Need::Tmux],
-            Self::Hosts => &[Need::Compiler, Need::Ssh, Need::Docker, Need::Iptables, Need::Mmdebstrap],
+            Self::Unit => &[Need::Git, Need::Tmux, Need::Nextest],
+            Self::Doc => &[Need::Git, Need::Tmux],
+            Self::Hosts => &hosts::NEEDS,
         }
     }
 

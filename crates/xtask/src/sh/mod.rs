@@ -1,7 +1,10 @@
 //! Running other programs: shown or captured, never with a terminal's input, always with a deadline.
 
+mod child;
+mod words;
+
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -10,17 +13,14 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 
+use child::{Pipe, TICK, reader, stop, wait};
+use words::{append, last_lines, quoted, text};
+
 /// For programs that ask something: they answer at once or are broken.
 pub const SHORT: Duration = Duration::from_secs(60);
 /// For programs that build, download or test.
 pub const LONG: Duration = Duration::from_secs(45 * 60);
 
-/// How much of a captured output is kept, from the end.
-const KEPT: usize = 8 * 1024 * 1024;
-/// How much of it is shown when the program failed.
-const SHOWN_LINES: usize = 20;
-/// How often a running program is looked at.
-const TICK: Duration = Duration::from_millis(20);
 /// How long to wait for the output of a program that has ended but left a child holding its pipe.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -29,13 +29,6 @@ const LINGER: Duration = Duration::from_secs(5);
 pub struct Run {
     command: Command,
     input: Option<Vec<u8>>,
-}
-
-/// Where a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pipe {
-    Out,
-    Err,
 }
 
 impl Run {
@@ -88,6 +81,13 @@ impl Run {
     #[must_use]
     pub fn envs<S: AsRef<OsStr>>(mut self, all: impl IntoIterator<Item = (&'static str, S)>) -> Self {
         self.command.envs(all);
+        self
+    }
+
+    /// Takes a variable away.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
         self
     }
 
@@ -264,76 +264,11 @@ pub fn until<T>(deadline: Duration, mut question: impl FnMut() -> Option<T>) -> 
     }
 }
 
-fn reader(
-    pipe: impl Read + Send + 'static,
-    from: Pipe,
-    sender: mpsc::SyncSender<(Pipe, Vec<u8>)>,
-) -> thread::JoinHandle<()> {
-    thread::spawn(move || {
-        let mut pipe = BufReader::new(pipe);
-        let mut line = Vec::new();
-        // A line longer than the limit arrives in pieces.
-        while let Ok(1..) = pipe.by_ref().take(64 * 1024).read_until(b'\n', &mut line) {
-            if sender.send((from, std::mem::take(&mut line))).is_err() {
-                return;
-            }
-        }
-    })
-}
-
-fn wait(child: &mut Child, shown: &str, deadline: Duration) -> Result<ExitStatus, Failure> {
-    let end = Instant::now() + deadline;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status),
-            Ok(None) if Instant::now() > end => {
-                stop(child);
-                let command = shown.to_owned();
-                return Err(Failure::Late { command, after: deadline, output: String::new() });
-            }
-            Ok(None) => thread::sleep(TICK),
-            Err(source) => return Err(Failure::Start { command: shown.to_owned(), source }),
-        }
-    }
-}
-
-fn stop(child: &mut Child) {
-    // Both fail only if it has ended by itself meanwhile.
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
 fn judge(command: String, status: ExitStatus, output: &str) -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }
     Err(Failure::Exit { command, status: status.to_string(), output: last_lines(output) })
-}
-
-fn append(kept: &mut Vec<u8>, line: &[u8]) {
-    kept.extend_from_slice(line);
-    if kept.len() > KEPT {
-        let cut = kept.len() - KEPT / 2;
-        kept.drain(..cut);
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn last_lines(output: &str) -> String {
-    let lines: Vec<&str> = output.trim().lines().collect();
-    lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
-}
-
-/// One word of a command line as a person would type it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -379,11 +314,6 @@ mod tests {
 
     #[test]
     fn shown_commands_can_be_pasted() {
-        let check = |word: &str, expected: &str| assert_eq!(quoted(word), expected);
-        check("--locked", "--locked");
-        check("a b", "'a b'");
-        check("", "''");
-        check("it's", r"'it'\''s'");
         assert_eq!(Run::new("/usr/bin/git").args(["log", "-n", "1"]).shown(), "git log -n 1");
     }
 
