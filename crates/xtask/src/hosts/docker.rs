@@ -102,29 +102,37 @@ impl Docker {
 impl Drop for Docker {
     fn drop(&mut self) {
         if let Some(daemon) = self.daemon.take() {
-            println!("stopping dockerd");
-            daemon.stop();
+            daemon.stop_if_idle(self);
         }
     }
 }
 
 /// Stops the daemon that an earlier xtask of this checkout started, unless containers run in it.
-pub fn stop_ours(workspace: &Workspace, docker: &Docker) -> Result<(), Failure> {
+pub fn stop_ours(workspace: &Workspace, docker: &Docker) {
     let pid_file = workspace.testhosts().join("dockerd.pid");
-    let Ok(pid) = fs::read_to_string(&pid_file) else { return Ok(()) };
-    if docker.run(["ps", "-q"]).capture(SHORT)?.trim().is_empty() {
-        println!("stopping dockerd");
-        Daemon { pid_file, pid: pid.trim().to_owned() }.stop();
-    } else {
-        println!("dockerd stays: other containers run in it");
+    if let Ok(pid) = fs::read_to_string(&pid_file) {
+        Daemon { pid_file, pid: pid.trim().to_owned() }.stop_if_idle(docker);
     }
-    Ok(())
 }
 
 impl Daemon {
     /// Whether the process is (still) a dockerd: numbers of processes are used again.
     fn lives(&self) -> bool {
         fs::read_to_string(format!("/proc/{}/comm", self.pid)).is_ok_and(|name| name.trim() == "dockerd")
+    }
+
+    /// Ends it, unless containers run in it: whoever started them meanwhile still needs it.
+    fn stop_if_idle(self, docker: &Docker) {
+        match docker.run(["ps", "--quiet"]).capture(SHORT) {
+            Ok(running) if !running.trim().is_empty() => {
+                println!("dockerd stays: other containers run in it");
+            }
+            // One that does not answer is of no use to anyone.
+            Ok(_) | Err(_) => {
+                println!("stopping dockerd");
+                self.stop();
+            }
+        }
     }
 
     /// Asks it to end and waits; says so if it does not.

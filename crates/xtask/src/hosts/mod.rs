@@ -73,7 +73,7 @@ pub fn down(workspace: &Workspace, all: bool, images: bool) -> Result<(), Failur
     if images {
         image::remove_all(&docker)?;
     }
-    docker::stop_ours(workspace, &docker)?;
+    docker::stop_ours(workspace, &docker);
     println!("{} hosts removed", doomed.len());
     Ok(())
 }
