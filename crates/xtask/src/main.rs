@@ -1,2 +1,26 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: parse, run, exit code. What contributors run: demo, test, test hosts, schema.
+
+mod cli;
+mod demo;
+mod failure;
+mod hosts;
+mod need;
+mod schema;
+mod sh;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure::Failure::Told) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

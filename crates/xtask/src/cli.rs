@@ -1,0 +1,92 @@
+//! The command line of `cargo xtask`, and which function each command calls.
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::test::Part;
+use crate::workspace::Workspace;
+use crate::{demo, hosts, schema, test};
+
+/// What contributors run.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build everything and run a few tasks on this machine, installing what is missing where allowed.
+    Demo,
+    /// Run every check of this repository, or only the parts that are named.
+    Test {
+        /// Parts to run (default: all, in this order).
+        #[arg(value_enum)]
+        parts: Vec<Part>,
+        /// Leave out the tests that need a host with systemd (and so Docker).
+        #[arg(long)]
+        no_hosts: bool,
+    },
+    /// Hosts to test against: Debian with systemd, sshd and tmux, each in a container on 127.0.1.N.
+    Hosts {
+        #[command(subcommand)]
+        command: HostsCommand,
+    },
+    /// Write docs/protocol.schema.json from the types of cm-protocol.
+    Schema {
+        /// Write nothing; fail if the file is not what would be written.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum HostsCommand {
+    /// Make the image (nothing to do if it exists and its recipe has not changed).
+    Build,
+    /// Have N hosts up and ready: h1 on 127.0.1.1 to hN on 127.0.1.N.
+    Up {
+        /// How many.
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
+        n: u8,
+    },
+    /// Remove the hosts of this checkout.
+    Down {
+        /// Also those that other checkouts on this machine have started.
+        #[arg(long)]
+        all: bool,
+        /// Also the images.
+        #[arg(long)]
+        images: bool,
+    },
+    /// Show what is up.
+    Status,
+}
+
+/// Runs what was asked for.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let workspace = Workspace::find()?;
+    match cli.command {
+        Command::Demo => demo::run(&workspace),
+        Command::Test { parts, no_hosts } => test::run(&workspace, &Part::chosen(&parts, no_hosts)),
+        Command::Hosts { command } => match command {
+            HostsCommand::Build => hosts::build(&workspace),
+            HostsCommand::Up { n } => hosts::up(&workspace, n),
+            HostsCommand::Down { all, images } => hosts::down(&workspace, all, images),
+            HostsCommand::Status => hosts::status(&workspace),
+        },
+        Command::Schema { check: true } => schema::check(&workspace),
+        Command::Schema { check: false } => schema::write(&workspace),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}
