@@ -15,6 +15,13 @@ use known::{How, State};
 /// apt must never ask, and waits for another apt (a fresh cloud machine runs one at boot).
 const APT: [&str; 5] = ["-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "install"];
 
+/// How cargo's tools are compiled: soon ready rather than fast. They run for seconds.
+const QUICK: [(&str, &str); 3] = [
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
+    ("CARGO_PROFILE_RELEASE_LTO", "off"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
+];
+
 /// Sees to it that everything in `needs` is there. What is missing is installed: system packages
 /// with apt (as root or through a sudo that does not ask), cargo's tools into the build directory.
 pub fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<(), Failure> {
@@ -44,6 +51,7 @@ pub fn ensure(workspace: &Workspace, needs: &[Need]) -> Result<(), Failure> {
             How::Crate { name, version } => Run::cargo()
                 .args(["install", "--locked", "--version", version, name, "--root"])
                 .arg(workspace.tools())
+                .envs(QUICK)
                 .live(LONG)?,
         }
     }
