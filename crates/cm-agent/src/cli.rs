@@ -1,6 +1,244 @@
 //! The agent's command line: parse, call one function, exit code.
 
-/// The whole agent.
-pub fn main_with(_args: Vec<std::ffi::OsString>) -> std::process::ExitCode {
-    std::process::ExitCode::from(2)
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use cm_client::{Client, Endpoint, Token};
+use cm_protocol::{Report, ReportStatus, SessionId};
+
+use crate::config::ServeArgs;
+use crate::host::identity;
+use crate::host::places::Places;
+
+/// How long a subcommand waits for the agent.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Holds coding agents in tmux sessions, watches them and loses nothing.
+#[derive(Debug, Parser)]
+#[command(name = "cm-agent", disable_version_flag = true, arg_required_else_help = true, after_help = AFTER)]
+struct Cli {
+    /// Print version, build and the binary's SHA-256
+    #[arg(short = 'V', long)]
+    version: bool,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER: &str = "\
+Examples:
+  cm-agent serve                                       on its unix socket, for this user
+  cm-agent serve --listen 127.0.0.1:9876 --token-file ~/.cm-token
+  cm-agent health && cm-agent sessions
+  cm-agent selftest --url ws://127.0.0.1:9876 --token-file ~/.cm-token
+
+Log: RUST_LOG=debug; exit codes: 0 good, 1 not good, 2 usage, 4 refused (another agent is there).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent in the foreground
+    Serve(Box<ServeArgs>),
+    /// Ask a running agent whether all is well: one line, exit 0 or 1
+    Health(Target),
+    /// List its sessions
+    Sessions {
+        #[command(flatten)]
+        target: Target,
+        /// JSON, one session a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a running agent end to end: connect, create, type, watch, finish, clean up
+    Selftest(Target),
+    /// Run a program as the first process of a terminal, and end as it ends
+    #[command(hide = true)]
+    Hold {
+        /// The program and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        argv: Vec<OsString>,
+    },
+    /// Say from inside a session how it goes (its environment names session and socket)
+    Report {
+        /// working, idle, done, failed or waiting
+        #[arg(value_parser = parse_status)]
+        status: ReportStatus,
+        /// In your own words; with `waiting`, the question
+        message: Vec<String>,
+    },
+}
+
+/// Which agent is meant.
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// Unix socket of the agent [default: the one of this user's agent]
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    socket: Option<PathBuf>,
+    /// The agent's address: ws://HOST:PORT or HOST:PORT
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// File with the token for --url; CM_AGENT_TOKEN works too
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// Runs with the process's own arguments.
+pub fn main() -> ExitCode {
+    main_with(&[], std::env::args_os().collect())
+}
+
+/// Runs with these arguments; the first is a name for messages. `words`: the first arguments that make this
+/// process's program an agent (`cm-fleet` takes `__agent`); none for `cm-agent` itself.
+pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout with 0, mistakes to stderr with 2; a closed pipe is nobody's fault.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    if cli.version {
+        println!(
+            "cm-agent {} ({}, sha256 {})",
+            env!("CARGO_PKG_VERSION"),
+            identity::BUILD,
+            identity::binary_sha256().unwrap_or("unknown")
+        );
+        return ExitCode::SUCCESS;
+    }
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // A second call in one process (tests) keeps the first subscriber.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .try_init();
+    let command = match cli.command {
+        None => return ExitCode::from(2),
+        Some(Command::Hold { argv }) => return crate::hold::run(&argv),
+        Some(command) => command,
+    };
+    let threads = if matches!(command, Command::Serve(_)) { 2 } else { 1 };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("no threads for the runtime: {error}")),
+    };
+    runtime.block_on(run(command, words))
+}
+
+async fn run(command: Command, words: &[&str]) -> ExitCode {
+    match command {
+        Command::Hold { argv } => crate::hold::run(&argv),
+        Command::Serve(args) => match crate::serve::serve(*args, words).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                failed(&error.to_string());
+                ExitCode::from(error.exit_code())
+            }
+        },
+        Command::Health(target) => match endpoint(&target) {
+            Ok(endpoint) => {
+                let health = crate::health::check(&endpoint, DEADLINE).await;
+                println!("{health}");
+                health.exit_code()
+            }
+            Err(why) => failed(&why),
+        },
+        Command::Sessions { target, json } => report_result(sessions(&target, json).await),
+        Command::Selftest(target) => match endpoint(&target) {
+            Ok(endpoint) => match crate::selftest::run(&endpoint, &mut std::io::stdout()).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            },
+            Err(why) => failed(&why),
+        },
+        Command::Report { status, message } => report_result(report(status, &message.join(" ")).await),
+    }
+}
+
+fn report_result(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => failed(&why),
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "cm-agent: {why}");
+    ExitCode::FAILURE
+}
+
+fn parse_status(word: &str) -> Result<ReportStatus, String> {
+    serde_json::from_value(serde_json::Value::String(word.to_owned()))
+        .map_err(|_| "expected working, idle, done, failed or waiting".into())
+}
+
+fn endpoint(target: &Target) -> Result<Endpoint, String> {
+    if let Some(url) = &target.url {
+        let token = match &target.token_file {
+            Some(file) => Token::from_file(file).map_err(|e| format!("{}: {e}", file.display()))?,
+            None => Token::new(
+                std::env::var("CM_AGENT_TOKEN")
+                    .map_err(|_| "--url needs --token-file FILE or CM_AGENT_TOKEN")?,
+            ),
+        };
+        return Ok(url.parse::<Endpoint>().map_err(|e| e.to_string())?.with_token(token));
+    }
+    let socket = match &target.socket {
+        Some(path) => path.clone(),
+        None => default_socket()?,
+    };
+    Ok(Endpoint::Unix(socket))
+}
+
+/// Where this user's agent listens unless it was told otherwise.
+fn default_socket() -> Result<PathBuf, String> {
+    if let Some(inside) = std::env::var_os("CM_AGENT_SOCKET") {
+        return Ok(inside.into());
+    }
+    let places = Places::find(None, None, &|name| std::env::var(name).ok()).map_err(|e| e.to_string())?;
+    Ok(places.runtime.agent_socket())
+}
+
+async fn sessions(target: &Target, json: bool) -> Result<(), String> {
+    let client = Client::connect(&endpoint(target)?, DEADLINE).await.map_err(|e| e.to_string())?;
+    let sessions = client.list_sessions().await.map_err(|e| e.to_string())?;
+    let mut out = std::io::stdout().lock();
+    for s in &sessions {
+        let line = if json {
+            serde_json::to_string(s).map_err(|e| e.to_string())?
+        } else {
+            let alive = if s.alive { "" } else { "  closed" };
+            format!("{}  {:<8}  {:<8}  {:>6}s  {}{alive}", s.session_id, s.tool, s.state, s.uptime, s.path)
+        };
+        // A reader that has seen enough closes the pipe.
+        if writeln!(out, "{line}").is_err() {
+            break;
+        }
+    }
+    client.close().await;
+    Ok(())
+}
+
+async fn report(status: ReportStatus, message: &str) -> Result<(), String> {
+    let inside = |name: &str| {
+        std::env::var(name)
+            .map_err(|_| format!("{name} is not set: `cm-agent report` works inside a session only"))
+    };
+    let report = Report {
+        session_id: SessionId(inside("CM_SESSION_ID")?),
+        status,
+        message: Some(message.to_owned()).filter(|m| !m.is_empty()),
+    };
+    let endpoint = Endpoint::Unix(inside("CM_AGENT_SOCKET")?.into());
+    let client = Client::connect(&endpoint, DEADLINE).await.map_err(|e| e.to_string())?;
+    client.report(report).await.map_err(|e| e.to_string())?;
+    client.close().await;
+    Ok(())
 }

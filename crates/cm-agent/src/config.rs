@@ -1,1 +1,148 @@
 //! What an agent is started with: places, limits, token; checked before anything runs.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::server::Token;
+
+/// Where sessions are to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Placement {
+    /// In systemd units where a user manager answers, else detached.
+    Auto,
+    /// In systemd units, or the agent does not start.
+    Systemd,
+    /// As processes of their own, even where there is a user manager.
+    Detached,
+}
+
+/// `cm-agent serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Unix socket for clients of the same user [default: agent.sock in the runtime directory]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// Also listen on TCP, for clients that know the token (the original's port is 9876)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// File with the token for TCP; CM_AGENT_TOKEN and systemd's credential `cm-agent-token` work too
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// The token itself; other users of this host can read it there, so prefer --token-file
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    pub token: Option<String>,
+
+    /// Journal, transcripts, lock [default: $XDG_STATE_HOME/cm-agent or ~/.local/state/cm-agent]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Sockets of agent and sessions [default: $XDG_RUNTIME_DIR/cm-agent or a private directory]
+    #[arg(long, value_name = "DIR")]
+    pub runtime_dir: Option<PathBuf>,
+
+    /// Living sessions allowed
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub max_sessions: usize,
+
+    /// Clients allowed at the same time
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub max_clients: usize,
+
+    /// Seconds the terminal of an ended program is kept for looking at
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    pub keep_finished: u64,
+
+    /// Where sessions run
+    #[arg(long, value_enum, default_value_t = Placement::Auto)]
+    pub placement: Placement,
+
+    /// End when there has been no session and no client for so many seconds [if given alone: 10]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10")]
+    pub on_demand: Option<u64>,
+}
+
+/// A start that makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// TCP without a token would give the host away.
+    #[error(
+        "--listen needs a token: put one into a file (openssl rand -hex 32 > FILE; chmod 600 FILE) and pass --token-file FILE"
+    )]
+    NoToken,
+    /// The token cannot be used.
+    #[error("the token from {from}: {why}")]
+    BadToken {
+        /// Where it was read.
+        from: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A limit of nothing.
+    #[error("--{0} must be at least 1")]
+    Zero(&'static str),
+}
+
+impl ServeArgs {
+    /// Checks what can be checked without touching anything.
+    ///
+    /// # Errors
+    /// A limit is zero.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match (self.max_sessions, self.max_clients) {
+            (0, _) => Err(ConfigError::Zero("max-sessions")),
+            (_, 0) => Err(ConfigError::Zero("max-clients")),
+            _ => Ok(()),
+        }
+    }
+
+    /// How long the terminal of an ended program is kept.
+    pub fn keep(&self) -> Duration {
+        Duration::from_secs(self.keep_finished)
+    }
+
+    /// The token, from the first place that has one: file, systemd credential, `CM_AGENT_TOKEN`, argument.
+    ///
+    /// # Errors
+    /// There is none although TCP is asked for, or it cannot be read, or it can be guessed.
+    pub fn find_token(&self, env: impl Fn(&str) -> Option<String>) -> Result<Option<Token>, ConfigError> {
+        let credential = env("CREDENTIALS_DIRECTORY").map(|d| Path::new(&d).join("cm-agent-token"));
+        let (from, text) = if let Some(file) = &self.token_file {
+            (file.display().to_string(), read_token(file)?)
+        } else if let Some(file) = credential.filter(|f| f.exists()) {
+            (file.display().to_string(), read_token(&file)?)
+        } else if let Some(token) = env("CM_AGENT_TOKEN") {
+            ("CM_AGENT_TOKEN".into(), token)
+        } else if let Some(token) = &self.token {
+            tracing::warn!("--token can be read by every user of this host; use --token-file");
+            ("--token".into(), token.clone())
+        } else if self.listen.is_some() {
+            return Err(ConfigError::NoToken);
+        } else {
+            return Ok(None);
+        };
+        match Token::new(&text) {
+            Ok(token) => Ok(Some(token)),
+            Err(why) => Err(ConfigError::BadToken { from, why: why.to_string() }),
+        }
+    }
+}
+
+fn read_token(file: &Path) -> Result<String, ConfigError> {
+    use std::os::unix::fs::PermissionsExt;
+    let from = file.display().to_string();
+    let bad = |why: String| ConfigError::BadToken { from: from.clone(), why };
+    let meta = std::fs::metadata(file).map_err(|e| bad(e.to_string()))?;
+    if meta.len() > 4096 {
+        return Err(bad("the file has more than 4096 bytes; that is no token".into()));
+    }
+    if meta.permissions().mode() & 0o077 != 0 {
+        tracing::warn!("{from} can be read by other users: chmod 600 {from}");
+    }
+    std::fs::read_to_string(file).map_err(|e| bad(e.to_string()))
+}

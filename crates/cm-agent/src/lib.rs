@@ -5,10 +5,12 @@
 pub mod cli;
 pub mod config;
 pub mod health;
+pub mod hold;
 pub mod host;
 pub mod hub;
 pub mod journal;
 pub mod selftest;
+pub mod serve;
 pub mod server;
 pub mod session;
 pub mod tmux;

@@ -1,3 +1,7 @@
-//! `cm-agent`: parse, trace, run, exit code.
+//! `cm-agent`: everything is in the library, so that `cm-fleet` can be an agent too.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cm_agent::cli::main()
+}

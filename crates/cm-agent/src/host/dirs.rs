@@ -264,7 +264,7 @@ fn absolute(dir: &Path) -> Result<&Path, DirError> {
 
 /// Makes a directory with mode 0700, or checks the one that is there. An existing one is never changed: it
 /// may be someone's `/tmp`.
-fn make_private(dir: &Path) -> Result<(), DirError> {
+pub fn make_private(dir: &Path) -> Result<(), DirError> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -2,12 +2,15 @@
 //!
 //! Nothing in here knows what a session is; it knows ids, pids, paths and units.
 
+pub mod clock;
 pub mod dirs;
 pub mod identity;
 pub mod limits;
 pub mod lock;
+pub mod places;
 pub mod ports;
 pub mod process;
+pub mod signal;
 pub mod systemd;
 
 pub use dirs::{DirError, RuntimeDir, runtime_dir, state_dir};

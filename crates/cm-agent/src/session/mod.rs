@@ -1,1 +1,294 @@
 //! One session from launch to result.
+//!
+//! `create` checks a request, `launch` makes the terminal, `actor` lives with it until it is gone, and
+//! `adopt` finds it again after the agent was restarted. What is decided without doing anything stands in
+//! `environment`, `typing`, `transcript` and in the rooms of [`crate::tool`].
+
+mod actor;
+mod adopt;
+mod create;
+mod effects;
+pub mod environment;
+mod handle;
+mod launch;
+mod look;
+mod mailbox;
+pub mod record;
+pub mod transcript;
+pub mod typing;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cm_protocol::{CreateSession, ErrorCode, ErrorReply, Limits, ReplyBody, SessionId, TranscriptPage};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use adopt::adopt_all;
+pub use handle::SessionHandle;
+pub use mailbox::Mailbox;
+
+use crate::host::dirs::RuntimeDir;
+use crate::host::systemd::UserManager;
+use crate::hub::{Claim, ClaimError, Claimed, Hub};
+use crate::tmux::Tmux;
+use crate::tool::Profiles;
+use create::Spec;
+use transcript::Wanted;
+
+/// Terminals made at the same time; more only get in each other's way.
+const LAUNCHES: usize = 4;
+
+/// Everything sessions share.
+pub struct Engine {
+    /// Who owns and announces them.
+    pub hub: Arc<Hub>,
+    /// The terminal's program.
+    pub tmux: Tmux,
+    /// The service manager that holds their terminals; without one they are detached.
+    pub manager: Option<UserManager>,
+    /// Where their sockets are.
+    pub runtime: RuntimeDir,
+    /// Where finished sessions' texts are kept.
+    pub transcripts: PathBuf,
+    /// What is known of tools.
+    pub profiles: Profiles,
+    /// The agent's own environment.
+    pub env: BTreeMap<String, String>,
+    /// Where sessions without a path work.
+    pub home_dir: PathBuf,
+    /// The agent's unix socket.
+    pub socket: String,
+    /// Limits on what is asked.
+    pub limits: Limits,
+    /// Living sessions allowed.
+    pub max_sessions: usize,
+    /// How long the terminal of an ended program is kept.
+    pub keep_finished: Duration,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Rows of history a terminal keeps.
+    pub history: u32,
+    /// The command that holds a tool in its terminal (see [`crate::hold`]); the tool's own follows.
+    pub holder: Vec<String>,
+    /// What terminals call themselves to programs.
+    pub terminal: String,
+    launches: Semaphore,
+    /// Sessions being made: waited on by repeats of the same request.
+    making: Mutex<HashMap<SessionId, watch::Receiver<()>>>,
+    /// Every session's task, joined at the end.
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What an [`Engine`] is made from.
+pub struct EngineParts {
+    /// See [`Engine`].
+    pub hub: Arc<Hub>,
+    /// See [`Engine`].
+    pub tmux: Tmux,
+    /// See [`Engine`].
+    pub manager: Option<UserManager>,
+    /// See [`Engine`].
+    pub runtime: RuntimeDir,
+    /// See [`Engine`].
+    pub transcripts: PathBuf,
+    /// See [`Engine`].
+    pub profiles: Profiles,
+    /// See [`Engine`].
+    pub env: BTreeMap<String, String>,
+    /// See [`Engine`].
+    pub home_dir: PathBuf,
+    /// See [`Engine`].
+    pub socket: String,
+    /// See [`Engine`].
+    pub max_sessions: usize,
+    /// See [`Engine`].
+    pub keep_finished: Duration,
+    /// See [`Engine`].
+    pub boot_id: String,
+    /// See [`Engine`].
+    pub holder: Vec<String>,
+    /// Cancelled when the agent ends; sessions go on without it.
+    pub stop: CancellationToken,
+}
+
+impl Engine {
+    /// An engine with no session running yet; see [`adopt_all`].
+    pub fn new(parts: EngineParts) -> Arc<Self> {
+        Arc::new(Self {
+            hub: parts.hub,
+            tmux: parts.tmux,
+            manager: parts.manager,
+            runtime: parts.runtime,
+            transcripts: parts.transcripts,
+            profiles: parts.profiles,
+            env: parts.env,
+            home_dir: parts.home_dir,
+            socket: parts.socket,
+            limits: Limits::default(),
+            max_sessions: parts.max_sessions,
+            keep_finished: parts.keep_finished,
+            boot_id: parts.boot_id,
+            history: 20_000,
+            holder: parts.holder,
+            terminal: launch::terminal_name(),
+            launches: Semaphore::new(LAUNCHES),
+            making: Mutex::default(),
+            tracker: TaskTracker::new(),
+            stop: parts.stop,
+        })
+    }
+
+    /// Starts a session. It is made to the end even if the caller goes away.
+    ///
+    /// # Errors
+    /// What to answer.
+    pub async fn create(self: &Arc<Self>, request: CreateSession) -> Result<ReplyBody, ErrorReply> {
+        let id = new_id()?;
+        let spec = Spec::check(request, id.clone(), self)?;
+        let claim = Claim {
+            id: id.clone(),
+            task: spec.task.clone(),
+            name: spec.name.clone(),
+            max_sessions: self.max_sessions,
+        };
+        match self.hub.claim(claim) {
+            Ok(Claimed::New) => {}
+            Ok(Claimed::Existing(existing)) => return self.existing(existing).await,
+            Err(error) => {
+                let code = match &error {
+                    ClaimError::Full(_) => ErrorCode::Limit,
+                    ClaimError::NameTaken { .. } | ClaimError::Draining => ErrorCode::Conflict,
+                    ClaimError::Disk(_) => ErrorCode::Internal,
+                };
+                return Err(ErrorReply::create_failed(code, error));
+            }
+        }
+        let (reply, answer) = oneshot::channel();
+        let (made, making) = watch::channel(());
+        self.making().insert(id.clone(), making);
+        let engine = self.clone();
+        self.tracker.spawn(async move {
+            let born = launch::birth(&engine, spec).await;
+            engine.making().remove(&id);
+            drop(made);
+            match born {
+                Ok((created, actor)) => {
+                    // The one who asked may be gone; the session is there all the same.
+                    let _ = reply.send(Ok(created));
+                    actor.run().await;
+                }
+                Err(error) => drop(reply.send(Err(error))),
+            }
+        });
+        answer
+            .await
+            .unwrap_or_else(|_| Err(ErrorReply::create_failed(ErrorCode::Internal, "the agent is ending")))
+    }
+
+    fn making(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, watch::Receiver<()>>> {
+        self.making.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Answers a repeated request with the session that exists, waiting until it does.
+    async fn existing(&self, id: SessionId) -> Result<ReplyBody, ErrorReply> {
+        let making = self.making().get(&id).cloned();
+        if let Some(mut making) = making {
+            // Ends with an error when the maker is done, which is what is waited for.
+            while making.changed().await.is_ok() {}
+        }
+        match self.hub.record(&id) {
+            Some(record) => Ok(ReplyBody::SessionCreated {
+                session_id: id,
+                socket: record.socket,
+                existing: true,
+                warnings: Vec::new(),
+            }),
+            None => Err(ErrorReply::create_failed(
+                ErrorCode::Conflict,
+                "the same attempt was being made at the same time and failed; send it again",
+            )),
+        }
+    }
+
+    /// A piece of a session's text, also after its terminal is gone.
+    ///
+    /// # Errors
+    /// No such session, or its text cannot be read.
+    pub async fn transcript(&self, id: &SessionId, wanted: Wanted) -> Result<TranscriptPage, ErrorReply> {
+        if let Some(handle) = self.hub.handle(id) {
+            match handle.transcript(wanted).await {
+                // It ended in this moment: its text is on the disk now.
+                Err(error) if error.code == ErrorCode::Conflict && self.hub.handle(id).is_none() => {}
+                answer => return answer,
+            }
+        }
+        let (first, rows) = self.finished_rows(id).await?;
+        let finished = first + rows.len() as u64;
+        let (from, to) = wanted.range(first, finished);
+        let slice = &rows[index(from - first)..index(to - first)];
+        Ok(transcript::page(id, wanted, from, slice, finished, true))
+    }
+
+    /// The last lines of a session's text, also after its terminal is gone.
+    ///
+    /// # Errors
+    /// No such session, or its text cannot be read.
+    pub async fn capture(&self, id: &SessionId, lines: u64, escapes: bool) -> Result<String, ErrorReply> {
+        if let Some(handle) = self.hub.handle(id) {
+            match handle.capture(lines, escapes).await {
+                Err(error) if error.code == ErrorCode::Conflict && self.hub.handle(id).is_none() => {}
+                answer => return answer,
+            }
+        }
+        let (first, rows) = self.finished_rows(id).await?;
+        let all = Wanted { from: Some(first), limit: u64::MAX };
+        let page = transcript::page(id, all, first, &rows, first + rows.len() as u64, true);
+        Ok(transcript::last_lines(&page.lines.join("\n"), lines))
+    }
+
+    async fn finished_rows(&self, id: &SessionId) -> Result<(u64, Vec<transcript::Row>), ErrorReply> {
+        if self.hub.record(id).is_none() {
+            return Err(ErrorReply::not_found(id.as_str()));
+        }
+        let path = self.transcript_file(id);
+        match tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await {
+            Ok(Ok(text)) => Ok(transcript::from_file(&text).unwrap_or_default()),
+            // Nothing was ever shown, or it vanished before it could be read.
+            Ok(Err(e)) if e.kind() == std::io::ErrorKind::NotFound => Ok((0, Vec::new())),
+            Ok(Err(e)) => Err(ErrorReply::new(
+                ErrorCode::Internal,
+                format!("the text of {id} cannot be read from {}: {e}", self.transcript_file(id).display()),
+            )),
+            Err(_) => Err(ErrorReply::new(ErrorCode::Internal, "the agent is ending")),
+        }
+    }
+
+    pub(crate) fn transcript_file(&self, id: &SessionId) -> PathBuf {
+        self.transcripts.join(format!("{id}.txt"))
+    }
+
+    /// Lets go of all sessions, which go on, and waits until that is done.
+    pub async fn release(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+/// A position in memory from a difference of row numbers, which can never exceed it.
+fn index(rows: u64) -> usize {
+    usize::try_from(rows).unwrap_or(usize::MAX)
+}
+
+fn new_id() -> Result<SessionId, ErrorReply> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).map_err(|e| {
+        ErrorReply::create_failed(ErrorCode::Internal, format!("no random numbers from the kernel: {e}"))
+    })?;
+    Ok(SessionId::from_bits(u128::from_ne_bytes(bits)))
+}

@@ -169,39 +169,9 @@ fn signal_name(signal: &str) -> String {
     match number {
         None if upper.starts_with("SIG") => upper,
         None => format!("SIG{upper}"),
-        Some(number) => match SIGNALS.iter().find(|(n, _)| *n == number) {
-            Some((_, name)) => format!("SIG{name}"),
-            None => format!("signal {number}"),
-        },
+        Some(number) => crate::host::signal::signal_name(number),
     }
 }
-
-/// The signals that end programs, by their numbers on Linux (x86 and ARM).
-const SIGNALS: &[(i32, &str)] = &[
-    (1, "HUP"),
-    (2, "INT"),
-    (3, "QUIT"),
-    (4, "ILL"),
-    (5, "TRAP"),
-    (6, "ABRT"),
-    (7, "BUS"),
-    (8, "FPE"),
-    (9, "KILL"),
-    (10, "USR1"),
-    (11, "SEGV"),
-    (12, "USR2"),
-    (13, "PIPE"),
-    (14, "ALRM"),
-    (15, "TERM"),
-    (16, "STKFLT"),
-    (24, "XCPU"),
-    (25, "XFSZ"),
-    (26, "VTALRM"),
-    (27, "PROF"),
-    (29, "IO"),
-    (30, "PWR"),
-    (31, "SYS"),
-];
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,6 @@ pub mod hooks;
 pub mod policy;
 pub mod profile;
 pub mod screen;
-pub mod signal;
 pub mod state;
 
 pub use detect::{FoundPrompt, Observation, Seen, detect, still_there};
@@ -21,5 +20,4 @@ pub use hooks::Heard;
 pub use policy::{Decision, Policy, Verdict, decide};
 pub use profile::{Profile, ProfileError, Profiles, PromptKind};
 pub use screen::{Cursor, Screen};
-pub use signal::signal_name;
 pub use state::{Effect, Exit, Input, Machine, Memory};

@@ -18,7 +18,6 @@ use super::detect::{Observation, still_there};
 use super::policy::Policy;
 use super::profile::{Life, Profile};
 use super::screen::Screen;
-use super::signal::signal_name;
 use memory::{Instance, Mark, Phase, Source};
 
 pub use memory::Memory;
@@ -62,12 +61,12 @@ pub enum Input<'a> {
 }
 
 /// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Exit {
     /// Its exit code, if it exited.
     pub code: Option<i32>,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
+    /// The signal that ended it, e.g. `SIGKILL`.
+    pub signal: Option<String>,
 }
 
 /// What follows from an input, in this order.
@@ -295,12 +294,7 @@ impl Machine {
         self.memory.rule = rule.to_owned();
         self.watch.gone = None;
         self.announce(effects);
-        effects.push(Effect::Complete {
-            state,
-            reason,
-            exit_code: exit.code,
-            signal: exit.signal.map(signal_name),
-        });
+        effects.push(Effect::Complete { state, reason, exit_code: exit.code, signal: exit.signal });
     }
 }
 

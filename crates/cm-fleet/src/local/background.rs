@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+/// What makes this program an agent, as the first argument.
+pub const WORD: &str = "__agent";
 /// Leave the session of whoever started us before anything else.
 pub const FLAG: &str = "--background";
 
@@ -19,5 +21,5 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     }
     let mut all = vec![OsString::from("cm-agent")];
     all.extend(args);
-    cm_agent::cli::main_with(all)
+    cm_agent::cli::main_with(&[WORD], all)
 }

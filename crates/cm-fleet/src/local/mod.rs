@@ -123,19 +123,16 @@ fn not_running(socket: &Path) -> Failure {
         .hint("`cm-fleet dispatch` starts one")
 }
 
-/// The places of this user's own agent.
+/// The places of this user's own agent, found as the agent itself finds them.
 ///
 /// # Errors
-/// Neither `XDG_RUNTIME_DIR` nor `HOME` says where.
+/// They cannot be made, or are open to others.
 pub fn places() -> Result<Places, Failure> {
-    let dir = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = dir("HOME");
-    let state = dir("XDG_STATE_HOME").or_else(|| home.map(|home| home.join(".local/state")));
-    let Some(state) = state.map(|state| state.join("cm-agent")) else {
-        return Err(Failure::usage("cannot tell where the agent lives: HOME is not set")
-            .hint("set HOME, or name a running agent's socket with --socket"));
-    };
-    let runtime =
-        dir("XDG_RUNTIME_DIR").map_or_else(|| state.join("run"), |runtime| runtime.join("cm-agent"));
-    Ok(Places { socket: runtime.join("agent.sock"), log: state.join("agent.log") })
+    let env = |name: &str| std::env::var(name).ok();
+    let found = cm_agent::host::places::Places::find(None, None, &env).map_err(|error| {
+        Failure::usage("cannot tell where the agent lives")
+            .because(&error)
+            .hint("set HOME, or name a running agent's socket with --socket")
+    })?;
+    Ok(Places { socket: found.runtime.agent_socket(), log: found.state.join("agent.log") })
 }

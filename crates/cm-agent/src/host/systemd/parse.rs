@@ -45,7 +45,9 @@ impl UnitState {
             Some(MainExit::Code(200)) => "the working directory cannot be entered".into(),
             Some(MainExit::Code(203)) => "the program cannot be executed".into(),
             Some(MainExit::Code(code)) => format!("it ended at once with code {code} ({result})"),
-            Some(MainExit::Signal(signal)) => format!("it was ended at once by signal {signal} ({result})"),
+            Some(MainExit::Signal(signal)) => {
+                format!("it was ended at once by {} ({result})", crate::host::signal::signal_name(*signal))
+            }
             None => format!("it did not run ({result})"),
         })
     }

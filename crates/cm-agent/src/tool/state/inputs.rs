@@ -10,7 +10,6 @@ use crate::tool::detect::{Seen, detect};
 use crate::tool::hooks::{Heard, clean};
 use crate::tool::profile::Life;
 use crate::tool::screen::Screen;
-use crate::tool::signal::signal_name;
 
 /// A question that vanishes and is back unchanged this soon was redrawn, not asked anew.
 const REDRAW: Duration = Duration::from_millis(300);
@@ -227,8 +226,8 @@ impl Machine {
     }
 
     fn on_exit(&mut self, exit: Exit, effects: &mut Vec<Effect>) {
-        let how = match exit {
-            Exit { signal: Some(signal), .. } => Some(format!("ended by {}", signal_name(signal))),
+        let how = match &exit {
+            Exit { signal: Some(signal), .. } => Some(format!("ended by {signal}")),
             Exit { code: Some(0), .. } => None,
             Exit { code: Some(code), .. } => Some(format!("exit code {code}")),
             Exit { code: None, signal: None } => Some("ended, its exit code is not known".to_owned()),

@@ -138,7 +138,7 @@ fn input<'a>(happening: &Happening, screen: &'a mut Screen, report: &'a mut Repo
             *report = Report { status: *status, message: message.clone(), ..Report::default() };
             Input::Report(report)
         }
-        Happening::Exited(exit) => Input::Exited(*exit),
+        Happening::Exited(exit) => Input::Exited(exit.clone()),
         Happening::Vanished => Input::Vanished { cause: "gone".into() },
         Happening::Keys => Input::KeysSubmitted,
         Happening::Delivered => Input::TaskDelivered,

@@ -66,7 +66,10 @@ fn give(machine: &mut Machine, word: &str, rest: &str, now: Duration) -> Vec<Eff
             return machine.step(Input::Report(&report), now);
         }
         "exit" => Input::Exited(Exit { code: Some(rest.parse().unwrap()), signal: None }),
-        "signal" => Input::Exited(Exit { code: None, signal: Some(rest.parse().unwrap()) }),
+        "signal" => Input::Exited(Exit {
+            code: None,
+            signal: Some(crate::host::signal::signal_name(rest.parse().unwrap())),
+        }),
         "vanished" => Input::Vanished { cause: rest.into() },
         "keys" => Input::KeysSubmitted,
         "delivered" => Input::TaskDelivered,

@@ -1,1 +1,0 @@
-//! The one owner of all sessions and of the order of events.

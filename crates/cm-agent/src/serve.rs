@@ -1,0 +1,320 @@
+//! An agent's life: directories, lock, journal, old sessions, sockets; then until it ends.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cm_protocol::Shutdown;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, Interval, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ConfigError, Placement, ServeArgs};
+use crate::host::places::Places;
+use crate::host::{clock, dirs, identity, limits, lock, systemd};
+use crate::hub::Hub;
+use crate::journal::{Journal, JournalError, JournalLimits};
+use crate::server::{self, Facts, ListenError, Server, ServerParts};
+use crate::session::record::{Record, recover};
+use crate::session::{Engine, EngineParts, adopt_all};
+use crate::tmux::{Tmux, TmuxError};
+use crate::tool::Profiles;
+
+/// How long the service manager may take to answer before sessions run without it.
+const MANAGER: Duration = Duration::from_secs(3);
+/// Between attempts to write what a full disk did not take.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Why an agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its arguments make no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A directory cannot be used.
+    #[error(transparent)]
+    Dirs(#[from] dirs::DirError),
+    /// Another agent has the state directory.
+    #[error(transparent)]
+    Lock(#[from] lock::LockError),
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// No tmux, or one too old.
+    #[error(transparent)]
+    Tmux(#[from] TmuxError),
+    /// A socket cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// `--placement systemd` without a user manager.
+    #[error(
+        "no systemd user manager answers (systemctl --user); log in properly or `loginctl enable-linger`, or use --placement detached"
+    )]
+    NoManager,
+    /// The operating system refuses something basic.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl ServeError {
+    /// What the process ends with: 4 where another agent is in the way, 2 for arguments, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Lock(lock::LockError::Held { .. }) | Self::Listen(ListenError::SocketInUse(_)) => 4,
+            Self::Config(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Runs an agent until it is told to end, or has nothing left to do.
+///
+/// `words`: what makes this program an agent, see [`crate::cli::main_with`].
+///
+/// # Errors
+/// It cannot start; nothing is left behind.
+pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
+    args.check()?;
+    let env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    let token = args.find_token(|name| env.get(name).cloned())?;
+    limits::raise_open_files();
+    let lookup = |name: &str| env.get(name).cloned();
+    let Places { state, runtime } =
+        Places::find(args.state_dir.as_deref(), args.runtime_dir.as_deref(), &lookup)?;
+    let _lock = lock::Lock::acquire(&state, std::time::SystemTime::now())?;
+    let path = env.get("PATH").map_or("", String::as_str);
+    let tmux = Tmux::find(path.as_ref(), MANAGER).await?;
+    let xdg = env.get("XDG_RUNTIME_DIR").map(std::path::Path::new);
+    let manager = match args.placement {
+        Placement::Detached => None,
+        Placement::Auto => systemd::UserManager::probe(xdg, MANAGER).await,
+        Placement::Systemd => {
+            Some(systemd::UserManager::probe(xdg, MANAGER).await.ok_or(ServeError::NoManager)?)
+        }
+    };
+    let boot_id = identity::boot_id();
+    let opened = Journal::open::<Record>(&state.join("journal"), JournalLimits::default(), &boot_id)?;
+    let sessions = recover(opened.checkpoint, opened.tail);
+    for problem in &opened.problems {
+        tracing::error!("{problem}");
+    }
+    let hub = Hub::new(opened.journal, sessions.clone(), opened.head, opened.problems.clone());
+    let transcripts = state.join("transcripts");
+    dirs::make_private(&transcripts)?;
+    let socket = match args.socket.clone() {
+        Some(path) => std::path::absolute(path)?,
+        None => runtime.agent_socket(),
+    };
+    let unix = server::listen_unix(&socket).await?;
+    let tcp = match args.listen {
+        Some(address) => Some(server::listen_tcp(address).await?),
+        None => None,
+    };
+    let stop = CancellationToken::new();
+    let engine = Engine::new(EngineParts {
+        hub: hub.clone(),
+        tmux,
+        manager,
+        runtime,
+        transcripts,
+        profiles: Profiles::builtin(),
+        home_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        socket: socket.display().to_string(),
+        max_sessions: args.max_sessions,
+        keep_finished: args.keep(),
+        boot_id: boot_id.clone(),
+        holder: holder(words)?,
+        stop: stop.clone(),
+        env,
+    });
+    for problem in opened.problems {
+        hub.notice("journal_set_aside", problem);
+    }
+    adopt_all(&engine, &sessions);
+    let (shutdown, shutdowns) = mpsc::channel(1);
+    let facts = Facts {
+        version: env!("CARGO_PKG_VERSION").into(),
+        build: identity::BUILD.into(),
+        sha256: identity::binary_sha256().unwrap_or_default().to_owned(),
+        host: identity::machine().hostname,
+        boot_id,
+        started_at: clock::unix_now(),
+    };
+    let max_clients = args.max_clients;
+    let server = Server::new(ServerParts { engine: engine.clone(), facts, token, max_clients, shutdown });
+    server.serve_unix(unix);
+    if let Some(listener) = tcp {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "listening for clients with the token");
+            if !address.ip().is_loopback() {
+                tracing::warn!(
+                    "{address} can be reached from outside, unencrypted; tunnel it through ssh instead"
+                );
+            }
+        }
+        server.serve_tcp(listener);
+    }
+    tracing::info!(socket = %socket.display(), sessions = hub.open_sessions(), "ready");
+    ready(&socket);
+    let why = Life::new(&args, engine.clone(), &server, shutdowns)?.run().await;
+    tracing::info!(why, "ending; sessions go on");
+    server.close(std::slice::from_ref(&socket)).await;
+    engine.release().await;
+    // Everything published must be on the disk before the lock is given up.
+    if let Err(error) = hub.sync().await {
+        tracing::error!("{error}");
+    }
+    Ok(())
+}
+
+/// The command that holds a tool in its terminal: this program, called as it was called now.
+fn holder(words: &[&str]) -> std::io::Result<Vec<String>> {
+    let program = std::env::current_exe()?;
+    let program =
+        program.to_str().ok_or_else(|| std::io::Error::other("the agent's own path is not valid text"))?;
+    Ok([program].iter().chain(words).chain(&["hold", "--"]).map(|&w| w.to_owned()).collect())
+}
+
+/// Tells whoever started us: a service manager, or a program that reads the first line.
+fn ready(socket: &std::path::Path) {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    // Nobody needs to be reading.
+    let _ = writeln!(std::io::stdout(), "ready {}", socket.display());
+    let _ = std::io::stdout().flush();
+}
+
+/// What an agent waits for once it runs.
+struct Life {
+    engine: Arc<Engine>,
+    hub: Arc<Hub>,
+    head: watch::Receiver<u64>,
+    connected: watch::Receiver<usize>,
+    shutdowns: mpsc::Receiver<Shutdown>,
+    terminate: Signal,
+    interrupt: Signal,
+    watchdog: Option<Interval>,
+    /// When to try again to write what a full disk did not take.
+    retry: Option<Instant>,
+    on_demand: Option<Duration>,
+    /// Since when there has been nothing to do.
+    idle_since: Option<Instant>,
+    drain: Option<Drain>,
+}
+
+/// An end that waits for running tasks.
+struct Drain {
+    until: Option<Instant>,
+}
+
+/// Everything that can happen to an agent as a whole.
+enum Wake {
+    Changed,
+    Shutdown(Option<Shutdown>),
+    Signal,
+    Idle,
+    DrainedOut,
+    Watchdog,
+    Disk,
+}
+
+impl Life {
+    fn new(
+        args: &ServeArgs,
+        engine: Arc<Engine>,
+        server: &Server,
+        shutdowns: mpsc::Receiver<Shutdown>,
+    ) -> std::io::Result<Self> {
+        Ok(Self {
+            hub: engine.hub.clone(),
+            head: engine.hub.head(),
+            engine,
+            connected: server.connected(),
+            shutdowns,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            // Twice as often as is asked for.
+            watchdog: sd_notify::watchdog_enabled().map(|t| interval(t / 2)),
+            retry: None,
+            on_demand: args.on_demand.map(Duration::from_secs),
+            idle_since: None,
+            drain: None,
+        })
+    }
+
+    /// Until there is a reason to end, which is returned for the log.
+    async fn run(mut self) -> &'static str {
+        loop {
+            self.notice_idleness();
+            if self.drain.is_some() && self.hub.unfinished() == 0 {
+                return "drained";
+            }
+            match self.next().await {
+                Wake::Changed => {}
+                Wake::Signal => return "signal",
+                Wake::Idle => return "nothing left to do",
+                Wake::DrainedOut => return "tasks are still running, but the time given for draining is over",
+                Wake::Shutdown(None | Some(Shutdown { drain: false, .. })) => return "asked to",
+                Wake::Shutdown(Some(shutdown)) => self.begin_drain(&shutdown),
+                Wake::Watchdog => drop(sd_notify::notify(&[sd_notify::NotifyState::Watchdog])),
+                Wake::Disk => {
+                    self.retry = None;
+                    self.hub.retry_disk();
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Wake {
+        let idle = self.on_demand.zip(self.idle_since).map(|(after, since)| since + after);
+        let drained = self.drain.as_ref().and_then(|d| d.until);
+        self.retry = self.hub.disk_problem().and(self.retry.or_else(|| Some(Instant::now() + RETRY)));
+        tokio::select! {
+            // Both senders outlive this loop.
+            _ = self.head.changed() => Wake::Changed,
+            _ = self.connected.changed(), if self.on_demand.is_some() => Wake::Changed,
+            shutdown = self.shutdowns.recv() => Wake::Shutdown(shutdown),
+            _ = self.terminate.recv() => Wake::Signal,
+            _ = self.interrupt.recv() => Wake::Signal,
+            () = at(idle) => Wake::Idle,
+            () = at(drained) => Wake::DrainedOut,
+            () = tick(self.watchdog.as_mut()) => Wake::Watchdog,
+            () = at(self.retry) => Wake::Disk,
+        }
+    }
+
+    fn notice_idleness(&mut self) {
+        let busy = *self.connected.borrow() > 0 || self.engine.hub.open_sessions() > 0;
+        self.idle_since = match (busy, self.idle_since) {
+            (true, _) => None,
+            (false, None) => Some(Instant::now()),
+            (false, since) => since,
+        };
+    }
+
+    fn begin_drain(&mut self, shutdown: &Shutdown) {
+        self.hub.drain();
+        self.hub.notice("draining", "no new sessions are taken; the agent ends when the running tasks have");
+        let until =
+            shutdown.timeout.and_then(|s| Duration::try_from_secs_f64(s).ok()).map(|t| Instant::now() + t);
+        self.drain = Some(Drain { until });
+    }
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn tick(interval: Option<&mut Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
+}

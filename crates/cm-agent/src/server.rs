@@ -1,1 +1,0 @@
-//! Connections: listen, log in, read commands, write answers and events.

@@ -1,0 +1,173 @@
+//! One action, one answer.
+
+use std::sync::Arc;
+
+use cm_protocol::{
+    Action, CapturePane, ErrorCode, ErrorReply, ReplyBody, SendKeys, SessionId, Subscribe, Transcript,
+};
+
+use super::Server;
+use crate::session::transcript::Wanted;
+use crate::session::typing::Keys;
+use crate::session::{Mailbox, SessionHandle};
+use crate::tmux::Key;
+
+/// What `capture_pane` gives without `lines`, as the original did.
+const LINES: u64 = 50;
+/// What `transcript` gives without `limit`, and at most.
+const TRANSCRIPT_LINES: u64 = 1000;
+const MAX_TRANSCRIPT_LINES: u64 = 5000;
+/// Named keys in one command.
+const MAX_NAMED: usize = 64;
+
+/// An answer, and what it means for the connection.
+pub(super) struct Answered {
+    pub(super) result: Result<ReplyBody, ErrorReply>,
+    /// Events flow differently from here on.
+    /// With the newest number the answer tells.
+    pub(super) subscribe: Option<(Subscribe, u64)>,
+}
+
+impl From<Result<ReplyBody, ErrorReply>> for Answered {
+    fn from(result: Result<ReplyBody, ErrorReply>) -> Self {
+        Self { result, subscribe: None }
+    }
+}
+
+/// Carries an action out. Dropping it halfway is safe: whatever was begun is somebody else's by then.
+pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: Action) -> Answered {
+    let engine = &server.engine;
+    let result = match action {
+        Action::CreateSession(request) => engine.create(*request).await,
+        Action::SendKeys(request) => send_keys(&server, request).await,
+        Action::CapturePane(request) => capture(&server, request).await,
+        Action::ListSessions => Ok(ReplyBody::SessionsList { sessions: engine.hub.list() }),
+        Action::KillSession(r) => kill(&server, r.session_id).await,
+        Action::Subscribe(subscribe) => {
+            let seq = *engine.hub.head().borrow();
+            return Answered { result: Ok(ReplyBody::Subscribed { seq }), subscribe: Some((subscribe, seq)) };
+        }
+        Action::PauseSession(r) => match find(&server, &r.session_id) {
+            Ok(handle) => handle
+                .pause()
+                .await
+                .map(|frozen| ReplyBody::SessionPaused { session_id: r.session_id, frozen }),
+            Err(error) => Err(error),
+        },
+        Action::ResumeSession(r) => match find(&server, &r.session_id) {
+            Ok(handle) => {
+                handle.resume().await.map(|()| ReplyBody::SessionResumed { session_id: r.session_id })
+            }
+            Err(error) => Err(error),
+        },
+        Action::WatchScreen(r) => match find(&server, &r.session_id) {
+            Ok(handle) => {
+                handle.watch(&mailbox).await.map(|()| ReplyBody::ScreenWatched { session_id: r.session_id })
+            }
+            Err(error) => Err(error),
+        },
+        Action::UnwatchScreen(r) => match find(&server, &r.session_id) {
+            Ok(handle) => {
+                handle.unwatch(&mailbox).await;
+                Ok(ReplyBody::ScreenUnwatched { session_id: r.session_id })
+            }
+            Err(error) => Err(error),
+        },
+        Action::GetSession(r) => match engine.hub.detail(&r.session_id) {
+            Some(session) => Ok(ReplyBody::Session { session: Box::new(session) }),
+            None => Err(ErrorReply::not_found(r.session_id.as_str())),
+        },
+        Action::Transcript(request) => transcript(&server, request).await,
+        Action::AgentInfo => Ok(ReplyBody::AgentInfo { agent: Box::new(server.info()) }),
+        Action::Report(report) => match find(&server, &report.session_id) {
+            Ok(handle) => {
+                let session_id = report.session_id.clone();
+                handle.report(report).await.map(|()| ReplyBody::Reported { session_id })
+            }
+            Err(error) => Err(error),
+        },
+        Action::Shutdown(request) => shutdown(&server, request),
+    };
+    result.into()
+}
+
+/// The way to a running session.
+fn find(server: &Server, id: &SessionId) -> Result<SessionHandle, ErrorReply> {
+    let hub = &server.engine.hub;
+    hub.handle(id).ok_or_else(|| match hub.record(id) {
+        Some(_) => ErrorReply::new(ErrorCode::Conflict, format!("the terminal of {id} is closed")),
+        None => ErrorReply::not_found(id.as_str()),
+    })
+}
+
+async fn send_keys(server: &Server, request: SendKeys) -> Result<ReplyBody, ErrorReply> {
+    let SendKeys { session_id, keys, enter, named } = request;
+    if keys.is_none() && named.is_empty() && enter != Some(true) {
+        return Err(ErrorReply::bad_request("keys", "keys: missing"));
+    }
+    let text = keys.unwrap_or_default();
+    let limit = server.engine.limits.keys_bytes;
+    if text.len() > limit {
+        let mut error =
+            ErrorReply::bad_request("keys", format!("keys: {} bytes, the limit is {limit}", text.len()));
+        error.code = ErrorCode::TooLarge;
+        return Err(error);
+    }
+    // A pasted escape sequence could end the paste and become commands; keys have names.
+    if let Some(c) = text.chars().find(|&c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        let why = format!("keys: the control character {} cannot be typed; use `named`", c.escape_unicode());
+        return Err(ErrorReply::bad_request("keys", why));
+    }
+    if named.len() > MAX_NAMED {
+        return Err(ErrorReply::bad_request("named", format!("named: at most {MAX_NAMED} keys at once")));
+    }
+    let named = named
+        .iter()
+        .map(|name| Key::parse(name).map_err(|e| ErrorReply::bad_request("named", format!("named: {e}"))))
+        .collect::<Result<Vec<_>, _>>()?;
+    // Enter belongs to text; named keys alone say themselves what they are.
+    let enter = enter.unwrap_or(named.is_empty());
+    let handle = find(server, &session_id)?;
+    let observed = handle.send(Keys { text, named, enter }).await?;
+    Ok(ReplyBody::KeysSent { session_id, observed: Some(observed) })
+}
+
+async fn capture(server: &Server, request: CapturePane) -> Result<ReplyBody, ErrorReply> {
+    let CapturePane { session_id, lines, escapes } = request;
+    let output = server.engine.capture(&session_id, lines.unwrap_or(LINES), escapes).await?;
+    Ok(ReplyBody::PaneOutput { session_id, output })
+}
+
+async fn kill(server: &Server, session_id: SessionId) -> Result<ReplyBody, ErrorReply> {
+    match find(server, &session_id) {
+        Ok(handle) => match handle.kill().await {
+            // It ended by itself in the meantime: what was wanted is so.
+            Err(error)
+                if error.code == ErrorCode::Conflict && server.engine.hub.handle(&session_id).is_none() => {}
+            other => other?,
+        },
+        // Already closed: killing twice is no error.
+        Err(error) if error.code == ErrorCode::Conflict => {}
+        Err(error) => return Err(error),
+    }
+    Ok(ReplyBody::SessionKilled { session_id })
+}
+
+async fn transcript(server: &Server, request: Transcript) -> Result<ReplyBody, ErrorReply> {
+    let limit = request.limit.unwrap_or(TRANSCRIPT_LINES);
+    if limit == 0 || limit > MAX_TRANSCRIPT_LINES {
+        return Err(ErrorReply::bad_request("limit", format!("limit: 1 to {MAX_TRANSCRIPT_LINES} lines")));
+    }
+    let wanted = Wanted { from: request.from, limit };
+    server.engine.transcript(&request.session_id, wanted).await.map(ReplyBody::Transcript)
+}
+
+fn shutdown(server: &Server, request: cm_protocol::Shutdown) -> Result<ReplyBody, ErrorReply> {
+    if request.timeout.is_some_and(|t| !(t >= 0.0 && t.is_finite())) {
+        return Err(ErrorReply::bad_request("timeout", "timeout: a number of seconds from 0"));
+    }
+    let waiting_for = if request.drain { server.engine.hub.unfinished() } else { 0 };
+    // One shutdown is as good as many.
+    let _ = server.shutdown.try_send(request);
+    Ok(ReplyBody::ShuttingDown { waiting_for })
+}

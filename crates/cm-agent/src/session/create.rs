@@ -1,0 +1,251 @@
+//! A request for a session, checked to the last field before anything is started.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use cm_protocol::{CreateSession, ErrorCode, ErrorReply, OnDone, ResourceLimits, SessionId, Size, TaskRef};
+
+use super::Engine;
+use super::environment::{self, Marks};
+use crate::tool::Profile;
+
+/// Bytes of all variables, and of all arguments, a task may bring.
+const EXTRAS_BYTES: usize = 128 * 1024;
+/// The longest time a task may be given: a year.
+const LONGEST: f64 = 365.0 * 24.0 * 3600.0;
+
+/// A session that can be launched.
+pub(super) struct Spec {
+    pub(super) id: SessionId,
+    pub(super) tool: String,
+    pub(super) profile: Profile,
+    /// What is run, the program as an absolute path.
+    pub(super) command: Vec<String>,
+    pub(super) path: String,
+    pub(super) name: Option<String>,
+    pub(super) task: Option<TaskRef>,
+    pub(super) task_text: String,
+    /// The environment others may see.
+    pub(super) base_env: BTreeMap<String, String>,
+    /// What was given with the task.
+    pub(super) task_env: BTreeMap<String, String>,
+    pub(super) size: Size,
+    pub(super) on_done: OnDone,
+    pub(super) timeout: Option<f64>,
+    pub(super) limits: Option<ResourceLimits>,
+}
+
+impl Spec {
+    /// Checks a request. Reads the file system, changes nothing.
+    ///
+    /// # Errors
+    /// What to answer: always the original's `Failed to create session: …`, with a code and the field.
+    pub(super) fn check(request: CreateSession, id: SessionId, engine: &Engine) -> Result<Self, ErrorReply> {
+        Self::read(request, id, engine).map_err(|refusal| {
+            let mut reply = ErrorReply::create_failed(refusal.code, refusal.why);
+            reply.field = refusal.field.map(str::to_owned);
+            reply
+        })
+    }
+
+    fn read(request: CreateSession, id: SessionId, engine: &Engine) -> Result<Self, Refusal> {
+        unsupported(&request)?;
+        let tool = tool(request.tool())?;
+        let task_text = text("task", request.task(), engine.limits.task_bytes)?;
+        for arg in &request.args {
+            text("args", arg, EXTRAS_BYTES)?;
+        }
+        at_most("args", request.args.iter().map(String::len).sum(), EXTRAS_BYTES)?;
+        let path = directory(request.path(), engine)?;
+        let env = variables(&request.env)?;
+        let profile = engine.profiles.for_tool(&tool);
+        let marks = Marks { session: id.as_str(), agent_socket: &engine.socket };
+        let base_env = environment::base(&engine.env, |name| profile.passes_env(name), &marks);
+        let mut command = profile.argv(&task_text, &request.args);
+        let search = env.get("PATH").or_else(|| base_env.get("PATH")).map_or("", String::as_str);
+        command[0] = program(&command[0], &tool, search)?;
+        Ok(Self {
+            task: task_ref(&request)?,
+            name: name(request.name)?,
+            timeout: timeout(request.timeout)?,
+            limits: resources(request.limits)?,
+            size: size(request.size)?,
+            on_done: request.on_done.unwrap_or_default(),
+            id,
+            tool,
+            profile,
+            command,
+            path,
+            task_text,
+            base_env,
+            task_env: env,
+        })
+    }
+}
+
+/// Why a request is refused.
+struct Refusal {
+    code: ErrorCode,
+    field: Option<&'static str>,
+    why: String,
+}
+
+fn bad(field: &'static str, why: impl Into<String>) -> Refusal {
+    Refusal { code: ErrorCode::BadRequest, field: Some(field), why: why.into() }
+}
+
+fn at_most(field: &'static str, bytes: usize, limit: usize) -> Result<(), Refusal> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    let why = format!("{field} has {bytes} bytes, the limit is {limit}");
+    Err(Refusal { code: ErrorCode::TooLarge, field: Some(field), why })
+}
+
+fn text(field: &'static str, value: &str, limit: usize) -> Result<String, Refusal> {
+    at_most(field, value.len(), limit)?;
+    if value.contains('\0') {
+        return Err(bad(field, format!("{field} contains a NUL character")));
+    }
+    Ok(value.to_owned())
+}
+
+/// A field that promises something must not be ignored by an agent that cannot keep it.
+fn unsupported(request: &CreateSession) -> Result<(), Refusal> {
+    let fields = [("policy", &request.policy), ("check", &request.check), ("worktree", &request.worktree)];
+    match fields.into_iter().find(|(_, value)| value.is_some()) {
+        Some((field, _)) => Err(bad(field, format!("this agent does not support {field:?} yet"))),
+        None => Ok(()),
+    }
+}
+
+fn tool(name: &str) -> Result<String, Refusal> {
+    let printable = !name.chars().any(|c| c.is_control() || c.is_whitespace());
+    if name.is_empty() || name.len() > 255 || !printable || name.starts_with('-') {
+        return Err(bad(
+            "tool",
+            format!("{name:?} is not a tool's name (a program's name or absolute path)"),
+        ));
+    }
+    if name.contains('/') && !name.starts_with('/') {
+        return Err(bad("tool", format!("{name:?}: give a program's name, or its absolute path")));
+    }
+    Ok(name.to_owned())
+}
+
+fn directory(asked: Option<&str>, engine: &Engine) -> Result<String, Refusal> {
+    const FIELD: &str = "context.path";
+    let path = match asked.unwrap_or("") {
+        "" => engine.home_dir.clone(),
+        "~" => PathBuf::from(engine.env.get("HOME").map_or("/", String::as_str)),
+        path => match path.strip_prefix("~/") {
+            Some(rest) => Path::new(engine.env.get("HOME").map_or("/", String::as_str)).join(rest),
+            None => engine.home_dir.join(path),
+        },
+    };
+    let shown = path.display();
+    let Some(text) = path.to_str().filter(|t| !t.contains('\0')) else {
+        return Err(bad(FIELD, format!("the path {shown} is not valid text")));
+    };
+    match std::fs::metadata(&path) {
+        Ok(meta) if meta.is_dir() => {}
+        Ok(_) => return Err(bad(FIELD, format!("the path {shown} is not a directory"))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(bad(FIELD, format!("the path {shown} does not exist")));
+        }
+        Err(e) => return Err(bad(FIELD, format!("the path {shown} cannot be used: {e}"))),
+    }
+    // A directory that cannot be entered would only fail inside the terminal, where nobody sees it.
+    rustix::fs::access(&path, rustix::fs::Access::EXEC_OK)
+        .map_err(|e| bad(FIELD, format!("the path {shown} cannot be entered: {e}")))?;
+    Ok(text.to_owned())
+}
+
+fn variables(env: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Refusal> {
+    at_most("env", env.iter().map(|(k, v)| k.len() + v.len() + 2).sum(), EXTRAS_BYTES)?;
+    match env.iter().find_map(|(name, value)| environment::refuse(name, value)) {
+        Some(why) => Err(bad("env", why)),
+        None => Ok(env.clone()),
+    }
+}
+
+/// The program as an absolute path, so that what was checked is what runs.
+fn program(program: &str, tool: &str, search: &str) -> Result<String, Refusal> {
+    let runnable = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    let found = if program.starts_with('/') {
+        Some(PathBuf::from(program)).filter(|p| runnable(p))
+    } else {
+        search
+            .split(':')
+            .filter(|d| d.starts_with('/'))
+            .map(|d| Path::new(d).join(program))
+            .find(|p| runnable(p))
+    };
+    let missing = || {
+        let what = if program == tool { tool.to_owned() } else { format!("{tool} (program {program})") };
+        format!("tool not found: {what}; PATH searched: {search}")
+    };
+    found.and_then(|p| p.into_os_string().into_string().ok()).ok_or_else(|| bad("tool", missing()))
+}
+
+fn task_ref(request: &CreateSession) -> Result<Option<TaskRef>, Refusal> {
+    match (&request.task_id, request.attempt) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(bad("attempt", "attempt needs a taskId")),
+        (Some(_), Some(0)) => Err(bad("attempt", "attempts are counted from 1")),
+        (Some(id), _) if id.is_empty() || id.len() > 256 || id.chars().any(char::is_control) => {
+            Err(bad("taskId", "a taskId has 1 to 256 characters, none of them a control character"))
+        }
+        (Some(id), attempt) => Ok(Some(TaskRef { task_id: id.clone(), attempt: attempt.unwrap_or(1) })),
+    }
+}
+
+fn name(name: Option<String>) -> Result<Option<String>, Refusal> {
+    match name {
+        None => Ok(None),
+        Some(n)
+            if n.is_empty() || n.len() > 64 || n.chars().any(char::is_control) || n.starts_with("cm-") =>
+        {
+            Err(bad(
+                "name",
+                "a name has 1 to 64 characters, no control characters, and does not begin with cm-",
+            ))
+        }
+        Some(n) => Ok(Some(n)),
+    }
+}
+
+fn timeout(seconds: Option<f64>) -> Result<Option<f64>, Refusal> {
+    match seconds {
+        Some(s) if !(s > 0.0 && s <= LONGEST) => {
+            Err(bad("timeout", format!("timeout is a number of seconds above 0 and at most {LONGEST}")))
+        }
+        other => Ok(other),
+    }
+}
+
+fn resources(limits: Option<ResourceLimits>) -> Result<Option<ResourceLimits>, Refusal> {
+    let Some(l) = limits else { return Ok(None) };
+    if l.memory.is_some_and(|m| m < 4 * 1024 * 1024) {
+        return Err(bad("limits.memory", "limits.memory is in bytes, at least 4 MiB"));
+    }
+    if l.cpu.is_some_and(|c| !(0.01..=10_000.0).contains(&c)) {
+        return Err(bad("limits.cpu", "limits.cpu is a number of cores, at least 0.01"));
+    }
+    if l.tasks.is_some_and(|t| t < 4) {
+        return Err(bad("limits.tasks", "limits.tasks is a number of processes and threads, at least 4"));
+    }
+    Ok(Some(l))
+}
+
+fn size(size: Option<Size>) -> Result<Size, Refusal> {
+    let size = size.unwrap_or_default();
+    if (20..=500).contains(&size.cols) && (5..=200).contains(&size.rows) {
+        Ok(size)
+    } else {
+        Err(bad("size", "size is 20 to 500 columns and 5 to 200 rows"))
+    }
+}

@@ -1,0 +1,237 @@
+//! Making a session's terminal: directory, configuration, tmux server, first look; or nothing at all.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cm_protocol::{ErrorCode, ErrorReply, EventKind, ReplyBody, SessionId, State};
+
+use super::Engine;
+use super::actor::Actor;
+use super::create::Spec;
+use super::record::{Phase, SessionRecord};
+use crate::host::clock;
+use crate::host::process::{self, Grace, Marker, ProcessId};
+use crate::host::systemd::{UnitLimits, UnitSpec};
+use crate::tmux::{Control, LaunchSpec, Notices, Open, launch_conf, server_argv};
+use crate::tool::Machine;
+
+/// How long making a terminal may take before it counts as failed.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long the remains of a failed one may take to go.
+const CLEANUP: Duration = Duration::from_secs(3);
+
+/// Makes the session: on the disk, as a terminal, announced and synced, in this order, so that whatever
+/// crashes in between leaves something that can be found again.
+///
+/// # Errors
+/// What to answer. Nothing of the session is left.
+pub(super) async fn birth(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor), ErrorReply> {
+    let id = spec.id.clone();
+    match attempt(engine, spec).await {
+        Ok(born) => Ok(born),
+        Err(error) => {
+            clear(engine, &id).await;
+            engine.hub.abandon(&id);
+            Err(error)
+        }
+    }
+}
+
+async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor), ErrorReply> {
+    let _turn = engine.launches.acquire().await.map_err(|_| internal("the agent is ending"))?;
+    let socket = engine.runtime.session_socket(&spec.id).map_err(internal)?;
+    let unit = engine.manager.as_ref().map(|_| unit_name(&spec.id));
+    let mut record = record_of(&spec, &socket, unit, engine);
+    engine.hub.remember(record.clone());
+    let (control, notices) = terminal(engine, &spec, &record, &socket).await?;
+    let pane = control.inspect().await.map_err(internal)?;
+    let identify = |pid| ProcessId::of(pid).ok_or_else(|| internal(format!("process {pid} ended at once")));
+    record.phase = Phase::Open {
+        server: identify(pane.server_pid)?,
+        // A script may be over before it is looked at; its terminal tells the rest.
+        program: ProcessId::of(pane.pane_pid).unwrap_or(ProcessId { pid: pane.pane_pid, start: 0 }),
+    };
+    let has_task = !spec.task_text.is_empty();
+    let machine = Machine::new(spec.profile, has_task, clock::now());
+    engine.hub.remember(record.clone());
+    engine.hub.publish(EventKind::SessionAdded { session: Box::new(record.info(clock::unix_now())) });
+    engine.hub.publish(EventKind::StateChange {
+        session_id: spec.id.clone(),
+        state: State::Starting,
+        task: record.task.clone(),
+        reason: None,
+        prompt: None,
+    });
+    if let Err(error) = engine.hub.sync().await {
+        // It was announced, so its end must be too.
+        engine.hub.publish(EventKind::SessionClosed { session_id: spec.id.clone() });
+        return Err(internal(error));
+    }
+    let created = ReplyBody::SessionCreated {
+        session_id: spec.id.clone(),
+        socket: record.socket.clone(),
+        existing: false,
+        warnings: warnings(&record),
+    };
+    Ok((created, Actor::born(engine.clone(), record, machine, (control, notices))))
+}
+
+fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) -> SessionRecord {
+    let unenforced = match (&spec.limits, &engine.manager) {
+        (None, _) => Vec::new(),
+        (Some(limits), Some(manager)) => {
+            manager.unenforced(&unit_limits(limits)).into_iter().map(str::to_owned).collect()
+        }
+        (Some(limits), None) => {
+            [limits.memory.map(|_| "memory"), limits.cpu.map(|_| "cpu"), limits.tasks.map(|_| "tasks")]
+                .into_iter()
+                .flatten()
+                .map(str::to_owned)
+                .collect()
+        }
+    };
+    let now = clock::unix_now();
+    SessionRecord {
+        id: spec.id.clone(),
+        phase: Phase::Launching,
+        tool: spec.tool.clone(),
+        path: spec.path.clone(),
+        name: spec.name.clone(),
+        task: spec.task.clone(),
+        task_text: spec.task_text.clone(),
+        command: spec.command.clone(),
+        socket: socket.display().to_string(),
+        unit,
+        env_names: spec.task_env.keys().cloned().collect(),
+        size: spec.size,
+        on_done: spec.on_done,
+        timeout: spec.timeout,
+        limits: spec.limits,
+        unenforced,
+        created_at: now,
+        boot_id: engine.boot_id.clone(),
+        paused_for: 0.0,
+        paused_since: None,
+        state: State::Starting,
+        reason: None,
+        prompt: None,
+        outcome: None,
+        task_began: now,
+        authority: "process".into(),
+        memory: None,
+    }
+}
+
+fn warnings(record: &SessionRecord) -> Vec<String> {
+    if record.unenforced.is_empty() {
+        return Vec::new();
+    }
+    let why = if record.unit.is_some() {
+        "its control groups are not available to the user"
+    } else {
+        "no systemd user manager runs here"
+    };
+    vec![format!("not enforced on this host: {} ({why})", record.unenforced.join(", "))]
+}
+
+/// The unit a session runs in where there is a service manager.
+pub(super) fn unit_name(id: &SessionId) -> String {
+    format!("cm-session-{}", id.as_str().trim_start_matches("cm-"))
+}
+
+fn unit_limits(limits: &cm_protocol::ResourceLimits) -> UnitLimits {
+    UnitLimits { memory: limits.memory, cpu: limits.cpu, tasks: limits.tasks }
+}
+
+/// Starts the tmux server with the program in it and connects to it.
+async fn terminal(
+    engine: &Engine,
+    spec: &Spec,
+    record: &SessionRecord,
+    socket: &Path,
+) -> Result<(Control, Notices), ErrorReply> {
+    let conf = prepare(engine, spec, record).map_err(internal)?;
+    // The server is not marked as one of the session's processes: they are ended without it.
+    let env: Vec<(String, String)> =
+        spec.base_env.clone().into_iter().filter(|(name, _)| name != "CM_SESSION_ID").collect();
+    let opened = match (&engine.manager, &record.unit) {
+        (Some(manager), Some(unit)) => {
+            let argv = server_argv(&engine.tmux, socket, &conf);
+            let argv: Vec<String> = argv.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
+            let limits = spec.limits.as_ref().map(unit_limits).unwrap_or_default();
+            let description = format!("cm-agent session {} ({})", spec.id, spec.tool);
+            let unit =
+                UnitSpec { name: unit, description: &description, argv: &argv, env: &env, cwd: "/", limits };
+            match manager.start_unit(&unit, DEADLINE).await {
+                Ok(_) => Control::open(&engine.tmux, socket, Open::Attach, DEADLINE).await.map_err(internal),
+                Err(error) => Err(internal(error)),
+            }
+        }
+        _ => Control::open(&engine.tmux, socket, Open::Start { conf: &conf, env: &env }, DEADLINE)
+            .await
+            .map_err(internal),
+    };
+    // It holds the task's variables: it must not outlive the moment it is read.
+    let removed = std::fs::remove_file(&conf);
+    let opened = opened?;
+    removed.map_err(|e| internal(format!("{} cannot be removed: {e}", conf.display())))?;
+    Ok(opened)
+}
+
+/// Makes the session's directory with what tmux reads at its start and what a later agent needs to know.
+fn prepare(engine: &Engine, spec: &Spec, record: &SessionRecord) -> std::io::Result<std::path::PathBuf> {
+    let dir = engine.runtime.make_session_dir(&spec.id).map_err(std::io::Error::other)?;
+    let mut env = spec.base_env.clone();
+    env.extend(spec.task_env.clone());
+    let text = launch_conf(&LaunchSpec {
+        id: spec.id.as_str().to_owned(),
+        command: engine.holder.iter().chain(&spec.command).cloned().collect(),
+        cwd: spec.path.clone().into_bytes(),
+        env,
+        size: (spec.size.cols, spec.size.rows),
+        history_limit: engine.history,
+        terminal: engine.terminal.clone(),
+    })
+    .map_err(std::io::Error::other)?;
+    let conf = dir.join("launch.conf");
+    crate::host::places::write_private(&conf, &text)?;
+    let facts = serde_json::to_vec(record).map_err(std::io::Error::other)?;
+    crate::host::places::write_private(&dir.join(FACTS), &facts)?;
+    Ok(conf)
+}
+
+/// What a later agent needs to know of a session if the journal is lost; beside its socket.
+pub(super) const FACTS: &str = "session.json";
+
+/// Removes everything that may be left of a session: unit, processes, directory.
+pub(super) async fn clear(engine: &Engine, id: &SessionId) {
+    if let Some(manager) = &engine.manager
+        && let Err(error) = manager.stop_unit(&unit_name(id), CLEANUP).await
+    {
+        tracing::warn!(session = %id, %error, "its unit could not be stopped");
+    }
+    let ended = process::end_tree(&[], Some(&Marker::session(id.as_str())), Grace::default()).await;
+    if !ended.survivors.is_empty() {
+        tracing::error!(session = %id, survivors = ?ended.survivors, "processes could not be ended");
+    }
+    let Ok(dir) = engine.runtime.session_dir(id) else { return };
+    if let Err(error) = std::fs::remove_dir_all(&dir)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(dir = %dir.display(), %error, "cannot be removed");
+    }
+}
+
+fn internal(error: impl std::fmt::Display) -> ErrorReply {
+    ErrorReply::create_failed(ErrorCode::Internal, error)
+}
+
+/// The best description of a tmux terminal that this host has.
+pub(super) fn terminal_name() -> String {
+    let described = |name: &str| {
+        let roots = ["/etc/terminfo", "/lib/terminfo", "/usr/share/terminfo", "/usr/lib/terminfo"];
+        roots.iter().any(|root| Path::new(root).join(&name[..1]).join(name).exists())
+    };
+    ["tmux-256color", "screen-256color"].into_iter().find(|n| described(n)).unwrap_or("screen").to_owned()
+}
