@@ -219,7 +219,8 @@ impl Actor {
     pub(super) async fn go_on_typing(&mut self, control: &Control, screen: &Screen) -> Round {
         let Some(mut busy) = self.typing.take() else { return Round::On };
         if self.view.ended {
-            return self.typed(control, busy.purpose, Err(self.conflict("its program has ended"))).await;
+            let result = busy.typing.ended().ok_or_else(|| self.conflict("its program has ended"));
+            return self.typed(control, busy.purpose, result).await;
         }
         let done = match busy.typing.step(screen, clock::now()) {
             Act::Paste(text) => control.paste(&text).await,

@@ -50,7 +50,10 @@ pub async fn flood(agent: &Running) -> Result<Vec<Row>, BenchError> {
         Row {
             what: "flood, `yes` in 8 sessions for 10 s: agent's memory",
             good: grown <= 4.0,
-            measured: format!("{:.1} MB, {grown:+.1} MB at the peak; {share:.0} % of a core", memory as f64 / 1e6),
+            measured: format!(
+                "{:.1} MB, {grown:+.1} MB at the peak; {share:.0} % of a core",
+                memory as f64 / 1e6
+            ),
             goal: "flat",
             original: "",
         },
@@ -64,7 +67,10 @@ pub async fn flood(agent: &Running) -> Result<Vec<Row>, BenchError> {
         Row {
             what: "flood: the tools themselves",
             good: stalled == 0,
-            measured: format!("{:.1} MB/s printed, {stalled} seconds without output", total as f64 / took / 1e6),
+            measured: format!(
+                "{:.1} MB/s printed, {stalled} seconds without output",
+                total as f64 / took / 1e6
+            ),
             goal: "not stalled",
             original: "",
         },
