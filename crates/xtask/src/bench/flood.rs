@@ -77,10 +77,18 @@ pub async fn flood(agent: &Running) -> Result<Vec<Row>, BenchError> {
     ])
 }
 
-/// The process that prints: the session's program, or the child its shell made.
+/// The process that prints: the child of the one that holds the terminal, once it is there.
 async fn printer(client: &Client, session: &SessionId) -> Result<i32, BenchError> {
-    let pid = client.get_session(session).await?.pid.ok_or("no program")?;
-    Ok(children(pid).first().copied().unwrap_or(pid))
+    let holder = client.get_session(session).await?.pid.ok_or("no program")?;
+    for _ in 0..1000 {
+        if let Some(&pid) = children(holder).first()
+            && written(pid) > 0
+        {
+            return Ok(pid);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err("the program did not begin to print".into())
 }
 
 fn counts(printers: &[i32]) -> Vec<u64> {
