@@ -25,6 +25,8 @@ use crate::tool::{Input, Machine, Screen};
 
 /// How long one attempt to reach a terminal's server may take.
 const REACH: Duration = Duration::from_secs(5);
+/// Attempts after which a server that takes nobody in counts as dying.
+const DYING: u32 = 4;
 /// The longest pause between attempts.
 const REACH_PAUSE: Duration = Duration::from_secs(30);
 
@@ -117,6 +119,7 @@ enum Wake {
 }
 
 /// How a round of living ended.
+#[derive(Debug)]
 pub(super) enum Round {
     /// Go on waiting.
     On,
@@ -170,7 +173,9 @@ impl Actor {
     pub(super) async fn run(mut self) {
         loop {
             let Some((control, mut notices)) = self.reach().await else { break };
+            tracing::debug!(session = %self.record.id, "reached");
             let round = self.live(&control, &mut notices).await;
+            tracing::debug!(session = %self.record.id, ?round, "left");
             control.close().await;
             if matches!(round, Round::Over) {
                 break;
@@ -189,12 +194,13 @@ impl Actor {
             return Some(connection);
         }
         let mut pause = Duration::from_millis(200);
-        loop {
+        for attempts in 1.. {
             let error = match self.try_reach().await {
                 Ok(connection) => return Some(connection),
                 Err(error) => error,
             };
-            if error.proves_death() {
+            if error.proves_death() || self.is_dying(&error, attempts) {
+                tracing::debug!(session = %self.record.id, %error, "its terminal is dead");
                 self.vanished(&error).await;
                 return None;
             }
@@ -204,6 +210,7 @@ impl Actor {
             }
             pause = (pause * 2).min(REACH_PAUSE);
         }
+        None
     }
 
     async fn try_reach(&mut self) -> Result<(Control, Notices), Unreached> {
@@ -213,11 +220,31 @@ impl Actor {
             Ok(pane) => self.identify(&pane),
             Err(error) => Err(Unreached::Silent(error)),
         };
+        if identified.is_ok() {
+            self.dismiss_predecessors(&control).await;
+        }
         if let Err(error) = identified {
             control.close().await;
             return Err(error);
         }
         Ok((control, notices))
+    }
+
+    /// Ends the control clients of an agent that died; the server cannot be rid of them by itself.
+    async fn dismiss_predecessors(&self, control: &Control) {
+        let clients = control.other_clients().await.unwrap_or_default();
+        for client in clients.into_iter().filter_map(ProcessId::of) {
+            tracing::debug!(session = %self.record.id, pid = client.pid, "ending the control client of an earlier agent");
+            client.kill();
+        }
+    }
+
+    /// Whether the server is about to end and cannot: it takes nobody in any more, again and again, and its
+    /// program has ended.
+    fn is_dying(&self, error: &Unreached, attempts: u32) -> bool {
+        attempts >= DYING
+            && matches!(error, Unreached::Open(OpenError::Attach { .. }))
+            && self.program().is_some_and(|program| !program.alive())
     }
 
     /// Makes sure that the terminal found is the one that was lost.

@@ -209,6 +209,21 @@ impl Control {
         }
     }
 
+    /// The pids of other control clients: those of an agent that died. tmux 3.3a never dismisses one whose
+    /// reader is gone while output for it is pending, and does not exit as long as it is there.
+    ///
+    /// # Errors
+    /// As [`Control::command`].
+    pub async fn other_clients(&self) -> Result<Vec<i32>, CommandError> {
+        let own = Command::new("display-message").arg("-p").arg("#{client_pid}");
+        let all = Command::new("list-clients").arg("-F").arg("#{client_control_mode} #{client_pid}");
+        let mut answers = self.run(vec![own, all], false).await?.into_iter();
+        let mut text = || String::from_utf8_lossy(&answers.next().unwrap_or_default()).into_owned();
+        let (own, all) = (text(), text());
+        let controls = all.lines().filter_map(|line| line.strip_prefix("1 "));
+        Ok(controls.filter(|pid| *pid != own.trim()).filter_map(|pid| pid.trim().parse().ok()).collect())
+    }
+
     /// Ends the client and waits until it is gone. The session goes on.
     pub async fn close(&self) {
         self.shared.closing.cancel();

@@ -43,6 +43,13 @@ impl ProcessId {
         self.stat().is_some_and(|stat| !stat.is_dead())
     }
 
+    /// Ends it at once. One that has ended meanwhile is as good.
+    pub fn kill(self) {
+        if let Some(handle) = handle::Handle::open(self) {
+            handle.signal(rustix::process::Signal::KILL);
+        }
+    }
+
     /// What the kernel says of it, if it still exists, be it as a zombie.
     pub fn stat(self) -> Option<Stat> {
         stat_of(self.pid).filter(|stat| stat.start == self.start)
