@@ -180,6 +180,8 @@ impl Hub {
         let mut inner = self.lock();
         if let Some(problem) = inner.disk_problem.clone() {
             inner.retry();
+            // What had no number yet may have been announced.
+            self.head.send_replace(inner.ring.head());
             if inner.disk_problem.is_some() {
                 return Err(ClaimError::Disk(problem));
             }

@@ -11,29 +11,26 @@ use std::time::Duration;
 
 use cm_protocol::frame::to_text;
 use cm_protocol::{
-    Auth, AuthReply, ClientFrame, ErrorCode, ErrorReply, Reply, Request, RequestId, ScreenFrame, ServerFrame,
+    AuthReply, ClientFrame, ErrorCode, ErrorReply, Reply, Request, RequestId, ScreenFrame, ServerFrame,
     Subscribe,
 };
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::dispatch::{self, Answered};
+use super::pending::Turn;
+use super::welcome::{WRITE, close, linger, log_in, refuse};
 use super::{Peer, Server};
-use crate::host::clock;
 use crate::hub::Recent;
 use crate::session::Mailbox;
 
-/// For the web socket's upgrade.
-const UPGRADE: Duration = Duration::from_secs(10);
-/// For a client to take what is written; one that does not is cut off.
-const WRITE: Duration = Duration::from_secs(30);
 /// Between signs of life asked of a client.
 const PING: Duration = Duration::from_secs(30);
 /// Without any sign of life for so long, a client is gone.
@@ -53,8 +50,10 @@ pub(super) struct Connection<S> {
     cursor: u64,
     /// All events, or only those the original agent had.
     subscribed: bool,
-    /// Replay from disk goes on from the cursor.
+    /// What follows the cursor may be read from the disk: the client asked for the past.
     replaying: bool,
+    /// There is more to write without waiting for news.
+    behind: bool,
     ordered: VecDeque<Request>,
     current: Option<Answer>,
     free: FuturesUnordered<Answer>,
@@ -76,13 +75,18 @@ enum Wake {
 type Gone = &'static str;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Upgrades and logs in; none if that came to nothing. `turn` is given back when it is over.
-    pub(super) async fn open(
-        server: &Arc<Server>,
-        stream: S,
-        peer: Peer,
-        turn: OwnedSemaphorePermit,
-    ) -> Option<Self> {
+    /// Upgrades and logs in; none if that came to nothing. `turn` is given back when it is over, and when
+    /// another one needs it.
+    pub(super) async fn open(server: &Arc<Server>, stream: S, peer: Peer, turn: Turn) -> Option<Self> {
+        tokio::select! {
+            () = turn.over() => None,
+            () = server.stop.cancelled() => None,
+            opened = Self::come_in(server, stream, peer) => opened,
+        }
+    }
+
+    async fn come_in(server: &Arc<Server>, stream: S, peer: Peer) -> Option<Self> {
+        let deadline = Instant::now() + Duration::from_secs(server.engine.limits.login_seconds);
         let limit = server.engine.limits.frame_bytes;
         let config = WebSocketConfig::default()
             .read_buffer_size(4 * 1024)
@@ -90,12 +94,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // A little over the limit is answered with an error instead of cutting the connection.
             .max_message_size(Some(limit * 2))
             .max_frame_size(Some(limit * 2));
-        let upgrade = timeout(UPGRADE, tokio_tungstenite::accept_async_with_config(stream, Some(config)));
-        let mut ws = tokio::select! {
-            () = server.stop.cancelled() => return None,
-            upgraded = upgrade => upgraded.ok()?.ok()?,
-        };
-        let first = match log_in(server, &mut ws, peer).await {
+        let upgrade = tokio_tungstenite::accept_async_with_config(stream, Some(config));
+        let mut ws = timeout_at(deadline, upgrade).await.ok()?.ok()?;
+        let first = match log_in(server, &mut ws, peer, deadline).await {
             Ok(first) => first,
             Err(refused) => {
                 refuse(&mut ws, refused).await;
@@ -107,7 +108,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             refuse(&mut ws, Some(AuthReply::refused(message, ErrorCode::Limit))).await;
             return None;
         };
-        drop(turn);
         let head = server.engine.hub.head();
         let cursor = *head.borrow();
         let mut connection = Self {
@@ -118,6 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             cursor,
             subscribed: false,
             replaying: false,
+            behind: false,
             ordered: VecDeque::new(),
             current: None,
             free: FuturesUnordered::new(),
@@ -143,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Some((id, answered)) = self.free.next() => Wake::Answer(id, answered),
                 (id, answered) = next_in_order(&mut self.current) => Wake::Answer(id, answered),
                 frame = self.ws.next(), if room => Wake::Frame(frame),
-                changed = more_events(&mut self.head, self.replaying) => match changed {
+                changed = more_events(&mut self.head, self.behind) => match changed {
                     true => Wake::Events,
                     false => Wake::Stop,
                 },
@@ -210,6 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             _ => return Err("connection lost"),
         };
         close(&mut self.ws, code, why).await;
+        linger(&mut self.ws).await;
         Err(why)
     }
 
@@ -260,6 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.cursor = since;
         self.replaying = since < head;
+        self.behind = self.replaying;
         Ok(())
     }
 
@@ -267,13 +270,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn events(&mut self) -> Result<(), Gone> {
         match self.server.engine.hub.recent(self.cursor, BATCH) {
             Recent::Events(events) => {
-                let Some(last) = events.last() else {
-                    self.replaying = false;
-                    return Ok(());
-                };
-                self.cursor = last.seq;
+                // From here on the client is on its own: one that falls behind gets a snapshot.
+                self.replaying = false;
                 // A full batch may not be all: come back without waiting for news.
-                self.replaying = events.len() == BATCH;
+                self.behind = events.len() == BATCH;
+                let Some(last) = events.last() else { return Ok(()) };
+                self.cursor = last.seq;
                 let all = self.subscribed;
                 for event in events.iter().filter(|e| all || e.original) {
                     self.feed(event.text.clone()).await?;
@@ -285,6 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Recent::Gone => {
                 // The original's clients know no snapshot; they ask with list_sessions.
                 self.cursor = *self.head.borrow();
+                self.behind = false;
                 Ok(())
             }
         }
@@ -319,6 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let snapshot = self.server.engine.hub.snapshot();
         self.cursor = snapshot.seq;
         self.replaying = false;
+        self.behind = false;
         self.write(ServerFrame::Snapshot(snapshot).to_text()).await
     }
 
@@ -388,80 +392,6 @@ async fn next_in_order(current: &mut Option<Answer>) -> (Option<RequestId>, Answ
 }
 
 /// Waits until there are events to write; false if there will never be any.
-async fn more_events(head: &mut watch::Receiver<u64>, replaying: bool) -> bool {
-    replaying || head.changed().await.is_ok()
-}
-
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(
-    ws: &mut WebSocketStream<S>,
-    code: CloseCode,
-    reason: &str,
-) {
-    let frame = CloseFrame { code, reason: reason.to_owned().into() };
-    // It is over either way.
-    let _ = timeout(Duration::from_secs(1), ws.close(Some(frame))).await;
-}
-
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(ws: &mut WebSocketStream<S>, refused: Option<AuthReply>) {
-    if let Some(reply) = refused {
-        let _ = timeout(WRITE, ws.send(Message::Text(to_text(&reply).into()))).await;
-    }
-    close(ws, CloseCode::Policy, "not authenticated").await;
-}
-
-/// The first frame. `Ok(Some(…))`: a command, from a client that needs no log-in. An error is what to
-/// answer before the socket closes; nothing is executed.
-async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
-    server: &Server,
-    ws: &mut WebSocketStream<S>,
-    peer: Peer,
-) -> Result<Option<Request>, Option<AuthReply>> {
-    let deadline = Duration::from_secs(server.engine.limits.login_seconds);
-    let text = match timeout(deadline, first_text(ws)).await {
-        Ok(Some(text)) => text,
-        Ok(None) | Err(_) => return Err(None),
-    };
-    match (ClientFrame::parse(&text), peer) {
-        (Ok(ClientFrame::Auth(_)), Peer::SameUser) => Ok(None),
-        (Ok(ClientFrame::Request(request)), Peer::SameUser) => Ok(Some(request)),
-        (Err(error), Peer::SameUser) => Err(Some(AuthReply::refused(error.error, error.code))),
-        (Ok(ClientFrame::Auth(auth)), _) => check_token(server, &auth, peer).await.map(|()| None),
-        (Ok(ClientFrame::Request(_)), _) => {
-            Err(Some(AuthReply::refused("The first frame must be the token", ErrorCode::Unauthorized)))
-        }
-        (Err(_), _) => Err(None),
-    }
-}
-
-async fn check_token(server: &Server, auth: &Auth, peer: Peer) -> Result<(), Option<AuthReply>> {
-    let from = match peer {
-        Peer::Remote(address) => Some(address.ip()),
-        Peer::SameUser | Peer::OtherUser => None,
-    };
-    if server.token.as_ref().is_some_and(|t| t.is(&auth.auth_token)) {
-        server.logins.worked(from);
-        return Ok(());
-    }
-    let verdict = server.logins.failed(from, clock::now());
-    tracing::warn!(?peer, "a log-in failed");
-    tokio::select! {
-        () = tokio::time::sleep(verdict.wait) => {}
-        () = server.stop.cancelled() => return Err(None),
-    }
-    Err(Some(if verdict.limited {
-        AuthReply::refused("Too many failed log-ins; each further one waits longer", ErrorCode::Limit)
-    } else {
-        AuthReply::refused("Invalid authentication token", ErrorCode::Unauthorized)
-    }))
-}
-
-/// The first text frame; pings before it do not count.
-async fn first_text<S: AsyncRead + AsyncWrite + Unpin>(ws: &mut WebSocketStream<S>) -> Option<String> {
-    loop {
-        match ws.next().await? {
-            Ok(Message::Text(text)) => return Some(text.to_string()),
-            Ok(Message::Ping(_) | Message::Pong(_)) => {}
-            Ok(_) | Err(_) => return None,
-        }
-    }
+async fn more_events(head: &mut watch::Receiver<u64>, behind: bool) -> bool {
+    behind || head.changed().await.is_ok()
 }
