@@ -49,11 +49,11 @@ pub struct ServeArgs {
     pub runtime_dir: Option<PathBuf>,
 
     /// Living sessions allowed
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = count())]
     pub max_sessions: usize,
 
     /// Clients allowed at the same time
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = count())]
     pub max_clients: usize,
 
     /// Seconds the terminal of an ended program is kept for looking at
@@ -102,6 +102,11 @@ pub enum ConfigError {
 /// Seconds up to a century, so that adding them to a moment always gives a moment.
 fn seconds() -> clap::builder::RangedU64ValueParser {
     clap::value_parser!(u64).range(0..=100 * 366 * 24 * 3600)
+}
+
+/// So many that no host can hold more.
+fn count() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(0..=1_000_000)
 }
 
 impl ServeArgs {

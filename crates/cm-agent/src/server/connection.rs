@@ -370,7 +370,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// The agent ends: what is published is still delivered, then the socket closes.
     async fn say_goodbye(&mut self) -> Gone {
-        let _ = self.events().await;
+        while self.events().await.is_ok() && self.behind {}
         close(&mut self.ws, CloseCode::Away, "the agent is ending").await;
         "the agent is ending"
     }

@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::elsewhere;
 use super::peace::{Bystander, entries, session};
-use super::support::{Agent, PATIENCE, Raw, command, until};
+use super::support::{Agent, PATIENCE, Raw, command};
 
 /// Starts an agent that must not start; its exit code and its last words.
 async fn refused(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
@@ -300,15 +300,13 @@ async fn a_disk_that_fills_up_loses_nothing() {
         assert_eq!(event["seq"], n, "{event}");
         assert_eq!(seen.get(&n), Some(&event));
     }
-    let list = again.ask(json!({"action": "list_sessions"})).await;
-    let alive = |id: &str| -> Vec<&Value> {
-        list["sessions"].as_array().expect("a list").iter().filter(|s| s["sessionId"] == id).collect()
-    };
-    assert_eq!(alive(&id)[0]["state"], "done");
-    assert_eq!(alive(&late).len(), 1);
-    for session in list["sessions"].as_array().expect("a list") {
-        again.ask(json!({"action": "kill_session", "sessionId": session["sessionId"]})).await;
+    let client = agent.client().await;
+    let sessions = client.list_sessions().await.expect("listed");
+    let of = |id: &str| sessions.iter().find(|s| s.session_id.as_str() == id).expect("remembered");
+    assert_eq!(of(&id).state, cm_protocol::State::Done);
+    assert!(of(&late).alive && of(&talker).alive);
+    for session in &sessions {
+        client.kill_session(&session.session_id).await.expect("killed");
     }
-    until("all are gone", async || agent.terminals().is_empty().then_some(())).await;
-    super::peace::nothing_left(&agent, &agent.client().await).await;
+    super::peace::nothing_left(&agent, &client).await;
 }
