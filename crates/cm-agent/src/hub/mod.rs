@@ -9,6 +9,7 @@ mod ring;
 mod roster;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use cm_protocol::{Event, EventKind, Notice, SessionDetail, SessionId, SessionInfo, Snapshot, TaskRef};
 use tokio::sync::watch;
@@ -31,7 +32,9 @@ const RING_BYTES: usize = 4 * 1024 * 1024;
 /// Records kept in memory while the disk takes none.
 const BACKLOG: usize = 4096;
 /// Sessions without a terminal that are remembered.
-const REMEMBERED: usize = 1000;
+const REMEMBERED: usize = 500;
+/// How long a disk may take to keep a promise.
+const SYNC: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Hub {
@@ -45,7 +48,9 @@ struct Inner {
     journal: Journal,
     /// Records the disk did not take, in order; written before anything newer.
     backlog: Vec<Record>,
-    /// The backlog overflowed: only a new checkpoint makes the journal whole again.
+    /// The backlog overflowed: a new checkpoint takes its place, and the events in it cannot be replayed.
+    overflowed: bool,
+    /// A checkpoint is due that could not be written.
     needs_checkpoint: bool,
     disk_problem: Option<String>,
     /// What happened when no number was left to give: announced when the disk takes writes again.
@@ -65,10 +70,12 @@ impl Hub {
     ) -> Arc<Self> {
         let syncer = journal.syncer();
         let reader = journal.reader();
-        Arc::new(Self {
+        let damaged = !problems.is_empty();
+        let hub = Arc::new(Self {
             inner: Mutex::new(Inner {
                 journal,
                 backlog: Vec::new(),
+                overflowed: false,
                 needs_checkpoint: false,
                 disk_problem: None,
                 unnumbered: Vec::new(),
@@ -79,7 +86,12 @@ impl Hub {
             head: watch::Sender::new(head),
             syncer,
             reader,
-        })
+        });
+        if damaged {
+            // The whole state stands in one undamaged place again.
+            hub.lock().checkpoint();
+        }
+        hub
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -109,7 +121,12 @@ impl Hub {
         if let Some(error) = self.disk_problem() {
             return Err(JournalError::Unsynced { why: error });
         }
-        self.syncer.sync().await
+        match tokio::time::timeout(SYNC, self.syncer.sync()).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(JournalError::Unsynced { why: format!("the disk has not answered within {SYNC:?}") })
+            }
+        }
     }
 
     /// The newest event's number, as something to wait on.
@@ -287,9 +304,20 @@ impl Inner {
             Err(error) => {
                 self.disk_failed(&error);
                 self.roster.fold(&Event { kind: kind.clone(), seq: 0, timestamp });
-                self.unnumbered.push(kind);
+                self.keep_unnumbered(kind);
             }
         }
+    }
+
+    /// Keeps what could not be announced. Of too much, states that others replaced go first: what they led
+    /// to is remembered all the same.
+    fn keep_unnumbered(&mut self, kind: EventKind) {
+        if self.unnumbered.len() >= BACKLOG {
+            let replaced = |kind: &EventKind| matches!(kind, EventKind::StateChange { .. });
+            let at = self.unnumbered.iter().position(replaced).unwrap_or(0);
+            self.unnumbered.remove(at);
+        }
+        self.unnumbered.push(kind);
     }
 
     /// Writes one record after everything that waits, and starts a new segment when it is time.
@@ -298,7 +326,7 @@ impl Inner {
             if self.backlog.len() >= BACKLOG {
                 // The whole state will be written instead, once the disk takes anything.
                 self.backlog.clear();
-                self.needs_checkpoint = true;
+                self.overflowed = true;
             }
             self.backlog.push(record);
             return;
@@ -315,9 +343,16 @@ impl Inner {
         if self.disk_problem.is_none() {
             return;
         }
-        if let Err(error) = self.journal.append_all(&self.backlog) {
+        let written = if self.overflowed {
+            self.journal.skip(self.ring.head());
+            self.journal.rotate(&Record::Checkpoint { sessions: self.roster.records() })
+        } else {
+            self.journal.append_all(&self.backlog)
+        };
+        if let Err(error) = written {
             return self.disk_failed(&error);
         }
+        self.overflowed = false;
         self.backlog.clear();
         self.disk_problem = None;
         tracing::info!("the journal can be written again");

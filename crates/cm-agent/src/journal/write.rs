@@ -161,6 +161,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Events up to this number were announced but will never be written. The next segment tells readers that
+    /// they are missing; begin it right after this.
+    pub fn skip(&mut self, seq: u64) {
+        self.head = self.head.max(seq.min(self.numbers.handed()));
+    }
+
     /// To wait for the disk.
     pub fn syncer(&self) -> Syncer {
         self.syncer.clone()

@@ -4,6 +4,8 @@
 //! an `id` are carried out at the same time; those without one after another, so that their answers keep
 //! their order. When too many are under way no more are read, and TCP tells the client to wait.
 
+mod news;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +14,6 @@ use std::time::Duration;
 use cm_protocol::frame::to_text;
 use cm_protocol::{
     AuthReply, ClientFrame, ErrorCode, ErrorReply, Reply, Request, RequestId, ScreenFrame, ServerFrame,
-    Subscribe,
 };
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
@@ -28,15 +29,12 @@ use super::dispatch::{self, Answered};
 use super::pending::Turn;
 use super::welcome::{WRITE, close, linger, log_in, refuse};
 use super::{Peer, Server};
-use crate::hub::Recent;
 use crate::session::Mailbox;
 
 /// Between signs of life asked of a client.
 const PING: Duration = Duration::from_secs(30);
 /// Without any sign of life for so long, a client is gone.
 const SILENCE: Duration = Duration::from_secs(95);
-/// Events written before anything else gets its turn again.
-const BATCH: usize = 256;
 
 type Answer = Pin<Box<dyn Future<Output = (Option<RequestId>, Answered)> + Send>>;
 
@@ -54,11 +52,19 @@ pub(super) struct Connection<S> {
     replaying: bool,
     /// There is more to write without waiting for news.
     behind: bool,
-    ordered: VecDeque<Request>,
+    ordered: VecDeque<Asked>,
     current: Option<Answer>,
     free: FuturesUnordered<Answer>,
     heard: Instant,
     _place: OwnedSemaphorePermit,
+}
+
+/// What waits for its turn.
+enum Asked {
+    /// A command.
+    Request(Request),
+    /// One that cannot be read; its error keeps its place.
+    Refused(ErrorReply),
 }
 
 /// Everything that can happen to a connection.
@@ -192,7 +198,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.accept(request);
                 Ok(())
             }
-            Err(error) => self.error(*error).await,
+            Err(error) if error.id.is_some() => self.error(*error).await,
+            Err(error) => {
+                self.ordered.push_back(Asked::Refused(*error));
+                Ok(())
+            }
         }
     }
 
@@ -220,16 +230,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if request.id.is_some() {
             self.free.push(self.carry_out(request));
         } else {
-            self.ordered.push_back(request);
+            self.ordered.push_back(Asked::Request(request));
         }
         self.start_next();
     }
 
     fn start_next(&mut self) {
         if self.current.is_none()
-            && let Some(request) = self.ordered.pop_front()
+            && let Some(asked) = self.ordered.pop_front()
         {
-            self.current = Some(self.carry_out(request));
+            self.current = Some(match asked {
+                Asked::Request(request) => self.carry_out(request),
+                Asked::Refused(error) => Box::pin(std::future::ready((None, Answered::from(Err(error))))),
+            });
         }
     }
 
@@ -248,82 +261,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.subscribe(&subscribe, seq).await?;
         }
         Ok(())
-    }
-
-    async fn subscribe(&mut self, subscribe: &Subscribe, answered: u64) -> Result<(), Gone> {
-        self.subscribed = true;
-        // What happened since the answer was made has been passed over, as far as the original had no word
-        // for it: everything after the number that was answered is owed.
-        let since = subscribe.since.unwrap_or(answered);
-        let head = *self.head.borrow();
-        if since > head {
-            // Numbers of another life of this agent: only a snapshot says where things stand.
-            return self.snapshot().await;
-        }
-        self.cursor = since;
-        self.replaying = since < head;
-        self.behind = self.replaying;
-        Ok(())
-    }
-
-    /// Writes a batch of what followed the cursor.
-    async fn events(&mut self) -> Result<(), Gone> {
-        match self.server.engine.hub.recent(self.cursor, BATCH) {
-            Recent::Events(events) => {
-                // From here on the client is on its own: one that falls behind gets a snapshot.
-                self.replaying = false;
-                // A full batch may not be all: come back without waiting for news.
-                self.behind = events.len() == BATCH;
-                let Some(last) = events.last() else { return Ok(()) };
-                self.cursor = last.seq;
-                let all = self.subscribed;
-                for event in events.iter().filter(|e| all || e.original) {
-                    self.feed(event.text.clone()).await?;
-                }
-                self.flush().await
-            }
-            Recent::Gone if self.replaying && self.subscribed => self.replay().await,
-            Recent::Gone if self.subscribed => self.snapshot().await,
-            Recent::Gone => {
-                // The original's clients know no snapshot; they ask with list_sessions.
-                self.cursor = *self.head.borrow();
-                self.behind = false;
-                Ok(())
-            }
-        }
-    }
-
-    /// Writes a batch from the disk; a snapshot if it is not there any more.
-    async fn replay(&mut self) -> Result<(), Gone> {
-        let (server, cursor) = (self.server.clone(), self.cursor);
-        let page = tokio::task::spawn_blocking(move || server.engine.hub.replay(cursor, BATCH)).await;
-        let events = match page {
-            Ok(Ok(page)) if !page.gap => page.records,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "events cannot be replayed; sending a snapshot instead");
-                return self.snapshot().await;
-            }
-            _ => return self.snapshot().await,
-        };
-        let before = self.cursor;
-        for record in events {
-            if let crate::session::record::Record::Event(event) = record {
-                self.cursor = event.seq;
-                self.feed(to_text(&event)).await?;
-            }
-        }
-        if self.cursor == before {
-            return self.snapshot().await;
-        }
-        self.flush().await
-    }
-
-    async fn snapshot(&mut self) -> Result<(), Gone> {
-        let snapshot = self.server.engine.hub.snapshot();
-        self.cursor = snapshot.seq;
-        self.replaying = false;
-        self.behind = false;
-        self.write(ServerFrame::Snapshot(snapshot).to_text()).await
     }
 
     async fn screens(&mut self, frames: Vec<Arc<ScreenFrame>>) -> Result<(), Gone> {

@@ -116,9 +116,8 @@ async fn no_action_takes_nonsense() {
     let agent = Agent::start().await;
     let bystander = Bystander::beside(&agent).await;
     let bad = "bad_request";
-    let with_id =
-        ["send_keys", "capture_pane", "kill_session", "pause_session", "resume_session", "watch_screen"];
-    let with_id = with_id.iter().chain(&["unwatch_screen", "get_session", "transcript", "report"]);
+    let with_id = "send_keys capture_pane kill_session pause_session resume_session watch_screen \
+        unwatch_screen get_session transcript report";
     let mut table = vec![
         (json!({}), bad, Some("action")),
         (json!({"action": null}), bad, Some("action")),
@@ -134,7 +133,7 @@ async fn no_action_takes_nonsense() {
         (json!({"action": "shutdown", "drain": true, "timeout": -1}), bad, Some("timeout")),
         (json!({"action": "shutdown", "drain": true, "timeout": "1"}), bad, Some("timeout")),
     ];
-    for action in with_id {
+    for action in with_id.split_whitespace() {
         let status = json!("working");
         table.push((json!({"action": action, "status": status}), bad, Some("sessionId")));
         table.push((json!({"action": action, "status": status, "sessionId": null}), bad, Some("sessionId")));
@@ -366,7 +365,7 @@ async fn a_hundred_kilobytes_arrive_as_they_are() {
     let id = session(&mut raw, json!({"tool": "shell", "task": task})).await;
     until("cat runs", async || out.exists().then_some(())).await;
     let line = |n: usize| format!("{n} it's \"quoted\" $HOME `x` #{{pid}} ünï 😀 ; C-c \\n %1 ");
-    let mut text: Vec<String> = (0..1800).map(|n| line(n)).collect();
+    let mut text: Vec<String> = (0..1800).map(line).collect();
     text.push("the end".into());
     let text = text.join("\n");
     assert!(text.len() > 100 * 1024);

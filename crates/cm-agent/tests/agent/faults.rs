@@ -310,3 +310,46 @@ async fn a_disk_that_fills_up_loses_nothing() {
     }
     super::peace::nothing_left(&agent, &client).await;
 }
+
+#[tokio::test]
+async fn a_disk_full_for_long_is_a_gap_that_is_told() {
+    let test = "faults::a_disk_full_for_long_is_a_gap_that_is_told";
+    let Some(disk) = elsewhere::again() else {
+        elsewhere::on_small_disk(test, scratch().path(), "size=4m,mode=0700");
+        return;
+    };
+    let mut agent = Agent::with(&["--state-dir", disk.join("state").to_str().expect("text")]).await;
+    let mut raw = agent.raw().await;
+    raw.log_in("").await;
+    let id = session(&mut raw, json!({"tool": "cat"})).await;
+    let report = json!({"action": "report", "sessionId": id, "status": "working"});
+    fill(&disk.join("ballast"));
+    // More than is kept in memory for the disk, and more than there are numbers in reserve.
+    super::limits::happen(&mut raw, &id, 12_000).await;
+    assert_eq!(problems(&mut raw).await, 1);
+    std::fs::remove_file(disk.join("ballast")).expect("room again");
+    super::support::until("all is well", async || (problems(&mut raw).await == 0).then_some(())).await;
+    for _ in 0..2 {
+        let newest = super::past_and_end::head(&mut raw).await;
+        let frames = super::past_and_end::since(&agent, 1, newest).await;
+        let mut last = 1;
+        let mut snapshots = 0;
+        for frame in &frames {
+            let seq = frame["seq"].as_u64().expect("a number");
+            let snapshot = frame["type"] == "snapshot";
+            assert!(snapshot || seq == last + 1, "{last} then {frame}");
+            snapshots += usize::from(snapshot);
+            last = seq;
+        }
+        assert!(snapshots > 0, "what is not on the disk cannot be replayed");
+        agent.kill_9().await;
+        agent.restart().await;
+        raw = agent.raw().await;
+        raw.log_in("").await;
+    }
+    assert_eq!(problems(&mut raw).await, 0);
+    super::support::until("the session answers again", async || {
+        (raw.ask(report.clone()).await["type"] == "reported").then_some(())
+    })
+    .await;
+}

@@ -16,13 +16,13 @@ async fn logged_in(agent: &Agent) -> Unix {
     raw
 }
 
-async fn head(raw: &mut Unix) -> u64 {
+pub async fn head(raw: &mut Unix) -> u64 {
     let answer = raw.ask(json!({"action": "subscribe"})).await;
     answer["seq"].as_u64().unwrap_or_else(|| panic!("{answer}"))
 }
 
 /// The frames that follow `since`, up to event `last`.
-async fn since(agent: &Agent, since: u64, last: u64) -> Vec<Value> {
+pub async fn since(agent: &Agent, since: u64, last: u64) -> Vec<Value> {
     let mut raw = logged_in(agent).await;
     raw.ask(json!({"action": "subscribe", "since": since})).await;
     let mut frames: Vec<Value> = Vec::new();
