@@ -382,21 +382,3 @@ async fn a_hundred_kilobytes_arrive_as_they_are() {
     raw.send(json!({"action": "send_keys", "sessionId": id, "named": ["C-d"]})).await;
     assert_eq!(raw.event("session_completed").await["state"], "done");
 }
-
-#[tokio::test]
-async fn a_name_belongs_to_one_living_session() {
-    let agent = Agent::start().await;
-    let mut raw = logged_in(&agent).await;
-    let named = json!({"tool": "cat", "name": "the #{pid} \"one\": it's mine"});
-    let id = session(&mut raw, named.clone()).await;
-    let mut again = named.clone();
-    again["action"] = json!("create_session");
-    let answer = raw.ask(again).await;
-    assert_eq!(answer["code"], "conflict", "{answer}");
-    assert!(answer["error"].as_str().expect("words").contains(&id), "{answer}");
-    raw.ask(json!({"action": "kill_session", "sessionId": id})).await;
-    let other = session(&mut raw, named).await;
-    assert_ne!(other, id);
-    let list = raw.ask(json!({"action": "list_sessions"})).await;
-    assert_eq!(list["sessions"].as_array().expect("a list").len(), 2);
-}

@@ -118,6 +118,11 @@ impl Drop for Agent {
             // A test may have left it stopped.
             let _ = Command::new("timeout").args(["5", "tmux", "-S"]).arg(socket).arg("kill-server").output();
         }
+        // A server whose client was cut off with words still to say may wait for it for ever.
+        for pid in super::peace::processes_of(&self.socket()) {
+            let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
+            let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+        }
     }
 }
 
