@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use cm_protocol::Limits;
 
+use crate::journal::JournalLimits;
 use crate::server::Token;
 
 /// Where sessions are to run.
@@ -47,15 +49,15 @@ pub struct ServeArgs {
     pub runtime_dir: Option<PathBuf>,
 
     /// Living sessions allowed
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = count())]
     pub max_sessions: usize,
 
     /// Clients allowed at the same time
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = count())]
     pub max_clients: usize,
 
     /// Seconds the terminal of an ended program is kept for looking at
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = seconds())]
     pub keep_finished: u64,
 
     /// Where sessions run
@@ -63,8 +65,17 @@ pub struct ServeArgs {
     pub placement: Placement,
 
     /// End when there has been no session and no client for so many seconds [if given alone: 10]
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10")]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10", value_parser = seconds())]
     pub on_demand: Option<u64>,
+
+    /// Seconds a client may take to log in
+    #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().login_seconds, hide = true)]
+    #[arg(value_parser = seconds())]
+    pub login_timeout: u64,
+
+    /// Bytes of events kept for clients that ask for the past
+    #[arg(long, value_name = "BYTES", default_value_t = JournalLimits::default().total_bytes, hide = true)]
+    pub journal_bytes: u64,
 }
 
 /// A start that makes no sense.
@@ -88,6 +99,16 @@ pub enum ConfigError {
     Zero(&'static str),
 }
 
+/// Seconds up to a century, so that adding them to a moment always gives a moment.
+fn seconds() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(0..=100 * 366 * 24 * 3600)
+}
+
+/// So many that no host can hold more.
+fn count() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::new().range(0..=1_000_000)
+}
+
 impl ServeArgs {
     /// Checks what can be checked without touching anything.
     ///
@@ -98,6 +119,16 @@ impl ServeArgs {
             (0, _) => Err(ConfigError::Zero("max-sessions")),
             (_, 0) => Err(ConfigError::Zero("max-clients")),
             _ => Ok(()),
+        }
+    }
+
+    /// How much of the past is kept.
+    pub fn journal_limits(&self) -> JournalLimits {
+        let usual = JournalLimits::default();
+        JournalLimits {
+            // In at least eight pieces, so that the oldest one to go takes little with it.
+            segment_bytes: usual.segment_bytes.min(self.journal_bytes / 8),
+            total_bytes: self.journal_bytes,
         }
     }
 
@@ -134,15 +165,21 @@ impl ServeArgs {
 }
 
 fn read_token(file: &Path) -> Result<String, ConfigError> {
+    use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
+    const MOST: u64 = 4096;
     let from = file.display().to_string();
     let bad = |why: String| ConfigError::BadToken { from: from.clone(), why };
-    let meta = std::fs::metadata(file).map_err(|e| bad(e.to_string()))?;
-    if meta.len() > 4096 {
-        return Err(bad("the file has more than 4096 bytes; that is no token".into()));
-    }
-    if meta.permissions().mode() & 0o077 != 0 {
+    let opened = std::fs::File::open(file).map_err(|e| bad(e.to_string()))?;
+    let meta = opened.metadata().map_err(|e| bad(e.to_string()))?;
+    if meta.permissions().mode() & 0o077 != 0 && meta.is_file() {
         tracing::warn!("{from} can be read by other users: chmod 600 {from}");
     }
-    std::fs::read_to_string(file).map_err(|e| bad(e.to_string()))
+    // Also from a pipe, which has no length.
+    let mut text = String::new();
+    opened.take(MOST + 1).read_to_string(&mut text).map_err(|e| bad(e.to_string()))?;
+    if text.len() as u64 > MOST {
+        return Err(bad(format!("the file has more than {MOST} bytes; that is no token")));
+    }
+    Ok(text)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cm_protocol::Shutdown;
+use cm_protocol::{Limits, Shutdown};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Interval, interval, sleep_until};
@@ -16,7 +16,7 @@ use crate::config::{ConfigError, Placement, ServeArgs};
 use crate::host::places::Places;
 use crate::host::{clock, dirs, identity, limits, lock, systemd};
 use crate::hub::Hub;
-use crate::journal::{Journal, JournalError, JournalLimits};
+use crate::journal::{Journal, JournalError};
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
 use crate::session::record::{Record, recover};
 use crate::session::{Engine, EngineParts, adopt_all};
@@ -98,7 +98,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         }
     };
     let boot_id = identity::boot_id();
-    let opened = Journal::open::<Record>(&state.join("journal"), JournalLimits::default(), &boot_id)?;
+    let opened = Journal::open::<Record>(&state.join("journal"), args.journal_limits(), &boot_id)?;
     let sessions = recover(opened.checkpoint, opened.tail);
     for problem in &opened.problems {
         tracing::error!("{problem}");
@@ -110,11 +110,13 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         Some(path) => std::path::absolute(path)?,
         None => runtime.agent_socket(),
     };
-    let unix = server::listen_unix(&socket).await?;
     let tcp = match args.listen {
         Some(address) => Some(server::listen_tcp(address).await?),
         None => None,
     };
+    let holder = holder(words)?;
+    // Last of what may fail, for it leaves a file.
+    let unix = server::listen_unix(&socket).await?;
     let stop = CancellationToken::new();
     let engine = Engine::new(EngineParts {
         hub: hub.clone(),
@@ -127,8 +129,9 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         socket: socket.display().to_string(),
         max_sessions: args.max_sessions,
         keep_finished: args.keep(),
+        limits: Limits { login_seconds: args.login_timeout, ..Limits::default() },
         boot_id: boot_id.clone(),
-        holder: holder(words)?,
+        holder,
         stop: stop.clone(),
         env,
     });
@@ -300,7 +303,7 @@ impl Life {
         self.hub.drain();
         self.hub.notice("draining", "no new sessions are taken; the agent ends when the running tasks have");
         let until =
-            shutdown.timeout.and_then(|s| Duration::try_from_secs_f64(s).ok()).map(|t| Instant::now() + t);
+            shutdown.timeout.and_then(|s| Instant::now().checked_add(Duration::try_from_secs_f64(s).ok()?));
         self.drain = Some(Drain { until });
     }
 }

@@ -48,7 +48,9 @@ struct Inner {
     journal: Journal,
     /// Records the disk did not take, in order; written before anything newer.
     backlog: Vec<Record>,
-    /// The backlog overflowed: only a new checkpoint makes the journal whole again.
+    /// The backlog overflowed: a new checkpoint takes its place, and the events in it cannot be replayed.
+    overflowed: bool,
+    /// A checkpoint is due that could not be written.
     needs_checkpoint: bool,
     disk_problem: Option<String>,
     /// What happened when no number was left to give: announced when the disk takes writes again.
@@ -73,6 +75,7 @@ impl Hub {
             inner: Mutex::new(Inner {
                 journal,
                 backlog: Vec::new(),
+                overflowed: false,
                 needs_checkpoint: false,
                 disk_problem: None,
                 unnumbered: Vec::new(),
@@ -194,6 +197,8 @@ impl Hub {
         let mut inner = self.lock();
         if let Some(problem) = inner.disk_problem.clone() {
             inner.retry();
+            // What had no number yet may have been announced.
+            self.head.send_replace(inner.ring.head());
             if inner.disk_problem.is_some() {
                 return Err(ClaimError::Disk(problem));
             }
@@ -299,9 +304,20 @@ impl Inner {
             Err(error) => {
                 self.disk_failed(&error);
                 self.roster.fold(&Event { kind: kind.clone(), seq: 0, timestamp });
-                self.unnumbered.push(kind);
+                self.keep_unnumbered(kind);
             }
         }
+    }
+
+    /// Keeps what could not be announced. Of too much, states that others replaced go first: what they led
+    /// to is remembered all the same.
+    fn keep_unnumbered(&mut self, kind: EventKind) {
+        if self.unnumbered.len() >= BACKLOG {
+            let replaced = |kind: &EventKind| matches!(kind, EventKind::StateChange { .. });
+            let at = self.unnumbered.iter().position(replaced).unwrap_or(0);
+            self.unnumbered.remove(at);
+        }
+        self.unnumbered.push(kind);
     }
 
     /// Writes one record after everything that waits, and starts a new segment when it is time.
@@ -310,7 +326,7 @@ impl Inner {
             if self.backlog.len() >= BACKLOG {
                 // The whole state will be written instead, once the disk takes anything.
                 self.backlog.clear();
-                self.needs_checkpoint = true;
+                self.overflowed = true;
             }
             self.backlog.push(record);
             return;
@@ -327,9 +343,16 @@ impl Inner {
         if self.disk_problem.is_none() {
             return;
         }
-        if let Err(error) = self.journal.append_all(&self.backlog) {
+        let written = if self.overflowed {
+            self.journal.skip(self.ring.head());
+            self.journal.rotate(&Record::Checkpoint { sessions: self.roster.records() })
+        } else {
+            self.journal.append_all(&self.backlog)
+        };
+        if let Err(error) = written {
             return self.disk_failed(&error);
         }
+        self.overflowed = false;
         self.backlog.clear();
         self.disk_problem = None;
         tracing::info!("the journal can be written again");

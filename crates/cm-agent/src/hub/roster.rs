@@ -69,6 +69,11 @@ struct Place {
     handle: Option<SessionHandle>,
 }
 
+/// Its result is still owed: a state that is an end comes a moment before the result.
+fn is_unfinished(record: &SessionRecord) -> bool {
+    record.is_open() && !(record.state.is_terminal() && record.outcome.is_some())
+}
+
 impl Roster {
     pub(super) fn new(sessions: Vec<SessionRecord>) -> Self {
         let mut roster = Self::default();
@@ -198,10 +203,7 @@ impl Roster {
     }
 
     pub(super) fn unfinished(&self) -> usize {
-        self.places
-            .values()
-            .filter(|p| self.records.get(&p.order).is_none_or(|r| r.is_open() && !r.state.is_terminal()))
-            .count()
+        self.places.values().filter(|p| self.records.get(&p.order).is_none_or(is_unfinished)).count()
     }
 
     pub(super) fn drain(&mut self) {

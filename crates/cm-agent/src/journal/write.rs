@@ -38,6 +38,8 @@ struct Active {
     file: Arc<File>,
     path: PathBuf,
     len: u64,
+    /// It began with so many, its checkpoint.
+    begun: u64,
     /// Bytes beyond `len` could not be taken away yet.
     torn: bool,
 }
@@ -82,7 +84,8 @@ impl Journal {
             dir: dir.to_path_buf(),
             limits,
             boot: boot.into(),
-            active: Active { file, path, len, torn: false },
+            // How much of it is a checkpoint is not known; at worst one more is written soon.
+            active: Active { file, path, len, begun: 0, torn: false },
             numbers,
             head: found.head,
             reader: ReadHandle::new(index),
@@ -158,6 +161,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Events up to this number were announced but will never be written. The next segment tells readers that
+    /// they are missing; begin it right after this.
+    pub fn skip(&mut self, seq: u64) {
+        self.head = self.head.max(seq.min(self.numbers.handed()));
+    }
+
     /// To wait for the disk.
     pub fn syncer(&self) -> Syncer {
         self.syncer.clone()
@@ -170,7 +179,8 @@ impl Journal {
 
     /// Whether the segment is large enough, or the disk has failed it: time for [`Self::rotate`].
     pub fn should_rotate(&self) -> bool {
-        self.active.len >= self.limits.segment_bytes || self.syncer.failed()
+        // What a checkpoint takes does not count: a large one would be written again for every record.
+        self.active.len - self.active.begun >= self.limits.segment_bytes || self.syncer.failed()
     }
 
     /// Begins a new segment with the whole state, puts it on the disk, and only then lets it count; then
@@ -213,7 +223,8 @@ impl Journal {
         self.numbers.segment_synced();
         self.syncer.switch(Arc::clone(&file), path.clone());
         self.reader.index().begin(first, path.clone(), bytes.len() as u64);
-        self.active = Active { file, path, len: bytes.len() as u64, torn: false };
+        let len = bytes.len() as u64;
+        self.active = Active { file, path, len, begun: len, torn: false };
         self.drop_oldest()
     }
 

@@ -4,6 +4,8 @@
 //! an `id` are carried out at the same time; those without one after another, so that their answers keep
 //! their order. When too many are under way no more are read, and TCP tells the client to wait.
 
+mod news;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,35 +13,28 @@ use std::time::Duration;
 
 use cm_protocol::frame::to_text;
 use cm_protocol::{
-    Auth, AuthReply, ClientFrame, ErrorCode, ErrorReply, Reply, Request, RequestId, ScreenFrame, ServerFrame,
-    Subscribe,
+    AuthReply, ClientFrame, ErrorCode, ErrorReply, Reply, Request, RequestId, ScreenFrame, ServerFrame,
 };
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
 use super::dispatch::{self, Answered};
+use super::pending::Turn;
+use super::welcome::{WRITE, close, linger, log_in, refuse};
 use super::{Peer, Server};
-use crate::host::clock;
-use crate::hub::Recent;
 use crate::session::Mailbox;
 
-/// For the web socket's upgrade.
-const UPGRADE: Duration = Duration::from_secs(10);
-/// For a client to take what is written; one that does not is cut off.
-const WRITE: Duration = Duration::from_secs(30);
 /// Between signs of life asked of a client.
 const PING: Duration = Duration::from_secs(30);
 /// Without any sign of life for so long, a client is gone.
 const SILENCE: Duration = Duration::from_secs(95);
-/// Events written before anything else gets its turn again.
-const BATCH: usize = 256;
 
 type Answer = Pin<Box<dyn Future<Output = (Option<RequestId>, Answered)> + Send>>;
 
@@ -53,8 +48,10 @@ pub(super) struct Connection<S> {
     cursor: u64,
     /// All events, or only those the original agent had.
     subscribed: bool,
-    /// Replay from disk goes on from the cursor.
+    /// What follows the cursor may be read from the disk: the client asked for the past.
     replaying: bool,
+    /// There is more to write without waiting for news.
+    behind: bool,
     ordered: VecDeque<Asked>,
     current: Option<Answer>,
     free: FuturesUnordered<Answer>,
@@ -84,13 +81,18 @@ enum Wake {
 type Gone = &'static str;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Upgrades and logs in; none if that came to nothing. `turn` is given back when it is over.
-    pub(super) async fn open(
-        server: &Arc<Server>,
-        stream: S,
-        peer: Peer,
-        turn: OwnedSemaphorePermit,
-    ) -> Option<Self> {
+    /// Upgrades and logs in; none if that came to nothing. `turn` is given back when it is over, and when
+    /// another one needs it.
+    pub(super) async fn open(server: &Arc<Server>, stream: S, peer: Peer, turn: Turn) -> Option<Self> {
+        tokio::select! {
+            () = turn.over() => None,
+            () = server.stop.cancelled() => None,
+            opened = Self::come_in(server, stream, peer) => opened,
+        }
+    }
+
+    async fn come_in(server: &Arc<Server>, stream: S, peer: Peer) -> Option<Self> {
+        let deadline = Instant::now() + Duration::from_secs(server.engine.limits.login_seconds);
         let limit = server.engine.limits.frame_bytes;
         let config = WebSocketConfig::default()
             .read_buffer_size(4 * 1024)
@@ -98,12 +100,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // A little over the limit is answered with an error instead of cutting the connection.
             .max_message_size(Some(limit * 2))
             .max_frame_size(Some(limit * 2));
-        let upgrade = timeout(UPGRADE, tokio_tungstenite::accept_async_with_config(stream, Some(config)));
-        let mut ws = tokio::select! {
-            () = server.stop.cancelled() => return None,
-            upgraded = upgrade => upgraded.ok()?.ok()?,
-        };
-        let first = match log_in(server, &mut ws, peer).await {
+        let upgrade = tokio_tungstenite::accept_async_with_config(stream, Some(config));
+        let mut ws = timeout_at(deadline, upgrade).await.ok()?.ok()?;
+        let first = match log_in(server, &mut ws, peer, deadline).await {
             Ok(first) => first,
             Err(refused) => {
                 refuse(&mut ws, refused).await;
@@ -115,7 +114,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             refuse(&mut ws, Some(AuthReply::refused(message, ErrorCode::Limit))).await;
             return None;
         };
-        drop(turn);
         let head = server.engine.hub.head();
         let cursor = *head.borrow();
         let mut connection = Self {
@@ -126,6 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             cursor,
             subscribed: false,
             replaying: false,
+            behind: false,
             ordered: VecDeque::new(),
             current: None,
             free: FuturesUnordered::new(),
@@ -151,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Some((id, answered)) = self.free.next() => Wake::Answer(id, answered),
                 (id, answered) = next_in_order(&mut self.current) => Wake::Answer(id, answered),
                 frame = self.ws.next(), if room => Wake::Frame(frame),
-                changed = more_events(&mut self.head, self.replaying) => match changed {
+                changed = more_events(&mut self.head, self.behind) => match changed {
                     true => Wake::Events,
                     false => Wake::Stop,
                 },
@@ -222,6 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             _ => return Err("connection lost"),
         };
         close(&mut self.ws, code, why).await;
+        linger(&mut self.ws).await;
         Err(why)
     }
 
@@ -261,80 +261,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.subscribe(&subscribe, seq).await?;
         }
         Ok(())
-    }
-
-    async fn subscribe(&mut self, subscribe: &Subscribe, answered: u64) -> Result<(), Gone> {
-        self.subscribed = true;
-        // What happened since the answer was made has been passed over, as far as the original had no word
-        // for it: everything after the number that was answered is owed.
-        let since = subscribe.since.unwrap_or(answered);
-        let head = *self.head.borrow();
-        if since > head {
-            // Numbers of another life of this agent: only a snapshot says where things stand.
-            return self.snapshot().await;
-        }
-        self.cursor = since;
-        self.replaying = since < head;
-        Ok(())
-    }
-
-    /// Writes a batch of what followed the cursor.
-    async fn events(&mut self) -> Result<(), Gone> {
-        match self.server.engine.hub.recent(self.cursor, BATCH) {
-            Recent::Events(events) => {
-                let Some(last) = events.last() else {
-                    self.replaying = false;
-                    return Ok(());
-                };
-                self.cursor = last.seq;
-                // A full batch may not be all: come back without waiting for news.
-                self.replaying = events.len() == BATCH;
-                let all = self.subscribed;
-                for event in events.iter().filter(|e| all || e.original) {
-                    self.feed(event.text.clone()).await?;
-                }
-                self.flush().await
-            }
-            Recent::Gone if self.replaying && self.subscribed => self.replay().await,
-            Recent::Gone if self.subscribed => self.snapshot().await,
-            Recent::Gone => {
-                // The original's clients know no snapshot; they ask with list_sessions.
-                self.cursor = *self.head.borrow();
-                Ok(())
-            }
-        }
-    }
-
-    /// Writes a batch from the disk; a snapshot if it is not there any more.
-    async fn replay(&mut self) -> Result<(), Gone> {
-        let (server, cursor) = (self.server.clone(), self.cursor);
-        let page = tokio::task::spawn_blocking(move || server.engine.hub.replay(cursor, BATCH)).await;
-        let events = match page {
-            Ok(Ok(page)) if !page.gap => page.records,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "events cannot be replayed; sending a snapshot instead");
-                return self.snapshot().await;
-            }
-            _ => return self.snapshot().await,
-        };
-        let before = self.cursor;
-        for record in events {
-            if let crate::session::record::Record::Event(event) = record {
-                self.cursor = event.seq;
-                self.feed(to_text(&event)).await?;
-            }
-        }
-        if self.cursor == before {
-            return self.snapshot().await;
-        }
-        self.flush().await
-    }
-
-    async fn snapshot(&mut self) -> Result<(), Gone> {
-        let snapshot = self.server.engine.hub.snapshot();
-        self.cursor = snapshot.seq;
-        self.replaying = false;
-        self.write(ServerFrame::Snapshot(snapshot).to_text()).await
     }
 
     async fn screens(&mut self, frames: Vec<Arc<ScreenFrame>>) -> Result<(), Gone> {
@@ -381,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// The agent ends: what is published is still delivered, then the socket closes.
     async fn say_goodbye(&mut self) -> Gone {
-        let _ = self.events().await;
+        while self.events().await.is_ok() && self.behind {}
         close(&mut self.ws, CloseCode::Away, "the agent is ending").await;
         "the agent is ending"
     }
@@ -403,80 +329,6 @@ async fn next_in_order(current: &mut Option<Answer>) -> (Option<RequestId>, Answ
 }
 
 /// Waits until there are events to write; false if there will never be any.
-async fn more_events(head: &mut watch::Receiver<u64>, replaying: bool) -> bool {
-    replaying || head.changed().await.is_ok()
-}
-
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(
-    ws: &mut WebSocketStream<S>,
-    code: CloseCode,
-    reason: &str,
-) {
-    let frame = CloseFrame { code, reason: reason.to_owned().into() };
-    // It is over either way.
-    let _ = timeout(Duration::from_secs(1), ws.close(Some(frame))).await;
-}
-
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(ws: &mut WebSocketStream<S>, refused: Option<AuthReply>) {
-    if let Some(reply) = refused {
-        let _ = timeout(WRITE, ws.send(Message::Text(to_text(&reply).into()))).await;
-    }
-    close(ws, CloseCode::Policy, "not authenticated").await;
-}
-
-/// The first frame. `Ok(Some(…))`: a command, from a client that needs no log-in. An error is what to
-/// answer before the socket closes; nothing is executed.
-async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
-    server: &Server,
-    ws: &mut WebSocketStream<S>,
-    peer: Peer,
-) -> Result<Option<Request>, Option<AuthReply>> {
-    let deadline = Duration::from_secs(server.engine.limits.login_seconds);
-    let text = match timeout(deadline, first_text(ws)).await {
-        Ok(Some(text)) => text,
-        Ok(None) | Err(_) => return Err(None),
-    };
-    match (ClientFrame::parse(&text), peer) {
-        (Ok(ClientFrame::Auth(_)), Peer::SameUser) => Ok(None),
-        (Ok(ClientFrame::Request(request)), Peer::SameUser) => Ok(Some(request)),
-        (Err(error), Peer::SameUser) => Err(Some(AuthReply::refused(error.error, error.code))),
-        (Ok(ClientFrame::Auth(auth)), _) => check_token(server, &auth, peer).await.map(|()| None),
-        (Ok(ClientFrame::Request(_)), _) => {
-            Err(Some(AuthReply::refused("The first frame must be the token", ErrorCode::Unauthorized)))
-        }
-        (Err(_), _) => Err(None),
-    }
-}
-
-async fn check_token(server: &Server, auth: &Auth, peer: Peer) -> Result<(), Option<AuthReply>> {
-    let from = match peer {
-        Peer::Remote(address) => Some(address.ip()),
-        Peer::SameUser | Peer::OtherUser => None,
-    };
-    if server.token.as_ref().is_some_and(|t| t.is(&auth.auth_token)) {
-        server.logins.worked(from);
-        return Ok(());
-    }
-    let verdict = server.logins.failed(from, clock::now());
-    tracing::warn!(?peer, "a log-in failed");
-    tokio::select! {
-        () = tokio::time::sleep(verdict.wait) => {}
-        () = server.stop.cancelled() => return Err(None),
-    }
-    Err(Some(if verdict.limited {
-        AuthReply::refused("Too many failed log-ins; each further one waits longer", ErrorCode::Limit)
-    } else {
-        AuthReply::refused("Invalid authentication token", ErrorCode::Unauthorized)
-    }))
-}
-
-/// The first text frame; pings before it do not count.
-async fn first_text<S: AsyncRead + AsyncWrite + Unpin>(ws: &mut WebSocketStream<S>) -> Option<String> {
-    loop {
-        match ws.next().await? {
-            Ok(Message::Text(text)) => return Some(text.to_string()),
-            Ok(Message::Ping(_) | Message::Pong(_)) => {}
-            Ok(_) | Err(_) => return None,
-        }
-    }
+async fn more_events(head: &mut watch::Receiver<u64>, behind: bool) -> bool {
+    behind || head.changed().await.is_ok()
 }

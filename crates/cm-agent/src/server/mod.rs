@@ -1,13 +1,15 @@
 //! Connections: listen, log in, read commands, write answers and events.
 //!
-//! `listen` opens the sockets, `login` decides who may come in, `connection` is one client's loop, and
-//! `dispatch` turns an action into its answer.
+//! `listen` opens the sockets, `pending` bounds who is at the door, `login` and `welcome` decide who may
+//! come in, `connection` is one client's loop, and `dispatch` turns an action into its answer.
 
 mod connection;
 mod dispatch;
 mod info;
 mod listen;
 mod login;
+mod pending;
+mod welcome;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,8 +27,9 @@ pub use login::Token;
 
 use crate::session::Engine;
 use login::Logins;
+use pending::{Pending, Turn};
 
-/// Connections that are not logged in yet; more wait in the kernel's queue.
+/// Connections of one listener that are not logged in yet; more wait in the kernel's queue.
 const PENDING: usize = 128;
 /// What accepting waits after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -38,7 +41,6 @@ pub struct Server {
     token: Option<Token>,
     logins: Logins,
     clients: Arc<Semaphore>,
-    pending: Arc<Semaphore>,
     max_clients: usize,
     connected: watch::Sender<usize>,
     shutdown: mpsc::Sender<cm_protocol::Shutdown>,
@@ -80,7 +82,6 @@ impl Server {
             token: parts.token,
             logins: Logins::default(),
             clients: Arc::new(Semaphore::new(parts.max_clients)),
-            pending: Arc::new(Semaphore::new(PENDING)),
             max_clients: parts.max_clients,
             connected: watch::Sender::new(0),
             shutdown: parts.shutdown,
@@ -103,8 +104,10 @@ impl Server {
     pub fn serve_unix(self: &Arc<Self>, listener: UnixListener) {
         let server = self.clone();
         let uid = rustix::process::geteuid().as_raw();
+        // Its own places: strangers on TCP must not keep this user out.
+        let pending = Pending::new(PENDING);
         self.tracker.spawn(async move {
-            while let Some((stream, turn)) = server.accept(|| listener.accept()).await {
+            while let Some((stream, turn)) = server.accept(&pending, || listener.accept()).await {
                 let stream: UnixStream = stream.0;
                 let peer = match stream.peer_cred() {
                     Ok(credentials) if credentials.uid() == uid => Peer::SameUser,
@@ -118,8 +121,9 @@ impl Server {
     /// Serves a TCP socket until the server ends.
     pub fn serve_tcp(self: &Arc<Self>, listener: TcpListener) {
         let server = self.clone();
+        let pending = Pending::new(PENDING);
         self.tracker.spawn(async move {
-            while let Some((stream, turn)) = server.accept(|| listener.accept()).await {
+            while let Some((stream, turn)) = server.accept(&pending, || listener.accept()).await {
                 let (stream, address): (TcpStream, SocketAddr) = stream;
                 // Only latency is at stake.
                 let _ = stream.set_nodelay(true);
@@ -131,29 +135,27 @@ impl Server {
     /// The next connection, with its turn to log in; none when the server ends.
     async fn accept<T, F: Future<Output = std::io::Result<T>>>(
         &self,
+        pending: &Arc<Pending>,
         accept: impl Fn() -> F,
-    ) -> Option<(T, OwnedSemaphorePermit)> {
-        loop {
-            let next = async {
-                let turn = self.pending.clone().acquire_owned().await;
-                (accept().await, turn)
-            };
-            let (stream, turn) = tokio::select! {
-                () = self.stop.cancelled() => return None,
-                next = next => next,
-            };
-            match (stream, turn) {
-                (Ok(stream), Ok(turn)) => return Some((stream, turn)),
-                (_, Err(_)) => return None,
-                (Err(error), Ok(_)) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+    ) -> Option<(T, Turn)> {
+        let next = async {
+            loop {
+                match accept().await {
+                    Ok(stream) => return (stream, pending.enter().await),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            next = next => Some(next),
         }
     }
 
-    fn admit<S>(self: &Arc<Self>, stream: S, peer: Peer, turn: OwnedSemaphorePermit)
+    fn admit<S>(self: &Arc<Self>, stream: S, peer: Peer, turn: Turn)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {

@@ -112,6 +112,8 @@ pub struct EngineParts {
     /// See [`Engine`].
     pub keep_finished: Duration,
     /// See [`Engine`].
+    pub limits: Limits,
+    /// See [`Engine`].
     pub boot_id: String,
     /// See [`Engine`].
     pub holder: Vec<String>,
@@ -132,7 +134,7 @@ impl Engine {
             env: parts.env,
             home_dir: parts.home_dir,
             socket: parts.socket,
-            limits: Limits::default(),
+            limits: parts.limits,
             max_sessions: parts.max_sessions,
             keep_finished: parts.keep_finished,
             boot_id: parts.boot_id,

@@ -118,6 +118,11 @@ impl Drop for Agent {
             // A test may have left it stopped.
             let _ = Command::new("timeout").args(["5", "tmux", "-S"]).arg(socket).arg("kill-server").output();
         }
+        // A server whose client was cut off with words still to say may wait for it for ever.
+        for pid in super::peace::processes_of(&self.socket()) {
+            let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
+            let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+        }
     }
 }
 
@@ -133,9 +138,11 @@ fn terminals(dir: &Path) -> Vec<PathBuf> {
 /// The command line of an agent in a directory.
 pub fn command(dir: &Path, args: &[String], env: &[(String, String)]) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cm-agent"));
+    command.args(["serve", "--placement", "detached"]);
+    if !args.iter().any(|arg| arg == "--state-dir") {
+        command.args(["--state-dir".as_ref(), dir.join("state").as_os_str()]);
+    }
     command
-        .args(["serve", "--placement", "detached"])
-        .args(["--state-dir".as_ref(), dir.join("state").as_os_str()])
         .args(["--runtime-dir".as_ref(), dir.join("run").as_os_str()])
         .args(args)
         .envs(env.iter().map(|(k, v)| (k, v)))
@@ -180,8 +187,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
 
     /// The next frame, or `Null` when the agent has closed the connection.
     pub async fn receive(&mut self) -> Value {
+        // Pings keep a silent connection busy; they are not what is waited for.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.ws.next()).await.expect("a frame in time");
+            let next = tokio::time::timeout_at(deadline, self.ws.next()).await.expect("a frame in time");
             match next {
                 Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).expect("JSON"),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
