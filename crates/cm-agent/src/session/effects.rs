@@ -219,7 +219,9 @@ impl Actor {
     pub(super) async fn go_on_typing(&mut self, control: &Control, screen: &Screen) -> Round {
         let Some(mut busy) = self.typing.take() else { return Round::On };
         if self.view.ended {
-            return self.typed(control, busy.purpose, Err(self.conflict("its program has ended"))).await;
+            let ended = || self.conflict("its program has ended");
+            let result = busy.typing.cut_short().ok_or_else(ended);
+            return self.typed(control, busy.purpose, result).await;
         }
         let done = match busy.typing.step(screen, clock::now()) {
             Act::Paste(text) => control.paste(&text).await,
@@ -402,9 +404,12 @@ impl Actor {
             && let Ok(state) = manager.unit_state(unit, GRACE).await
             && let Some(ending) = state.ending()
         {
-            return format!("its terminal is gone: {ending}");
+            return format!("its terminal is gone with the unit {unit}: {ending}");
         }
-        format!("its terminal is gone ({error})")
+        match &self.record.unit {
+            Some(unit) => format!("its terminal, the unit {unit}, is gone ({error})"),
+            None => format!("its terminal is gone ({error})"),
+        }
     }
 }
 

@@ -122,6 +122,11 @@ impl Typing {
         }
     }
 
+    /// What it comes to when the program ends meanwhile: after Enter, that is what Enter did.
+    pub fn cut_short(&self) -> Option<KeysObserved> {
+        matches!(self.stage, Stage::Effect { .. }).then_some(KeysObserved::Submitted)
+    }
+
     fn press(&mut self, face: Face, now: Duration) -> Act {
         if self.keys.named.is_empty() {
             return self.enter(face, now);
@@ -179,6 +184,16 @@ mod tests {
 
     fn text(text: &str) -> Keys {
         Keys { text: text.into(), enter: true, ..Keys::default() }
+    }
+
+    #[test]
+    fn a_program_that_ends_at_enter_has_taken_it() {
+        let mut typing = Typing::new(text("q"));
+        assert_eq!(typing.cut_short(), None);
+        typing.step(&screen("$ ", 0), Duration::ZERO);
+        assert_eq!(typing.cut_short(), None, "the text is not the Enter");
+        assert_eq!(typing.step(&screen("$ q", 0), Duration::ZERO), Act::Enter);
+        assert_eq!(typing.cut_short(), Some(KeysObserved::Submitted));
     }
 
     #[test]
