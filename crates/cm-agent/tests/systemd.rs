@@ -9,6 +9,8 @@ mod agent;
 mod fallback;
 #[path = "systemd/restart.rs"]
 mod restart;
+#[path = "systemd/service.rs"]
+mod service;
 #[path = "systemd/sessions.rs"]
 mod sessions;
 #[path = "systemd/units.rs"]

@@ -5,7 +5,8 @@ use std::process::Command;
 use cm_protocol::State;
 
 use crate::agent::{
-    AsUnit, ByHand, Place, command, detail, good, is_in, outcome, processes, service, session, shows, until,
+    AsUnit, ByHand, Place, command, detail, forgotten, good, is_in, outcome, processes, service, session,
+    shows, until,
 };
 
 #[tokio::test]
@@ -20,19 +21,23 @@ async fn restart_stop_and_kill_leave_every_session_alive() {
     assert_eq!(client.agent_info().await.expect("told").placement, "systemd");
     let mut sessions = Vec::new();
     for _ in 0..3 {
-        let id = session(&client, "echo up; read x; echo got $x; read y; exit 4").await;
-        shows(&client, &id, "up").await;
+        let id = session(&client, "while read x; do [ $x = end ] && exit 4; echo got $x; done").await;
         let before = processes(&client, &id).await;
         assert!(before.iter().all(|p| is_in(p.pid, &service(&id)) && !is_in(p.pid, &unit.name)));
         sessions.push((id, before));
     }
+    let gate = place.path("gate");
+    let meanwhile =
+        session(&client, &format!("until [ -e {} ]; do sleep 0.02; done; exit 5", gate.display())).await;
     for round in ["restart", "stop", "kill"] {
         let agent = unit.main_pid();
         match round {
             "restart" => unit.systemctl(&["restart"]),
             "stop" => {
+                let [program, _] = processes(&place.client().await, &meanwhile).await;
                 unit.systemctl(&["stop"]);
-                assert!(sessions.iter().all(|(_, before)| before.iter().all(|p| p.alive())), "{round}");
+                std::fs::write(&gate, "").expect("written");
+                until("one ends while no agent runs", async || (!program.alive()).then_some(())).await;
                 drop(unit);
                 unit = AsUnit::start("restart", &properties, &words);
             }
@@ -41,29 +46,23 @@ async fn restart_stop_and_kill_leave_every_session_alive() {
         until("a new agent", async || (![0, agent].contains(&unit.main_pid())).then_some(())).await;
         let client = place.new_client().await;
         for (id, before) in &sessions {
-            assert!(before.iter().all(|p| p.alive()), "{round}: the same pids and start times");
+            assert!(before.iter().all(|p| p.alive()), "{round}");
+            assert_eq!(processes(&client, id).await, *before, "{round}: the same pids and start times");
             until("it is taken up", async || client.send_line(id, round).await.ok()).await;
-            assert_eq!(processes(&client, id).await, *before, "{round}");
-            if round == "restart" {
-                shows(&client, id, "got restart").await;
-            }
-        }
-        if round == "stop" {
-            // The line just typed ends it.
-            for (id, _) in sessions.drain(..) {
-                let told = outcome(&client, &id).await;
-                assert_eq!((told.state, told.exit_code), (State::Failed, Some(4)));
-                client.kill_session(&id).await.expect("cleared");
-            }
-            let id = session(&client, "read x; exit 5").await;
-            let before = processes(&client, &id).await;
-            sessions.push((id, before));
+            shows(&client, id, &format!("got {round}")).await;
         }
     }
     let client = place.new_client().await;
-    let told = outcome(&client, &sessions[0].0).await;
-    assert_eq!(told.exit_code, Some(5), "its result is told by the agent after the killed one");
-    client.kill_session(&sessions[0].0).await.expect("cleared");
+    assert_eq!(outcome(&client, &meanwhile).await.exit_code, Some(5), "told by the agent that came after");
+    for (id, _) in &sessions {
+        client.send_line(id, "end").await.expect("typed");
+        let told = outcome(&client, id).await;
+        assert_eq!((told.state, told.exit_code), (State::Failed, Some(4)));
+    }
+    for id in sessions.iter().map(|(id, _)| id).chain([&meanwhile]) {
+        client.kill_session(id).await.expect("cleared");
+        assert!(forgotten(&service(id)));
+    }
 }
 
 #[tokio::test]
