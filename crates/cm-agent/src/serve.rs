@@ -138,6 +138,10 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     for problem in opened.problems {
         hub.notice("journal_set_aside", problem);
     }
+    if let Some(problem) = engine.manager.as_ref().and_then(|_| ends_with_login(&engine.env)) {
+        tracing::warn!("{problem}");
+        hub.notice("no_linger", problem);
+    }
     adopt_all(&engine, &sessions);
     let (shutdown, shutdowns) = mpsc::channel(1);
     let facts = Facts {
@@ -173,6 +177,13 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         tracing::error!("{error}");
     }
     Ok(())
+}
+
+/// What to say where the service manager, and every session with it, ends with the user's last login.
+fn ends_with_login(env: &BTreeMap<String, String>) -> Option<String> {
+    let user = identity::account(&|name| env.get(name).cloned()).name;
+    (!systemd::lingers(&user))
+        .then(|| format!("sessions end at the last logout of {user}; to keep them: loginctl enable-linger"))
 }
 
 /// The command that holds a tool in its terminal: this program, called as it was called now.

@@ -135,8 +135,11 @@ impl Actor {
             && let Ok(state) = manager.unit_state(unit, GRACE).await
             && let Some(ending) = state.ending()
         {
-            return format!("its terminal is gone: {ending}");
+            return format!("its terminal is gone with the unit {unit}: {ending}");
         }
-        format!("its terminal is gone ({error})")
+        match &self.record.unit {
+            Some(unit) => format!("its terminal, the unit {unit}, is gone ({error})"),
+            None => format!("its terminal is gone ({error})"),
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::create::Spec;
 use super::record::{Phase, SessionRecord};
 use crate::host::clock;
 use crate::host::process::{self, Grace, Marker, ProcessId};
-use crate::host::systemd::{UnitLimits, UnitSpec};
+use crate::host::systemd::{Start, UnitLimits, UnitSpec};
 use crate::tmux::{Control, LaunchSpec, Notices, Open, launch_conf, server_argv};
 use crate::tool::Machine;
 
@@ -156,20 +156,9 @@ async fn terminal(
     let mut env: Vec<(String, String)> =
         spec.base_env.clone().into_iter().filter(|(name, _)| name != "CM_SESSION_ID").collect();
     env.push((Marker::TERMINAL.into(), spec.id.to_string()));
-    let opened = match (&engine.manager, &record.unit) {
-        (Some(manager), Some(unit)) => {
-            let argv = server_argv(&engine.tmux, socket, &conf);
-            let argv: Vec<String> = argv.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
-            let limits = spec.limits.as_ref().map(unit_limits).unwrap_or_default();
-            let description = format!("cm-agent session {} ({})", spec.id, spec.tool);
-            let unit =
-                UnitSpec { name: unit, description: &description, argv: &argv, env: &env, cwd: "/", limits };
-            match manager.start_unit(&unit, DEADLINE).await {
-                Ok(_) => Control::open(&engine.tmux, socket, Open::Attach, DEADLINE).await.map_err(internal),
-                Err(error) => Err(internal(error)),
-            }
-        }
-        _ => Control::open(&engine.tmux, socket, Open::Start { conf: &conf, env: &env }, DEADLINE)
+    let opened = match &record.unit {
+        Some(unit) => in_unit(engine, spec, unit, socket, &conf).await,
+        None => Control::open(&engine.tmux, socket, Open::Start { conf: &conf, env: &env }, DEADLINE)
             .await
             .map_err(internal),
     };
@@ -178,6 +167,42 @@ async fn terminal(
     let opened = opened?;
     removed.map_err(|e| internal(format!("{} cannot be removed: {e}", conf.display())))?;
     Ok(opened)
+}
+
+/// Starts the tmux server as a unit and connects to it.
+async fn in_unit(
+    engine: &Engine,
+    spec: &Spec,
+    unit: &str,
+    socket: &Path,
+    conf: &Path,
+) -> Result<(Control, Notices), ErrorReply> {
+    let Some(manager) = &engine.manager else { return Err(internal("no service manager for its unit")) };
+    let argv = server_argv(&engine.tmux, socket, conf);
+    let argv: Vec<String> = argv.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    // A unit's command line can be looked at for as long as it lives, so nothing but what tmux itself needs
+    // stands there: the session's variables are in the configuration, and a proxy's or a profile's may be secret.
+    let env: Vec<(String, String)> =
+        spec.base_env.clone().into_iter().filter(|(name, _)| is_for_tmux(name)).collect();
+    let complaints = conf.with_file_name("launch.err");
+    let unit = UnitSpec {
+        name: unit,
+        description: &format!("cm-agent session {} ({})", spec.id, spec.tool),
+        argv: &argv,
+        env: &env,
+        cwd: "/",
+        limits: spec.limits.as_ref().map(unit_limits).unwrap_or_default(),
+        start: Start::Returns { complaints: &complaints },
+    };
+    manager.start_unit(&unit, DEADLINE).await.map_err(internal)?;
+    // Empty, for it started; one that stays behind goes with the directory.
+    let _ = std::fs::remove_file(&complaints);
+    Control::open(&engine.tmux, socket, Open::Attach, DEADLINE).await.map_err(internal)
+}
+
+/// Variables that a tmux server needs for itself.
+fn is_for_tmux(name: &str) -> bool {
+    matches!(name, "HOME" | "PATH" | "SHELL" | "LANG" | "TZ") || name.starts_with("LC_")
 }
 
 /// Makes the session's directory with what tmux reads at its start and what a later agent needs to know.

@@ -191,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_ends_at_enter_has_taken_it() {
+        let mut typing = Typing::new(text("q"));
+        assert_eq!(typing.ended(), None);
+        typing.step(&screen("$ ", 0), Duration::ZERO);
+        assert_eq!(typing.ended(), Some(KeysObserved::Typed), "the text is not the Enter");
+        assert_eq!(typing.step(&screen("$ q", 0), Duration::ZERO), Act::Enter);
+        assert_eq!(typing.ended(), Some(KeysObserved::Submitted));
+    }
+
+    #[test]
     fn text_is_seen_before_enter_and_enter_before_success() {
         check(
             text("ls"),

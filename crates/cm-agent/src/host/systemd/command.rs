@@ -1,9 +1,9 @@
 //! Running systemctl and systemd-run: clean environment, bounded output, a deadline.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{io::Read, path::Path, process::Stdio, time::Duration};
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
+    io::{AsyncRead, AsyncReadExt as _},
     process::Command,
     time::timeout,
 };
@@ -12,6 +12,8 @@ use super::SystemdError;
 
 /// How much of what a tool prints is read, in bytes: some thousand units.
 const OUTPUT: u64 = 4 << 20;
+/// How much of a program's complaints is passed on, in bytes.
+const COMPLAINTS: u64 = 2 << 10;
 
 /// Which tool.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +33,7 @@ pub(super) struct Answer {
 impl Answer {
     /// Its complaint, on one line.
     pub(super) fn why(&self) -> String {
-        self.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+        on_one_line(&self.stderr)
     }
 }
 
@@ -94,6 +96,17 @@ impl Tool {
         };
         timeout(within, talk).await.map_err(|_| NoAnswer::Timeout)?.map_err(NoAnswer::Io)
     }
+}
+
+/// What a program has written into a file, on one line; `None` if nothing.
+pub(super) fn first_lines(file: &Path) -> Option<String> {
+    let mut text = Vec::new();
+    std::fs::File::open(file).ok()?.take(COMPLAINTS).read_to_end(&mut text).ok()?;
+    Some(on_one_line(&String::from_utf8_lossy(&text))).filter(|text| !text.is_empty())
+}
+
+fn on_one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 async fn all_of(from: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {

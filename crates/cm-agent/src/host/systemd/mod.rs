@@ -46,6 +46,20 @@ pub struct UnitSpec<'a> {
     pub cwd: &'a str,
     /// What it may use.
     pub limits: UnitLimits,
+    /// When it counts as started.
+    pub start: Start<'a>,
+}
+
+/// When a unit counts as started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// As soon as the program runs. The unit ends when it does.
+    Runs,
+    /// When the program has returned, with 0. What it left running is the unit's; its parent's end is no end.
+    Returns {
+        /// Where it writes why it did not, an absolute path. Not into the system's log: it may quote secrets.
+        complaints: &'a Path,
+    },
 }
 
 /// What a unit may use.
@@ -167,6 +181,10 @@ impl UserManager {
         let mut why = answer.why();
         if why.contains("already loaded") || why.contains("already exists") {
             return Err(SystemdError::NameTaken(spec.name.into()));
+        }
+        if let Start::Returns { complaints } = spec.start {
+            // The program's own words say more than systemd's "Job failed".
+            why = command::first_lines(complaints).unwrap_or(why);
         }
         if why.is_empty() {
             // Where the unit started and failed at once, systemd-run says nothing: the unit knows.

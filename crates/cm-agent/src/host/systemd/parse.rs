@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{UnitLimits, UnitSpec};
+use super::{Start, UnitLimits, UnitSpec};
 
 /// Where a unit stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +44,11 @@ impl UnitState {
             // systemd.exec(5): its own exit codes, before the program ran.
             Some(MainExit::Code(200)) => "the working directory cannot be entered".into(),
             Some(MainExit::Code(203)) => "the program cannot be executed".into(),
-            Some(MainExit::Code(code)) => format!("it ended at once with code {code} ({result})"),
+            Some(MainExit::Code(code)) => format!("it ended with code {code} ({result})"),
             Some(MainExit::Signal(signal)) => {
-                format!("it was ended at once by {} ({result})", crate::host::signal::signal_name(*signal))
+                format!("it was ended by {} ({result})", crate::host::signal::signal_name(*signal))
             }
-            None => format!("it did not run ({result})"),
+            None => format!("it failed ({result})"),
         })
     }
 }
@@ -116,14 +116,21 @@ pub(super) fn run_arguments(spec: &UnitSpec<'_>, version: u32) -> Vec<String> {
         ["--user", "--quiet", "--no-ask-password", "--unit", spec.name].map(Into::into).into();
     args.push(format!("--description={}", spec.description));
     args.push(format!("--working-directory={}", spec.cwd));
-    let mut properties = vec![
-        // The start is reported only once the program runs, so its failure is an answer and not a surprise.
-        "Type=exec".to_owned(),
+    // Either way the start is reported only when it has come about, so its failure is an answer, not a surprise.
+    let mut properties = match spec.start {
+        Start::Runs => vec!["Type=exec".to_owned()],
+        Start::Returns { complaints } => vec![
+            "Type=forking".to_owned(),
+            "StandardOutput=null".to_owned(),
+            format!("StandardError=file:{}", complaints.display()),
+        ],
+    };
+    properties.extend([
         "KillMode=control-group".to_owned(),
         // Interactive shells ignore SIGTERM.
         "SendSIGHUP=yes".to_owned(),
         "TimeoutStopSec=5".to_owned(),
-    ];
+    ]);
     if version >= 243 {
         // One greedy child that is killed must not take the session along.
         properties.push("OOMPolicy=continue".to_owned());
@@ -150,6 +157,8 @@ pub(super) fn run_arguments(spec: &UnitSpec<'_>, version: u32) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -231,9 +240,13 @@ mod tests {
             env: &[("A".into(), "${B} $".into())],
             cwd: "/tmp",
             limits: UnitLimits { memory: Some(1 << 20), cpu: Some(1.5), tasks: Some(9) },
+            start: Start::Runs,
         };
         insta::assert_snapshot!(run_arguments(&spec, 252).join(" "), @"--user --quiet --no-ask-password --unit cm-session-x --description=a session --working-directory=/tmp -p Type=exec -p KillMode=control-group -p SendSIGHUP=yes -p TimeoutStopSec=5 -p OOMPolicy=continue -p MemoryMax=1048576 -p CPUQuota=150% -p TasksMax=9 -- /usr/bin/env -i A=$${B} $$ /bin/echo $$HOME");
         insta::assert_snapshot!(run_arguments(&spec, 255).split_off(23).join(" "), @"--expand-environment=no -- /usr/bin/env -i A=${B} $ /bin/echo $HOME");
+        let spec = UnitSpec { start: Start::Returns { complaints: Path::new("/run/x") }, ..spec };
+        let forking = run_arguments(&spec, 252).join(" ");
+        assert!(forking.contains(" -p Type=forking -p StandardOutput=null -p StandardError=file:/run/x -p "));
         assert!(!run_arguments(&spec, 239).join(" ").contains("OOMPolicy"));
     }
 }
