@@ -96,8 +96,7 @@ impl Reader {
                 .map_err(|e| super::failed("cannot read the session's text", &e))?;
             let mut text = String::new();
             if page.gap {
-                let lost = page.from.saturating_sub(self.next);
-                text.push_str(&format!("[{lost} lines are gone: the terminal's history is bounded]\n"));
+                text.push_str("[lines are missing here: they left the terminal's history too fast]\n");
             }
             for line in &page.lines {
                 if self.raw {
