@@ -52,7 +52,11 @@ pub async fn run(args: Logs, global: &Global) -> Result<Exit, Failure> {
         None => 0,
     };
     let mut reader = Reader { session, next: from, raw: args.raw };
-    let more = reader.catch_up(&client).await?;
+    let more = match reader.catch_up(&client).await {
+        // An agent that dies under us is started again by those who follow.
+        Err(_) if args.follow && client.ended().is_some() => More::Maybe,
+        other => other?,
+    };
     client.close().await;
     if args.follow && more == More::Maybe {
         follow(&mut reader, global).await?;

@@ -203,8 +203,8 @@ fn plain_lines() {
     task-2  failed         2  1m 01s  3fffffff  make test  timed out
     task-3  refused                             x          tool not found: x
     task-4  killed   SIGKILL  1m 01s  2aaaaaaa  fix it
-    hint: install shell, or name another tool: --tool shell runs a task as a script of sh
-    hint: the agent knows the PATH it was started with; after `cm-fleet agent stop` it is yours
+    hint: install shell, or name another tool (--tool shell: the task is a script of sh)
+    hint: installed just now? `cm-fleet agent stop` first: an agent keeps its PATH
     ");
 }
 

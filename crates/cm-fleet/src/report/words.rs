@@ -264,8 +264,8 @@ pub fn hints(state: &RunState) -> String {
     );
     let Some(task) = missing else { return String::new() };
     format!(
-        "hint: install {}, or name another tool: --tool shell runs a task as a script of sh\n\
-         hint: the agent knows the PATH it was started with; after `cm-fleet agent stop` it is yours\n",
+        "hint: install {}, or name another tool (--tool shell: the task is a script of sh)\n\
+         hint: installed just now? `cm-fleet agent stop` first: an agent keeps its PATH\n",
         clean(&task.plan.tool)
     )
 }
