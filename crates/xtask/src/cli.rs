@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::failure::Failure;
 use crate::test::Part;
 use crate::workspace::Workspace;
-use crate::{demo, hosts, schema, test};
+use crate::{bench, demo, hosts, schema, test};
 
 /// What contributors run.
 #[derive(Debug, Parser)]
@@ -33,12 +33,25 @@ enum Command {
         #[command(subcommand)]
         command: HostsCommand,
     },
+    /// Measure the agent (a release build) and print the table of docs/performance.md.
+    Bench {
+        /// What to measure.
+        #[arg(value_enum)]
+        what: Bench,
+    },
     /// Write docs/protocol.schema.json from the types of cm-protocol.
     Schema {
         /// Write nothing; fail if the file is not what would be written.
         #[arg(long)]
         check: bool,
     },
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Bench {
+    /// The agent: latencies, memory, quiet and flooded sessions.
+    Agent,
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +89,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             HostsCommand::Down { all, images } => hosts::down(&workspace, all, images),
             HostsCommand::Status => hosts::status(&workspace),
         },
+        Command::Bench { what: Bench::Agent } => bench::run(&workspace),
         Command::Schema { check: true } => schema::check(&workspace),
         Command::Schema { check: false } => schema::write(&workspace),
     }

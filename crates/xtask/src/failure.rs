@@ -64,6 +64,9 @@ pub enum Failure {
         /// What to do now.
         next: String,
     },
+    /// A benchmark could not go on.
+    #[error("the benchmark could not go on: {0}")]
+    Bench(Box<dyn std::error::Error + Send + Sync>),
     /// Tests failed, and everything there is to say about it has been printed.
     #[error("tests failed")]
     Told,

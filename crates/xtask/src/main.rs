@@ -1,5 +1,6 @@
 //! `cargo xtask`: parse, run, exit code. What contributors run: demo, test, test hosts, schema.
 
+mod bench;
 mod cli;
 mod demo;
 mod failure;

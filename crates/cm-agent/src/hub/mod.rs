@@ -9,6 +9,7 @@ mod ring;
 mod roster;
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use cm_protocol::{Event, EventKind, Notice, SessionDetail, SessionId, SessionInfo, Snapshot, TaskRef};
 use tokio::sync::watch;
@@ -31,7 +32,9 @@ const RING_BYTES: usize = 4 * 1024 * 1024;
 /// Records kept in memory while the disk takes none.
 const BACKLOG: usize = 4096;
 /// Sessions without a terminal that are remembered.
-const REMEMBERED: usize = 1000;
+const REMEMBERED: usize = 500;
+/// How long a disk may take to keep a promise.
+const SYNC: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Hub {
@@ -65,7 +68,8 @@ impl Hub {
     ) -> Arc<Self> {
         let syncer = journal.syncer();
         let reader = journal.reader();
-        Arc::new(Self {
+        let damaged = !problems.is_empty();
+        let hub = Arc::new(Self {
             inner: Mutex::new(Inner {
                 journal,
                 backlog: Vec::new(),
@@ -79,7 +83,12 @@ impl Hub {
             head: watch::Sender::new(head),
             syncer,
             reader,
-        })
+        });
+        if damaged {
+            // The whole state stands in one undamaged place again.
+            hub.lock().checkpoint();
+        }
+        hub
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -109,7 +118,12 @@ impl Hub {
         if let Some(error) = self.disk_problem() {
             return Err(JournalError::Unsynced { why: error });
         }
-        self.syncer.sync().await
+        match tokio::time::timeout(SYNC, self.syncer.sync()).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(JournalError::Unsynced { why: format!("the disk has not answered within {SYNC:?}") })
+            }
+        }
     }
 
     /// The newest event's number, as something to wait on.

@@ -55,11 +55,19 @@ pub(super) struct Connection<S> {
     subscribed: bool,
     /// Replay from disk goes on from the cursor.
     replaying: bool,
-    ordered: VecDeque<Request>,
+    ordered: VecDeque<Asked>,
     current: Option<Answer>,
     free: FuturesUnordered<Answer>,
     heard: Instant,
     _place: OwnedSemaphorePermit,
+}
+
+/// What waits for its turn.
+enum Asked {
+    /// A command.
+    Request(Request),
+    /// One that cannot be read; its error keeps its place.
+    Refused(ErrorReply),
 }
 
 /// Everything that can happen to a connection.
@@ -191,7 +199,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.accept(request);
                 Ok(())
             }
-            Err(error) => self.error(*error).await,
+            Err(error) if error.id.is_some() => self.error(*error).await,
+            Err(error) => {
+                self.ordered.push_back(Asked::Refused(*error));
+                Ok(())
+            }
         }
     }
 
@@ -218,16 +230,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if request.id.is_some() {
             self.free.push(self.carry_out(request));
         } else {
-            self.ordered.push_back(request);
+            self.ordered.push_back(Asked::Request(request));
         }
         self.start_next();
     }
 
     fn start_next(&mut self) {
         if self.current.is_none()
-            && let Some(request) = self.ordered.pop_front()
+            && let Some(asked) = self.ordered.pop_front()
         {
-            self.current = Some(self.carry_out(request));
+            self.current = Some(match asked {
+                Asked::Request(request) => self.carry_out(request),
+                Asked::Refused(error) => Box::pin(std::future::ready((None, Answered::from(Err(error))))),
+            });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cm_protocol::{ErrorCode, ErrorReply, EventKind, KeysObserved, OnDone, Outcome, State};
+use cm_protocol::{ErrorCode, ErrorReply, EventKind, KeysObserved, OnDone, Outcome, Prompt, State};
 
 use super::actor::{Actor, Busy, Purpose, Round, Unreached};
 use super::handle::{Answer, Command};
@@ -13,7 +13,7 @@ use super::typing::{Act, Keys, Typing};
 use crate::host::clock;
 use crate::host::process::{self, Frozen, Grace, Leader, Marker};
 use crate::tmux::{Capture, CommandError, Control, Key};
-use crate::tool::{Effect, Input, Screen};
+use crate::tool::{Effect, Exit, Input, Screen};
 
 /// Lines of output in a result.
 const TAIL: u64 = 20;
@@ -91,15 +91,7 @@ impl Actor {
         let mut round = Round::On;
         for effect in effects {
             match effect {
-                Effect::Announce { state, reason, prompt } => {
-                    self.engine.hub.publish(EventKind::StateChange {
-                        session_id: self.record.id.clone(),
-                        state,
-                        task: self.record.task.clone(),
-                        reason,
-                        prompt,
-                    });
-                }
+                Effect::Announce { state, reason, prompt } => self.announce(state, reason, prompt),
                 Effect::DeliverTask => {
                     let keys = Keys { text: self.record.task_text.clone(), named: Vec::new(), enter: true };
                     self.typing = Some(Busy {
@@ -126,13 +118,7 @@ impl Actor {
     }
 
     /// Presses keys a policy has allowed, if the prompt is still the one that was decided on.
-    async fn press(
-        &mut self,
-        control: &Control,
-        prompt: cm_protocol::Prompt,
-        keys: Vec<String>,
-        rule: String,
-    ) -> Round {
+    async fn press(&mut self, control: &Control, prompt: Prompt, keys: Vec<String>, rule: String) -> Round {
         let seen = match control.snapshot(Capture::default()).await {
             Ok(seen) => seen,
             Err(error) => return self.lost_sight(&error),
@@ -185,12 +171,39 @@ impl Actor {
         if let Err(error) = self.engine.hub.sync().await {
             tracing::error!(session = %self.record.id, %error, "its result is not on the disk yet");
         }
+        self.plan_closing();
+    }
+
+    /// When the terminal is to be closed, now that a task or the program has ended.
+    fn plan_closing(&mut self) {
         let now = clock::now();
         self.close_at = match self.record.on_done {
             OnDone::Close => Some(now),
             OnDone::Keep if self.view.ended => Some(now + self.engine.keep_finished),
             OnDone::Keep => None,
         };
+    }
+
+    /// Tells what an earlier agent had decided and written down, but did not live to announce.
+    pub(super) async fn catch_up(&mut self, control: Option<&Control>, exit: &Exit) {
+        let (state, reason) = (self.machine.state(), self.machine.reason().map(str::to_owned));
+        if state != self.record.state {
+            self.announce(state, reason.clone(), self.machine.prompt().cloned());
+        }
+        if state.is_terminal() && self.record.outcome.is_none() {
+            self.complete(control, state, reason, exit.code, exit.signal.clone()).await;
+        }
+        self.plan_closing();
+    }
+
+    fn announce(&self, state: State, reason: Option<String>, prompt: Option<Prompt>) {
+        self.engine.hub.publish(EventKind::StateChange {
+            session_id: self.record.id.clone(),
+            state,
+            task: self.record.task.clone(),
+            reason,
+            prompt,
+        });
     }
 
     async fn send(&mut self, control: &Control, keys: Keys, answer: Answer<KeysObserved>) -> Round {
@@ -219,7 +232,8 @@ impl Actor {
     pub(super) async fn go_on_typing(&mut self, control: &Control, screen: &Screen) -> Round {
         let Some(mut busy) = self.typing.take() else { return Round::On };
         if self.view.ended {
-            return self.typed(control, busy.purpose, Err(self.conflict("its program has ended"))).await;
+            let result = busy.typing.ended().ok_or_else(|| self.conflict("its program has ended"));
+            return self.typed(control, busy.purpose, result).await;
         }
         let done = match busy.typing.step(screen, clock::now()) {
             Act::Paste(text) => control.paste(&text).await,
@@ -389,6 +403,8 @@ impl Actor {
         if !self.machine.state().is_terminal() {
             let cause = self.cause(error).await;
             self.step(None, Input::Vanished { cause }).await;
+        } else {
+            self.catch_up(None, &Exit::default()).await;
         }
         self.close(None).await;
     }

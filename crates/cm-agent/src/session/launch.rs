@@ -152,9 +152,10 @@ async fn terminal(
     socket: &Path,
 ) -> Result<(Control, Notices), ErrorReply> {
     let conf = prepare(engine, spec, record).map_err(internal)?;
-    // The server is not marked as one of the session's processes: they are ended without it.
-    let env: Vec<(String, String)> =
+    // The server is not marked as one of the session's processes, which may have to end without it.
+    let mut env: Vec<(String, String)> =
         spec.base_env.clone().into_iter().filter(|(name, _)| name != "CM_SESSION_ID").collect();
+    env.push((Marker::TERMINAL.into(), spec.id.to_string()));
     let opened = match (&engine.manager, &record.unit) {
         (Some(manager), Some(unit)) => {
             let argv = server_argv(&engine.tmux, socket, &conf);
@@ -211,7 +212,7 @@ pub(super) async fn clear(engine: &Engine, id: &SessionId) {
     {
         tracing::warn!(session = %id, %error, "its unit could not be stopped");
     }
-    let ended = process::end_tree(&[], Some(&Marker::session(id.as_str())), Grace::default()).await;
+    let ended = process::end_tree(&[], Some(&Marker::terminal(id.as_str())), Grace::default()).await;
     if !ended.survivors.is_empty() {
         tracing::error!(session = %id, survivors = ?ended.survivors, "processes could not be ended");
     }

@@ -53,11 +53,16 @@ impl Actor {
             && !self.view.ended
         {
             self.view.ended = true;
+            let told = self.machine.is_ended();
             let exit = match ending {
                 Ending::Exit { code, .. } => Exit { code: Some(*code), signal: None },
                 Ending::Signal { name, .. } => Exit { code: None, signal: Some(name.clone()) },
                 Ending::Untold => Exit::default(),
             };
+            if told {
+                // An earlier agent saw it end, and may have had no time to say so.
+                self.catch_up(Some(control), &exit).await;
+            }
             let round = self.step(Some(control), Input::Exited(exit)).await;
             self.show(true);
             if !matches!(round, Round::On) {

@@ -142,6 +142,7 @@ impl SessionRecord {
                 let resting = self.state.is_terminal() || matches!(self.state, State::Idle | State::Starting);
                 if resting && !state.is_terminal() && *state != State::Idle {
                     self.task_began = event.timestamp;
+                    self.outcome = None;
                 }
                 self.state = *state;
                 self.reason.clone_from(reason);

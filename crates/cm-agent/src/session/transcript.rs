@@ -31,10 +31,7 @@ pub fn align(rows: &str, joined: &str) -> Vec<Row> {
             match rest.strip_prefix(row).filter(|_| !row.is_empty()) {
                 Some(after) => {
                     // Blanks at the end of a full row were cut off it, but stand in the joined line.
-                    let blanks = after.len() - after.trim_start_matches(' ').len();
-                    let next = rows.clone().next().unwrap_or("");
-                    let keep = after[blanks..].starts_with(next.trim_start()).then_some(blanks).unwrap_or(0);
-                    let own = keep - (next.len() - next.trim_start().len()).min(keep);
+                    let own = own_blanks(after, rows.clone().next().unwrap_or(""));
                     out.push(Row { text: format!("{row}{}", &after[..own]), wraps: true });
                     rest = &after[own..];
                 }
@@ -47,6 +44,14 @@ pub fn align(rows: &str, joined: &str) -> Vec<Row> {
     }
     out.extend(rows.map(|row| Row { text: row.to_owned(), wraps: false }));
     out
+}
+
+/// How many of the blanks that `after` begins with belong to the row before, `next` being the row after.
+fn own_blanks(after: &str, next: &str) -> usize {
+    let leading = |text: &str| text.len() - text.trim_start_matches(' ').len();
+    let blanks = leading(after);
+    let fits = after[blanks..].starts_with(next.trim_start_matches(' '));
+    if fits { blanks.saturating_sub(leading(next)) } else { 0 }
 }
 
 /// How a terminal's rows are numbered: from the first one it ever showed.

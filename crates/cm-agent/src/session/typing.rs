@@ -122,6 +122,15 @@ impl Typing {
         }
     }
 
+    /// The program has ended while something was typed: that is an effect, if anything had been sent.
+    pub fn ended(&self) -> Option<KeysObserved> {
+        match self.stage {
+            Stage::Fresh => None,
+            Stage::Echo { .. } | Stage::Pressed { .. } => Some(KeysObserved::Typed),
+            Stage::Effect { .. } => Some(KeysObserved::Submitted),
+        }
+    }
+
     fn press(&mut self, face: Face, now: Duration) -> Act {
         if self.keys.named.is_empty() {
             return self.enter(face, now);

@@ -129,7 +129,16 @@ async fn answers_keep_the_order_of_commands_without_an_id() {
 async fn with_an_id_an_answer_may_overtake() {
     let agent = Agent::on_tcp().await;
     let mut raw = logged_in(&agent).await;
-    raw.send(json!({"id":"slow","action":"create_session","tool":"shell","task":"sleep 60"})).await;
+    let script = "stty -echo; echo up; sleep 60";
+    let created = raw.ask(json!({"action":"create_session","tool":"shell","task":script})).await;
+    let id = created["sessionId"].clone();
+    super::support::until("it runs", async || {
+        let pane = raw.ask(json!({"action":"capture_pane","sessionId":id})).await;
+        (pane["output"] == "up").then_some(())
+    })
+    .await;
+    // A program that shows nothing of what is typed: the agent looks for a while.
+    raw.send(json!({"id":"slow","action":"send_keys","sessionId":id,"keys":"x"})).await;
     raw.send(json!({"id":7,"action":"list_sessions"})).await;
     raw.send(json!({"id":"bad","action":"kill_session","sessionId":"cm-x"})).await;
     let mut order = Vec::new();

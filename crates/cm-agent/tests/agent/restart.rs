@@ -90,7 +90,9 @@ async fn what_ended_while_no_agent_ran_is_told() {
 async fn a_terminal_that_does_not_answer_is_not_dead() {
     let mut agent = Agent::start().await;
     let client = agent.client().await;
-    let id = client.create_session(shell("read x; exit 5")).await.expect("made").session_id;
+    let id = client.create_session(shell("echo up; read x; exit 5")).await.expect("made").session_id;
+    shows(&client, &id, "up").await;
+    until("running", async || (session(&agent, &id).await.state == State::Running).then_some(())).await;
     let pid = client.get_session(&id).await.expect("there").pid.expect("a pid");
     let server = parent(pid);
     agent.kill_9().await;

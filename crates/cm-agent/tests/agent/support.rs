@@ -115,7 +115,8 @@ impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.start_kill();
         for socket in terminals(self.dir.path()) {
-            let _ = Command::new("tmux").arg("-S").arg(socket).arg("kill-server").output();
+            // A test may have left it stopped.
+            let _ = Command::new("timeout").args(["5", "tmux", "-S"]).arg(socket).arg("kill-server").output();
         }
     }
 }

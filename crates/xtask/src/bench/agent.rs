@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use cm_client::{Client, ClientError, Incoming};
+use cm_client::{Client, ClientError, Incoming, Token};
 use cm_protocol::{CreateSession, SessionId};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -21,7 +21,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Everything, each part with an agent of its own.
 pub async fn all(subject: &Subject) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
-    for (name, part) in [("commands", 0), ("events", 1), ("creation", 2), ("quiet sessions", 3), ("flood", 4)] {
+    for (name, part) in [("commands", 0), ("events", 1), ("creation", 2), ("quiet sessions", 3), ("flood", 4)]
+    {
         println!("measuring {name} …");
         let agent = subject.start()?;
         let measured = match part {
@@ -96,7 +97,11 @@ async fn commands(agent: &Running) -> Result<Vec<Row>, BenchError> {
         Row {
             what: "capture through the agent, against `tmux capture-pane` as a process, p50",
             good: ratio >= 1.0,
-            measured: format!("{:.2} against {:.2} ms: {ratio:.0} × faster", pipe.quantile(0.5), process.quantile(0.5)),
+            measured: format!(
+                "{:.2} against {:.2} ms: {ratio:.0} × faster",
+                pipe.quantile(0.5),
+                process.quantile(0.5)
+            ),
             goal: "",
             original: "a process each",
         },
@@ -129,7 +134,8 @@ async fn events(agent: &Running) -> Result<Vec<Row>, BenchError> {
     let session = client.create_session(shell(&format!("exec cat {}", pipe.display()))).await?.session_id;
     let mut events = client.events();
     client.watch_screen(&session).await?;
-    let mut printer = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(pipe)).await??;
+    let mut printer =
+        tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(pipe)).await??;
     let mut samples = Samples::default();
     for n in 0..400_u64 {
         // Uneven pauses, so that no rhythm of the agent's is met by accident.
@@ -277,7 +283,7 @@ async fn count_traffic(socket: std::path::PathBuf, time: Duration) -> Result<u64
             }
         }
     });
-    let client = Client::over(near, Default::default()).await?;
+    let client = Client::over(near, &Token::default(), MINUTE).await?;
     client.subscribe(None).await?;
     let counted = relay.await??;
     client.close().await;

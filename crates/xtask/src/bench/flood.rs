@@ -50,7 +50,10 @@ pub async fn flood(agent: &Running) -> Result<Vec<Row>, BenchError> {
         Row {
             what: "flood, `yes` in 8 sessions for 10 s: agent's memory",
             good: grown <= 4.0,
-            measured: format!("{:.1} MB, {grown:+.1} MB at the peak; {share:.0} % of a core", memory as f64 / 1e6),
+            measured: format!(
+                "{:.1} MB, {grown:+.1} MB at the peak; {share:.0} % of a core",
+                memory as f64 / 1e6
+            ),
             goal: "flat",
             original: "",
         },
@@ -64,17 +67,28 @@ pub async fn flood(agent: &Running) -> Result<Vec<Row>, BenchError> {
         Row {
             what: "flood: the tools themselves",
             good: stalled == 0,
-            measured: format!("{:.1} MB/s printed, {stalled} seconds without output", total as f64 / took / 1e6),
+            measured: format!(
+                "{:.1} MB/s printed, {stalled} seconds without output",
+                total as f64 / took / 1e6
+            ),
             goal: "not stalled",
             original: "",
         },
     ])
 }
 
-/// The process that prints: the session's program, or the child its shell made.
+/// The process that prints: the child of the one that holds the terminal, once it is there.
 async fn printer(client: &Client, session: &SessionId) -> Result<i32, BenchError> {
-    let pid = client.get_session(session).await?.pid.ok_or("no program")?;
-    Ok(children(pid).first().copied().unwrap_or(pid))
+    let holder = client.get_session(session).await?.pid.ok_or("no program")?;
+    for _ in 0..1000 {
+        if let Some(&pid) = children(holder).first()
+            && written(pid) > 0
+        {
+            return Ok(pid);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err("the program did not begin to print".into())
 }
 
 fn counts(printers: &[i32]) -> Vec<u64> {

@@ -28,23 +28,30 @@ impl Subject {
     /// Builds it.
     pub fn build(workspace: &Workspace) -> Result<Self, Failure> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(workspace.root()).args(["build", "--quiet", "--release", "-p", "cm-agent"]);
+        cargo.current_dir(&workspace.root).args(["build", "--quiet", "--release", "-p", "cm-agent"]);
         let start = |source| Failure::Start { command: "cargo build --release -p cm-agent".into(), source };
         let status = cargo.status().map_err(start)?;
         if !status.success() {
             let command = "cargo build --release -p cm-agent".into();
             return Err(Failure::Exit { command, status: status.to_string(), output: String::new() });
         }
-        Ok(Self { binary: workspace.root().join("target/release/cm-agent") })
+        Ok(Self { binary: workspace.target.join("release/cm-agent") })
     }
 
     /// The machine and its load, in one line.
     pub fn machine(&self) -> String {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let cpuinfo = read("/proc/cpuinfo");
-        let model = cpuinfo.lines().find_map(|l| l.strip_prefix("model name")).unwrap_or("").trim_matches([' ', '\t', ':']);
+        let model = cpuinfo
+            .lines()
+            .find_map(|l| l.strip_prefix("model name"))
+            .unwrap_or("")
+            .trim_matches([' ', '\t', ':']);
         let load = read("/proc/loadavg").split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-        let tmux = Command::new("tmux").arg("-V").output().map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+        let tmux = Command::new("tmux")
+            .arg("-V")
+            .output()
+            .map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let size = std::fs::metadata(&self.binary).map_or(0, |m| m.len());
         format!(
@@ -63,7 +70,15 @@ impl Subject {
         std::fs::create_dir_all(&dir)?;
         let port = free_port()?;
         let mut child = Command::new(&self.binary)
-            .args(["serve", "--placement", "detached", "--max-sessions", "400", "--listen", &format!("127.0.0.1:{port}")])
+            .args([
+                "serve",
+                "--placement",
+                "detached",
+                "--max-sessions",
+                "400",
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+            ])
             .args(["--state-dir".as_ref(), dir.join("state").as_os_str()])
             .args(["--runtime-dir".as_ref(), dir.join("run").as_os_str()])
             .env("CM_AGENT_TOKEN", TOKEN)

@@ -21,6 +21,14 @@ pub struct Marker {
 }
 
 impl Marker {
+    /// The variable that marks a session's terminal and everything in it.
+    pub const TERMINAL: &'static str = "CM_SESSION_TERMINAL";
+
+    /// `CM_SESSION_TERMINAL=<id>`: also the tmux server, which the other mark leaves out.
+    pub fn terminal(id: &str) -> Self {
+        Self { entry: format!("{}={id}", Self::TERMINAL).into_bytes() }
+    }
+
     /// `CM_SESSION_ID=<id>`.
     pub fn session(id: &str) -> Self {
         Self { entry: format!("CM_SESSION_ID={id}").into_bytes() }
