@@ -1,15 +1,18 @@
 //! One session from launch to result.
 //!
 //! `create` checks a request, `launch` makes the terminal, `actor` lives with it until it is gone, and
-//! `adopt` finds it again after the agent was restarted. What is decided without doing anything stands in
+//! `adopt` finds it again after the agent was restarted. The actor sees through `look`, acts through
+//! `effects` and `keyboard`, and ends through `ending`. What is decided without doing anything stands in
 //! `environment`, `typing`, `transcript` and in the rooms of [`crate::tool`].
 
 mod actor;
 mod adopt;
 mod create;
 mod effects;
+mod ending;
 pub mod environment;
 mod handle;
+mod keyboard;
 mod launch;
 mod look;
 mod mailbox;

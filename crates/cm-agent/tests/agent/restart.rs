@@ -164,3 +164,48 @@ fn signal(pid: i32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
     rustix::process::kill_process(pid, signal).expect("signalled");
 }
+
+#[tokio::test]
+async fn what_was_decided_but_not_told_before_a_crash_is_told_once() {
+    let mut agent = Agent::start().await;
+    let client = agent.client().await;
+    let id = client.create_session(shell("read x; exit 5")).await.expect("made").session_id;
+    client.send_line(&id, "x").await.expect("typed");
+    until("it ends", async || session(&agent, &id).await.outcome).await;
+    agent.kill_9().await;
+    // As if the crash had come right after the decision was written.
+    let journal = std::fs::read_dir(agent.state().join("journal"))
+        .expect("there")
+        .flatten()
+        .next()
+        .expect("one")
+        .path();
+    let text = std::fs::read_to_string(&journal).expect("readable");
+    let ending = text.find("\"state\":\"failed\",\"reason\"").expect("announced");
+    let cut = text[..ending].rfind('\n').expect("not the first line") + 1;
+    assert!(text[..cut].contains("\"record\":\"memory\""), "decided before it was announced");
+    let since = text[..cut].rmatch_indices("\"seq\":").next().map(|(at, key)| {
+        let digits: String = text[at + key.len()..].chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u64>().expect("a number")
+    });
+    std::fs::write(&journal, &text[..cut]).expect("written");
+    agent.restart().await;
+    let client = agent.client().await;
+    let mut events = client.follow(since).await.expect("followed");
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        if let Some(Incoming::Event(event)) = events.next().await {
+            match event.kind {
+                EventKind::StateChange { state, .. } => told.push(format!("state {state}")),
+                EventKind::SessionCompleted { outcome, .. } => {
+                    told.push(format!("completed {:?}", outcome.expect("ours").exit_code));
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(told, ["state failed", "completed Some(5)"]);
+    agent.terminate().await;
+    let text = std::fs::read_to_string(&journal).expect("readable");
+    assert_eq!(text.matches("\"type\":\"session_completed\"").count(), 1, "exactly once");
+}

@@ -1,0 +1,150 @@
+//! Typing into a session: for a client, for the task, or a key that a policy allows.
+
+use std::time::Duration;
+
+use cm_protocol::{ErrorReply, EventKind, KeysObserved, Prompt};
+
+use super::actor::{Actor, Busy, Purpose, Round};
+use super::effects::not_now;
+use super::handle::Answer;
+use super::look::screen_of;
+use super::typing::{Act, Keys, Typing};
+use crate::host::clock;
+use crate::tmux::{Capture, CommandError, Control, Key};
+use crate::tool::{Input, Screen};
+
+impl Actor {
+    /// Presses keys a policy has allowed, if the prompt is still the one that was decided on.
+    pub(super) async fn press(
+        &mut self,
+        control: &Control,
+        prompt: Prompt,
+        keys: Vec<String>,
+        rule: String,
+    ) -> Round {
+        let seen = match control.snapshot(Capture::default()).await {
+            Ok(seen) => seen,
+            Err(error) => return self.lost_sight(&error),
+        };
+        if seen.status.ended().is_some() || !self.machine.still_there(&screen_of(&seen), &prompt) {
+            tracing::info!(session = %self.record.id, "the prompt has gone; nothing pressed");
+            return Round::On;
+        }
+        let keys: Vec<Key> = keys.iter().filter_map(|name| Key::parse(name).ok()).collect();
+        if let Err(error) = press(control, &keys).await {
+            return self.lost_sight(&error);
+        }
+        let session_id = self.record.id.clone();
+        self.engine.hub.publish(EventKind::AutoConfirmed {
+            session_id,
+            prompt: Some(prompt),
+            rule: Some(rule),
+        });
+        Round::On
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        control: &Control,
+        keys: Keys,
+        answer: Answer<KeysObserved>,
+    ) -> Round {
+        if self.view.ended {
+            let _ = answer.send(Err(self.conflict("its program has ended, there is nothing to type into")));
+            return Round::On;
+        }
+        if self.record.paused_since.is_some() {
+            let _ = answer.send(Err(self.conflict("it is paused; resume it first")));
+            return Round::On;
+        }
+        if self.typing.is_some() {
+            self.waiting.push_back((keys, answer));
+            return Round::On;
+        }
+        self.begin_typing(keys, answer);
+        self.look(control).await
+    }
+
+    pub(super) fn begin_typing(&mut self, keys: Keys, answer: Answer<KeysObserved>) {
+        let purpose = Purpose::Client { answer, named: !keys.named.is_empty() };
+        self.typing = Some(Busy { typing: Typing::new(keys), purpose, until: Some(clock::now()) });
+    }
+
+    /// Takes typing a step further, now that the screen has been seen.
+    pub(super) async fn go_on_typing(&mut self, control: &Control, screen: &Screen) -> Round {
+        let Some(mut busy) = self.typing.take() else { return Round::On };
+        if self.view.ended {
+            let result = busy.typing.ended().ok_or_else(|| self.conflict("its program has ended"));
+            return self.typed(control, busy.purpose, result).await;
+        }
+        let done = match busy.typing.step(screen, clock::now()) {
+            Act::Paste(text) => control.paste(&text).await,
+            Act::Press(keys) => press(control, &keys).await,
+            Act::Enter => press(control, &[Key::enter()]).await,
+            Act::Look(at) => {
+                busy.until = Some(at);
+                self.typing = Some(busy);
+                return Round::On;
+            }
+            Act::Finished(seen) => return self.typed(control, busy.purpose, Ok(seen)).await,
+        };
+        if let Err(error) = done {
+            let lost = self.lost_sight(&error);
+            // The answer goes out before the connection is made anew.
+            self.typed(control, busy.purpose, Err(not_now(error))).await;
+            return lost;
+        }
+        // The effect shows within milliseconds, or as output; the stage's own deadline comes with the look.
+        busy.until = Some(clock::now() + Duration::from_millis(3));
+        self.typing = Some(busy);
+        Round::On
+    }
+
+    pub(super) async fn typed(
+        &mut self,
+        control: &Control,
+        purpose: Purpose,
+        result: Result<KeysObserved, ErrorReply>,
+    ) -> Round {
+        self.typing = None;
+        let round = match purpose {
+            Purpose::Client { answer, named } => {
+                // A key may be the answer to a question; text without Enter is none.
+                let submitted = match result {
+                    Ok(KeysObserved::Submitted) => true,
+                    Ok(KeysObserved::Typed) => named,
+                    Ok(KeysObserved::NoEvidence) | Err(_) => false,
+                };
+                let _ = answer.send(result);
+                if submitted {
+                    Box::pin(self.step(Some(control), Input::KeysSubmitted)).await
+                } else {
+                    Round::On
+                }
+            }
+            Purpose::Task => {
+                let input = match result {
+                    Ok(KeysObserved::Submitted) => Input::TaskDelivered,
+                    Ok(KeysObserved::Typed) => {
+                        Input::TaskUndeliverable { why: "the task was typed but Enter had no effect".into() }
+                    }
+                    Ok(KeysObserved::NoEvidence) => {
+                        Input::TaskUndeliverable { why: "the task was typed but never appeared".into() }
+                    }
+                    Err(error) => Input::TaskUndeliverable { why: error.error },
+                };
+                Box::pin(self.step(Some(control), input)).await
+            }
+        };
+        if let Some((keys, answer)) = self.waiting.pop_front() {
+            self.begin_typing(keys, answer);
+        }
+        round
+    }
+}
+
+/// Presses keys so that they reach the program, even if somebody left the terminal scrolled back.
+async fn press(control: &Control, keys: &[Key]) -> Result<(), CommandError> {
+    control.leave_copy_mode().await?;
+    control.press(keys).await
+}
