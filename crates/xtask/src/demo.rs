@@ -31,7 +31,7 @@ pub fn run(workspace: &Workspace) -> Result<(), Failure> {
     Scratch::clear_stale();
     let scratch = Scratch::new()?;
     println!(
-        "\nFive tasks follow, each in a tmux session of its own on this machine. One of them fails on purpose.\n"
+        "\nFive tasks follow, each in a tmux session of its own on this machine.\nOne of them fails on purpose.\n"
     );
     let fleet = workspace.target.join("debug/cm-fleet");
     let command =
@@ -83,9 +83,9 @@ fn judge(code: Option<i32>, states: &[String]) -> Result<(), Failure> {
 
 fn explanation(fleet: &str) -> String {
     format!(
-        "\nWhat you saw: cm-fleet started an agent in the background. The agent ran each task\n\
-         in its own tmux session, watched it and reported how it ended. The task that\n\
-         failed was meant to. Nothing of this demo is left on the machine.\n\n\
+        "\nWhat you saw: cm-fleet started an agent in the background. The agent ran each\n\
+         task in its own tmux session, watched it and reported how it ended. The task\n\
+         that failed was meant to. Nothing of this demo is left on the machine.\n\n\
          Try next:\n  \
          {fleet} dispatch 'cargo --version && uname -a' --tool shell\n  \
          {fleet} dispatch 'sleep 30; echo late' --tool shell --detach\n  \
