@@ -18,13 +18,13 @@ async fn state(place: &Place, id: &str) -> String {
 async fn left_found_typed_into_and_ended() {
     let place = Place::new();
     let id = place.detach(&["--name", "talk", "while read line; do echo \"got $line\"; done"]).await;
+    let sent = place.expect(0, &["send", "talk", "hello", "there"]).await;
+    assert_eq!(sent.out, "submitted\n");
     let table = place.expect(0, &["sessions"]).await.out;
     assert!(
         table.contains("talk") && table.contains("running") && table.contains("while read line"),
         "{table}"
     );
-    let sent = place.expect(0, &["send", "talk", "hello", "there"]).await;
-    assert_eq!(sent.out, "submitted\n");
     // A beginning of the id, with or without `cm-`, is as good as the name.
     for query in ["talk", &id, &id[..11], &id[3..11]] {
         let logs = place.expect(0, &["logs", query]).await.out;
