@@ -13,9 +13,8 @@ use crate::local::{Local, background};
 
 const EXAMPLES: &str = "\
 Examples:
-  cm-fleet dispatch \"fix the failing tests\"             one task for Claude Code, here and now
   cm-fleet dispatch --tool shell \"make\" \"make doc\"      two scripts at once
-  cm-fleet dispatch --detach --file tasks.txt           start them and leave
+  cm-fleet dispatch --tool shell -d -f tasks.txt        start what is in a file, and leave
   cm-fleet sessions                                     what goes on
   cm-fleet logs -f 1a2b3c                               what a session prints
   cm-fleet attach 1a2b3c                                look and type for yourself

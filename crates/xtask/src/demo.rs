@@ -3,19 +3,21 @@
 
 mod scratch;
 
+use std::path::Path;
+
 use crate::failure::Failure;
 use crate::need::{self, Need};
-use crate::sh::{LONG, Run};
+use crate::sh::{LONG, Run, SHORT};
 use crate::workspace::Workspace;
 
 use scratch::Scratch;
 
-/// Tasks that must succeed. Each leaves a file named after its place when it has really run to its end.
+/// Tasks that must succeed.
 const GOOD: [&str; 4] = [
     "cargo --version && uname -a",
-    "for i in 1 2 3 4 5 6; do echo \"step $i of 6\"; sleep 0.5; done; echo counted",
+    "for i in 1 2 3 4 5 6; do echo \"step $i of 6\"; sleep 0.5; done",
     "for word in one session each and a terminal of its own; do echo \"$word\"; sleep 0.4; done",
-    "tmux -V; git --version; echo \"$(ls | wc -l) files here\"",
+    "tmux -V && git --version",
 ];
 /// One that must fail, so that a failure is seen as well.
 const BAD: &str = "echo 'this task fails on purpose'; sleep 1; exit 7";
@@ -29,39 +31,51 @@ pub fn run(workspace: &Workspace) -> Result<(), Failure> {
     Scratch::clear_stale();
     let scratch = Scratch::new()?;
     println!(
-        "\nFive tasks follow, each in a tmux session of its own on this machine. One of them fails on purpose.\n"
+        "\nFive tasks follow, each in a tmux session of its own on this machine.\nOne of them fails on purpose.\n"
     );
     let fleet = workspace.target.join("debug/cm-fleet");
-    let code = Run::new(&fleet)
-        .dir(scratch.work())
-        .envs(scratch.environment())
-        .without("CM_FLEET_SOCKET")
-        .args(["dispatch", "--tool", "shell"])
-        .args(tasks())
-        .live_code(LONG)?;
-    judge(code, &scratch.marks())?;
+    let command =
+        || Run::new(&fleet).dir(scratch.work()).envs(scratch.environment()).without("CM_FLEET_SOCKET");
+    let code = command().args(["dispatch", "--tool", "shell"]).args(tasks()).live_code(LONG)?;
+    let sessions = command().args(["sessions", "--all", "--json"]).capture(SHORT)?;
+    judge(code, &states(&sessions))?;
     scratch.clean_up()?;
-    println!("{}", explanation(&fleet.display().to_string()));
+    println!("{}", explanation(&near(&fleet)));
     Ok(())
 }
 
-fn tasks() -> Vec<String> {
-    let good = GOOD.iter().enumerate().map(|(place, task)| format!("{task} && touch ../done-{place}"));
-    good.chain([format!("{BAD}; touch ../done-bad")]).collect()
+fn tasks() -> impl Iterator<Item = &'static str> {
+    GOOD.into_iter().chain([BAD])
 }
 
-/// Exactly the good tasks came to their end, and the command said that one failed.
-fn judge(code: Option<i32>, marks: &[String]) -> Result<(), Failure> {
-    let expected: Vec<String> = (0..GOOD.len()).map(|place| format!("done-{place}")).collect();
-    if code == Some(A_TASK_FAILED) && marks == expected {
+/// How the agent says the sessions ended, in the order they were made.
+fn states(sessions: &str) -> Vec<String> {
+    let state = |line: &str| {
+        let session: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        session["state"].as_str().unwrap_or("unreadable").to_owned()
+    };
+    sessions.lines().map(state).collect()
+}
+
+/// The program as one would type it here.
+fn near(fleet: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    fleet.strip_prefix(here).unwrap_or(fleet).display().to_string()
+}
+
+/// Exactly the good tasks are done, and the command said that one failed.
+fn judge(code: Option<i32>, states: &[String]) -> Result<(), Failure> {
+    let count = |word: &str| states.iter().filter(|state| *state == word).count();
+    let (done, failed) = (count("done"), count("failed"));
+    if code == Some(A_TASK_FAILED) && (done, failed, states.len()) == (GOOD.len(), 1, GOOD.len() + 1) {
         return Ok(());
     }
     let code = code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
     Err(Failure::check(
         format!(
-            "expected {} tasks done, one failed and exit code {A_TASK_FAILED}; there were {} done, and {code}",
-            expected.len(),
-            marks.len()
+            "expected {} tasks done, one failed and exit code {A_TASK_FAILED}; there were {done} done, {failed} \
+             failed, and {code}",
+            GOOD.len(),
         ),
         "see the table above; a failure you did not cause is a bug worth reporting",
     ))
@@ -69,9 +83,10 @@ fn judge(code: Option<i32>, marks: &[String]) -> Result<(), Failure> {
 
 fn explanation(fleet: &str) -> String {
     format!(
-        "\nWhat you saw: cm-fleet started an agent in the background, which ran every task in its own tmux \
-         session, watched it and reported how it ended.\nThe task that failed was meant to, and nothing of \
-         this demo is left on the machine.\n\nTry next:\n  \
+        "\nWhat you saw: cm-fleet started an agent in the background. The agent ran each\n\
+         task in its own tmux session, watched it and reported how it ended. The task\n\
+         that failed was meant to. Nothing of this demo is left on the machine.\n\n\
+         Try next:\n  \
          {fleet} dispatch 'cargo --version && uname -a' --tool shell\n  \
          {fleet} dispatch 'sleep 30; echo late' --tool shell --detach\n  \
          {fleet} sessions"
@@ -84,29 +99,28 @@ mod tests {
 
     #[test]
     fn only_what_was_expected_passes() {
-        let all: Vec<String> = (0..GOOD.len()).map(|place| format!("done-{place}")).collect();
-        let check = |code, marks: &[String], expected| {
-            assert_eq!(judge(code, marks).is_ok(), expected, "{code:?} {marks:?}");
+        let check = |code, sessions: &str, expected| {
+            let lines: String = sessions.split(' ').map(|s| format!("{{\"state\":\"{s}\"}}\n")).collect();
+            assert_eq!(judge(code, &states(&lines)).is_ok(), expected, "{code:?} {sessions:?}");
         };
-        check(Some(1), &all, true);
-        check(Some(0), &all, false);
-        check(Some(3), &all, false);
-        check(None, &all, false);
-        check(Some(1), &all[1..], false);
-        check(Some(1), &[all.clone(), vec!["done-bad".to_owned()]].concat(), false);
+        check(Some(1), "done done done done failed", true);
+        check(Some(1), "failed done done done done", true);
+        check(Some(0), "done done done done failed", false);
+        check(Some(3), "done done done done failed", false);
+        check(None, "done done done done failed", false);
+        check(Some(1), "done done done failed", false);
+        check(Some(1), "done done done failed failed", false);
+        check(Some(1), "done done done done failed running", false);
+        assert!(judge(Some(1), &states("")).is_err());
     }
 
     #[test]
     fn the_tasks_are_what_sh_understands_and_end_as_they_should() {
-        let dir = tempfile::tempdir().unwrap();
-        let work = dir.path().join("work");
-        std::fs::create_dir(&work).unwrap();
-        for (place, task) in tasks().iter().enumerate() {
+        for (place, task) in tasks().enumerate() {
             // Without the pauses: what is checked is the words, not the waiting.
             let script = format!("sleep() {{ :; }}\n{task}");
-            let good = Run::new("sh").args(["-c", &script]).dir(&work).succeeds();
+            let good = Run::new("sh").args(["-c", &script]).succeeds();
             assert_eq!(good, place < GOOD.len(), "{task}");
-            assert_eq!(dir.path().join(format!("done-{place}")).exists(), place < GOOD.len());
         }
     }
 }

@@ -113,9 +113,8 @@ fn help_teaches() {
               Print version
 
     Examples:
-      cm-fleet dispatch "fix the failing tests"             one task for Claude Code, here and now
       cm-fleet dispatch --tool shell "make" "make doc"      two scripts at once
-      cm-fleet dispatch --detach --file tasks.txt           start them and leave
+      cm-fleet dispatch --tool shell -d -f tasks.txt        start what is in a file, and leave
       cm-fleet sessions                                     what goes on
       cm-fleet logs -f 1a2b3c                               what a session prints
       cm-fleet attach 1a2b3c                                look and type for yourself
@@ -149,7 +148,7 @@ fn help_of_dispatch() {
               Do not start this machine's agent if it does not run
 
       -t, --tool <TOOL>
-              What does the task: claude, codex, shell, … or a program
+              What does the task: `shell` for a script of sh, or the name of an interactive program
 
               [default: claude]
 
@@ -181,10 +180,10 @@ fn help_of_dispatch() {
               How many tasks run at once [default: the number of cores]
 
           --keep
-              Keep the terminals of tasks that have ended
+              Keep the terminals of tasks that have ended, for an hour
 
       -d, --detach
-              Print the sessions' ids and leave; the sessions stay until they are killed
+              Print the sessions' ids and leave; their terminals stay for an hour after the end
 
           --json
               Events as JSON lines on standard output, the last one `run_finished`
@@ -199,11 +198,10 @@ fn help_of_dispatch() {
               Print help
 
     Examples:
-      cm-fleet dispatch "fix the failing tests"
       cm-fleet dispatch --tool shell "cargo --version && uname -a"
-      cm-fleet dispatch --tool codex --path ~/src/app --timeout 20m "add a changelog"
+      cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m "make test"
       cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
-      cm-fleet dispatch --env CI=1 --env GITHUB_TOKEN "open the pull request"
+      cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
       cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == "task_finished")'
 
     Ctrl-C detaches: what runs goes on, `cm-fleet sessions` finds it. A second one ends this run's

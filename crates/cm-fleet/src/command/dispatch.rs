@@ -25,11 +25,10 @@ const FILE_BYTES: u64 = 16 << 20;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cm-fleet dispatch \"fix the failing tests\"
   cm-fleet dispatch --tool shell \"cargo --version && uname -a\"
-  cm-fleet dispatch --tool codex --path ~/src/app --timeout 20m \"add a changelog\"
+  cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m \"make test\"
   cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
-  cm-fleet dispatch --env CI=1 --env GITHUB_TOKEN \"open the pull request\"
+  cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
   cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == \"task_finished\")'
 
 Ctrl-C detaches: what runs goes on, `cm-fleet sessions` finds it. A second one ends this run's
@@ -43,7 +42,7 @@ pub struct Dispatch {
     /// Read tasks from a file, one a line; `-` is standard input
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// What does the task: claude, codex, shell, … or a program
+    /// What does the task: `shell` for a script of sh, or the name of an interactive program
     #[arg(long, short, default_value = "claude")]
     tool: String,
     /// Where it is done [default: the current directory]
@@ -73,10 +72,10 @@ pub struct Dispatch {
     /// How many tasks run at once [default: the number of cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Keep the terminals of tasks that have ended
+    /// Keep the terminals of tasks that have ended, for an hour
     #[arg(long)]
     keep: bool,
-    /// Print the sessions' ids and leave; the sessions stay until they are killed
+    /// Print the sessions' ids and leave; their terminals stay for an hour after the end
     #[arg(long, short)]
     detach: bool,
     /// Events as JSON lines on standard output, the last one `run_finished`

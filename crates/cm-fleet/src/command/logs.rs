@@ -52,7 +52,11 @@ pub async fn run(args: Logs, global: &Global) -> Result<Exit, Failure> {
         None => 0,
     };
     let mut reader = Reader { session, next: from, raw: args.raw };
-    let more = reader.catch_up(&client).await?;
+    let more = match reader.catch_up(&client).await {
+        // An agent that dies under us is started again by those who follow.
+        Err(_) if args.follow && client.ended().is_some() => More::Maybe,
+        other => other?,
+    };
     client.close().await;
     if args.follow && more == More::Maybe {
         follow(&mut reader, global).await?;
@@ -96,8 +100,7 @@ impl Reader {
                 .map_err(|e| super::failed("cannot read the session's text", &e))?;
             let mut text = String::new();
             if page.gap {
-                let lost = page.from.saturating_sub(self.next);
-                text.push_str(&format!("[{lost} lines are gone: the terminal's history is bounded]\n"));
+                text.push_str("[lines are missing here: they left the terminal's history too fast]\n");
             }
             for line in &page.lines {
                 if self.raw {

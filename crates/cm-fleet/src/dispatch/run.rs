@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
-use cm_client::protocol::{Event, SessionDetail, SessionId};
-use cm_client::{Client, ClientError, Created, Follower, Update};
+use cm_client::protocol::{Event, SessionId};
+use cm_client::{Client, Follower, Update};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, poll_fn};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -13,13 +13,15 @@ use tokio::time::Instant;
 use super::asking::{self, Answer, Asking};
 use super::plan::Plan;
 use super::schedule::{self, Patience};
-use super::{now, sleep_until, translate};
+use super::{now, sleep_until};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::local::Local;
 use crate::report::View;
 use crate::report::event::{RunEvent, RunEventKind, Stop};
-use crate::report::fold::{Link, RunState, Status};
+use crate::report::fold::{Link, RunState};
+
+mod news;
 
 /// The name of this machine in reports.
 pub const LOCAL: &str = "local";
@@ -29,6 +31,9 @@ const DETACH_GRACE: Duration = Duration::from_secs(2);
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 /// An agent that does not answer is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// An agent that had no room for a task is asked again after this long, should nothing be heard of a session
+/// that ended.
+const ROOM_AFTER: Duration = Duration::from_secs(5);
 /// Output lines are told at most this often, per task.
 const OUTPUT_EVERY: Duration = Duration::from_millis(200);
 /// How often a task is sent before its agent counts as unable to start it.
@@ -43,6 +48,7 @@ enum Input {
     Interrupt,
     Tick,
     Output,
+    Room,
     DetachOver,
     CancelOver,
     GiveUp,
@@ -83,10 +89,13 @@ pub(super) struct Run<'a> {
     creating: BTreeSet<usize>,
     tries: BTreeMap<usize, u32>,
     held: Vec<Event>,
+    /// The agent has had no room for a task before.
+    was_full: bool,
     /// The newest output line of each task that has not been told yet.
     lines: BTreeMap<usize, String>,
     patience: Patience,
     output_at: Option<Instant>,
+    room_at: Option<Instant>,
     detach_at: Option<Instant>,
     cancel_at: Option<Instant>,
     give_up_at: Option<Instant>,
@@ -103,9 +112,11 @@ impl<'a> Run<'a> {
             creating: BTreeSet::new(),
             tries: BTreeMap::new(),
             held: Vec::new(),
+            was_full: false,
             lines: BTreeMap::new(),
             patience: Patience::default(),
             output_at: None,
+            room_at: None,
             detach_at: None,
             cancel_at: None,
             give_up_at: Some(Instant::now() + PATIENCE),
@@ -131,6 +142,7 @@ impl<'a> Run<'a> {
                 Some(answer) = self.asked.next() => Input::Answer(answer),
                 Some(()) = interrupts.next() => Input::Interrupt,
                 () = sleep_until(self.output_at) => Input::Output,
+                () = sleep_until(self.room_at) => Input::Room,
                 () = sleep_until(self.tick_at) => Input::Tick,
                 () = sleep_until(self.detach_at) => Input::DetachOver,
                 () = sleep_until(self.cancel_at) => Input::CancelOver,
@@ -159,6 +171,7 @@ impl<'a> Run<'a> {
                     self.emit(RunEventKind::TaskOutput { task, line })?;
                 }
             }
+            Input::Room => self.room()?,
             Input::DetachOver => {
                 self.detach_at = None;
                 self.patience.detach_over = true;
@@ -190,145 +203,6 @@ impl<'a> Run<'a> {
             self.asked.push(asking::create(client.clone(), task, request.clone()));
         }
         Ok(())
-    }
-
-    fn agent(&mut self, update: Update, client: Option<Client>) -> io::Result<()> {
-        match update {
-            Update::Connected { hello, renumbered } => {
-                let again = self.state.hosts.contains_key(LOCAL);
-                self.give_up_at = None;
-                let agent = hello.map_or_else(String::new, |hello| hello.agent.version);
-                self.emit(RunEventKind::HostConnected { host: LOCAL.into(), agent, again })?;
-                let sessions: Vec<(usize, SessionId)> =
-                    self.state.live().map(|(plan, live)| (plan.number, live.session.clone())).collect();
-                for (task, session) in sessions {
-                    let Some(client) = &client else { break };
-                    self.watch(client, session.clone());
-                    // An agent that counts anew has forgotten what we know, or is another one.
-                    if renumbered {
-                        self.asked.push(asking::look(client.clone(), task, session));
-                    }
-                }
-                Ok(())
-            }
-            Update::Lost { error, .. } => {
-                self.give_up_at.get_or_insert_with(|| Instant::now() + PATIENCE);
-                // Only the first of a row is news.
-                if let Some(Link::Lost { .. } | Link::GivenUp { .. }) = self.state.hosts.get(LOCAL) {
-                    return Ok(());
-                }
-                self.emit(RunEventKind::HostLost { host: LOCAL.into(), error: error.to_string() })
-            }
-            Update::Event(event) => self.event(event),
-            Update::Snapshot(snapshot) => {
-                let (events, missing) = translate::snapshot(&self.state, &snapshot);
-                for (task, session) in missing {
-                    if let Some(client) = &client {
-                        self.asked.push(asking::look(client.clone(), task, session));
-                    }
-                }
-                self.emit_all(events)
-            }
-            Update::Screen(frame) => {
-                if let (Some(task), Some(line)) =
-                    (self.state.task_of(&frame.session_id), translate::last_line(&frame.output))
-                {
-                    self.lines.insert(task, line);
-                    self.output_at.get_or_insert_with(|| Instant::now() + OUTPUT_EVERY);
-                }
-                Ok(())
-            }
-            Update::Missed => Ok(()),
-        }
-    }
-
-    fn event(&mut self, event: Event) -> io::Result<()> {
-        let foreign = event.kind.session_id().is_some_and(|id| self.state.task_of(id).is_none());
-        if foreign {
-            // It may be about a session whose request is still unanswered.
-            if !self.creating.is_empty() && self.held.len() < HELD {
-                self.held.push(event);
-            }
-            return Ok(());
-        }
-        let events = translate::event(&self.state, LOCAL, &event);
-        self.emit_all(events)
-    }
-
-    fn answer(&mut self, answer: Answer, client: Option<Client>) -> io::Result<()> {
-        match answer {
-            Answer::Create { task, result } => {
-                self.creating.remove(&task);
-                let done = self.created(task, result, client);
-                if self.creating.is_empty() {
-                    self.held.clear();
-                }
-                done
-            }
-            // The session's own events tell how it ended.
-            Answer::Kill { result: Ok(()), .. } | Answer::Watch => Ok(()),
-            Answer::Kill { result: Err(error), .. } if asking::is_unknown(&error) => Ok(()),
-            Answer::Kill { task, result: Err(error) } => {
-                self.emit(RunEventKind::CancelFailed { task, error: asking::words(&error) })
-            }
-            Answer::Look { task, result } => self.looked(task, result),
-        }
-    }
-
-    fn created(
-        &mut self,
-        task: usize,
-        result: Result<Created, ClientError>,
-        client: Option<Client>,
-    ) -> io::Result<()> {
-        let created = match result {
-            Ok(created) => created,
-            Err(error) if asking::is_lost(&error) && self.tries.get(&task) < Some(&TRIES) => {
-                // It stays placed; `schedule::to_place` has it asked for again.
-                tracing::debug!(task, %error, "asking again");
-                return Ok(());
-            }
-            Err(error) => {
-                return self.emit(RunEventKind::TaskRefused { task, error: asking::words(&error) });
-            }
-        };
-        let session = created.session_id.clone();
-        self.emit(RunEventKind::TaskStarted {
-            task,
-            session_id: created.session_id,
-            existing: created.existing,
-            warnings: created.warnings,
-        })?;
-        if let Some(client) = client {
-            self.watch(&client, session.clone());
-            if self.held.len() >= HELD || created.existing {
-                self.asked.push(asking::look(client.clone(), task, session.clone()));
-            }
-            if self.state.stop == Some(Stop::Cancel) {
-                self.asked.push(asking::kill(client, task, session.clone()));
-            }
-        }
-        let (ours, others) =
-            std::mem::take(&mut self.held).into_iter().partition(|e| e.kind.session_id() == Some(&session));
-        self.held = others;
-        ours.into_iter().try_for_each(|event| self.event(event))
-    }
-
-    fn looked(&mut self, task: usize, result: Result<Box<SessionDetail>, ClientError>) -> io::Result<()> {
-        let Some(Status::Live(live)) = self.state.task(task).map(|t| &t.status) else { return Ok(()) };
-        let events = match result {
-            Ok(detail) => translate::info_events(task, live, &detail.info, now()),
-            Err(error) if asking::is_unknown(&error) => vec![translate::forgotten(task, live, now())],
-            // The connection is lost: it will be looked at again if that is needed.
-            Err(_) => Vec::new(),
-        };
-        self.emit_all(events)
-    }
-
-    fn watch(&mut self, client: &Client, session: SessionId) {
-        if self.view.wants_output() && !self.state.detach {
-            self.asked.push(asking::watch(client.clone(), session));
-        }
     }
 
     fn interrupt(&mut self, client: Option<Client>) -> io::Result<Flow> {

@@ -10,6 +10,7 @@ const DETACHED_AT_ONCE: usize = 16;
 
 /// The tasks an agent is to be asked for now, by number: queued ones while there is room, and those whose
 /// request got lost with the connection (asking again is safe: the identity is the same).
+/// An agent without room for more sessions is asked for no further ones.
 /// `asking` are the tasks with a request on its way.
 pub fn to_place(state: &RunState, host: &str, asking: &BTreeSet<usize>) -> Vec<usize> {
     if state.stop.is_some() || state.hosts.get(host) != Some(&Link::Up) {
@@ -29,6 +30,9 @@ pub fn to_place(state: &RunState, host: &str, asking: &BTreeSet<usize>) -> Vec<u
             Status::Live(_) if !state.detach => room = room.saturating_sub(1),
             _ => {}
         }
+    }
+    if state.full.contains(host) {
+        return place;
     }
     let queued = state.tasks.iter().filter(|task| task.status == Status::Queued);
     place.extend(queued.take(room).map(|task| task.plan.number));
@@ -54,7 +58,7 @@ pub fn is_over(state: &RunState, patience: Patience) -> bool {
         return true;
     }
     match state.stop {
-        Some(Stop::Detach) => patience.detach_over,
+        Some(Stop::Detach) => sum.running == 0 || patience.detach_over,
         Some(Stop::Cancel) => sum.running == 0 || patience.cancel_over,
         None => state.detach && sum.queued == 0 && !placed,
     }

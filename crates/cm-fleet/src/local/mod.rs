@@ -132,7 +132,7 @@ pub fn places() -> Result<Places, Failure> {
     let found = cm_agent::host::places::Places::find(None, None, &env).map_err(|error| {
         Failure::usage("cannot tell where the agent lives")
             .because(&error)
-            .hint("set HOME, or name a running agent's socket with --socket")
+            .hint("set HOME or XDG_STATE_HOME to a place you can write to, or name a running agent's socket with --socket")
     })?;
     Ok(Places { socket: found.runtime.agent_socket(), log: found.state.join("agent.log") })
 }

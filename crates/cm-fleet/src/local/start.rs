@@ -151,6 +151,7 @@ async fn wait_until_listening(
 }
 
 fn did_not_start(why: NotStarted, places: &Places, begin: u64) -> Failure {
+    let refused = matches!(&why, NotStarted::Died(s) if s.code() == Some(i32::from(Exit::Refused.code())));
     let what = match why {
         NotStarted::Died(status) => format!("the agent did not start: it ended with {status}"),
         NotStarted::Silent => {
@@ -161,6 +162,13 @@ fn did_not_start(why: NotStarted, places: &Places, begin: u64) -> Failure {
     let failure = Failure::new(Kind::Unreachable, what);
     let said = log_since(&places.log, begin, LOG_LINES).unwrap_or_default();
     let failure = if said.is_empty() { failure } else { failure.caused_by(said) };
+    let failure = match refused {
+        false => failure,
+        true => failure.hint(
+            "the agent that runs was started with another XDG_RUNTIME_DIR: set it as it was there, or name \
+             that agent's socket with --socket",
+        ),
+    };
     failure.hint(format!("its log is {}", places.log.display()))
 }
 

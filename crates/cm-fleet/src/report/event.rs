@@ -61,6 +61,21 @@ pub enum RunEventKind {
         /// In words.
         message: String,
     },
+    /// A host holds as many sessions as it may; tasks wait until one ends.
+    HostFull {
+        /// The host's name.
+        host: String,
+        /// In its own words.
+        error: String,
+        /// It has been full before in this run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
+    },
+    /// A host may have room again.
+    HostRoom {
+        /// The host's name.
+        host: String,
+    },
     /// A task is about to be sent to a host. Comes before the request leaves.
     TaskPlaced {
         /// The task's number.
@@ -82,6 +97,11 @@ pub enum RunEventKind {
         /// Things worth knowing that are no errors.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
+    },
+    /// The host had no room for the task: it waits for its turn again.
+    TaskQueued {
+        /// The task's number.
+        task: usize,
     },
     /// The host would not start the task.
     TaskRefused {
@@ -198,6 +218,7 @@ impl RunEventKind {
         match self {
             Self::TaskPlaced { task, .. }
             | Self::TaskStarted { task, .. }
+            | Self::TaskQueued { task }
             | Self::TaskRefused { task, .. }
             | Self::TaskState { task, .. }
             | Self::TaskConfirmed { task, .. }
@@ -208,6 +229,8 @@ impl RunEventKind {
             | Self::HostConnected { .. }
             | Self::HostLost { .. }
             | Self::HostGivenUp { .. }
+            | Self::HostFull { .. }
+            | Self::HostRoom { .. }
             | Self::HostNotice { .. }
             | Self::StopRequested { .. }
             | Self::RunFinished { .. } => None,

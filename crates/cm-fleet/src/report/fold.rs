@@ -1,6 +1,6 @@
 //! Where a run stands: the fold of its events, and nothing but. PURE.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cm_protocol::{Outcome, Prompt, SessionId, State};
 
@@ -22,6 +22,8 @@ pub struct RunState {
     pub tasks: Vec<Task>,
     /// Whether the hosts' agents answer.
     pub hosts: BTreeMap<String, Link>,
+    /// Hosts that have no room for another session.
+    pub full: BTreeSet<String>,
     /// How the operator wants to stop.
     pub stop: Option<Stop>,
     /// How it ended; nothing follows.
@@ -134,6 +136,12 @@ impl RunState {
             RunEventKind::HostGivenUp { host, error } => {
                 self.link(host, Link::GivenUp { error: error.clone() });
             }
+            RunEventKind::HostFull { host, .. } => {
+                self.full.insert(host.clone());
+            }
+            RunEventKind::HostRoom { host } => {
+                self.full.remove(host);
+            }
             RunEventKind::StopRequested { stop } => self.stop = self.stop.max(Some(*stop)),
             RunEventKind::RunFinished { summary, seconds, exit, .. } => {
                 self.finished = Some(Finished { summary: *summary, seconds: *seconds, exit: *exit });
@@ -225,6 +233,7 @@ impl Status {
                     line: String::new(),
                 });
             }
+            (Self::Placed { .. }, RunEventKind::TaskQueued { .. }) => *self = Self::Queued,
             (Self::Queued | Self::Placed { .. }, RunEventKind::TaskRefused { error, .. }) => {
                 *self = Self::Refused { error: error.clone() };
             }

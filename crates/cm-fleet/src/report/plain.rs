@@ -55,7 +55,12 @@ impl<L: Write, W: Write> Plain<L, W> {
             }
         }
         self.out.write_all(text.as_bytes())?;
-        self.out.flush()
+        self.out.flush()?;
+        let left = words::left_running(state);
+        if state.detach && !self.quiet && !left.is_empty() {
+            writeln!(self.log, "{left}")?;
+        }
+        Ok(())
     }
 }
 

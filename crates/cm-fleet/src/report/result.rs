@@ -17,6 +17,8 @@ pub enum Tails {
     Failed,
 }
 
+/// Columns of a task's text in the table at most.
+const SUMMARY: usize = 40;
 /// Columns of text where there is no terminal to ask.
 const COLUMNS: usize = 80;
 
@@ -28,11 +30,11 @@ pub fn tails(state: &RunState, which: Tails, columns: Option<usize>, paint: Pain
         if outcome.tail.is_empty() || (which == Tails::Failed && outcome.state == State::Done) {
             continue;
         }
-        let title = format!("── {} · {} ", clean(&task.plan.label), clean(&task.plan.summary));
+        let title = format!("── {} · {}", clean(&task.plan.label), clean(&task.plan.summary));
         let limit = columns.unwrap_or(COLUMNS).min(COLUMNS);
-        let title = fit(&title, limit.saturating_sub(3));
-        let rule = "─".repeat(limit.saturating_sub(super::clean::width(&title)));
-        out.push_str(&paint.dim(&format!("{title}{rule}")));
+        let title = fit(&title, limit.saturating_sub(4));
+        let rule = "─".repeat(limit.saturating_sub(super::clean::width(&title) + 1));
+        out.push_str(&paint.dim(&format!("{title} {rule}")));
         out.push('\n');
         for line in &outcome.tail {
             out.push_str(super::clean::clean_line(line).trim_end());
@@ -46,11 +48,12 @@ pub fn tails(state: &RunState, which: Tails, columns: Option<usize>, paint: Pain
 pub fn table(state: &RunState, columns: Option<usize>, paint: Paint) -> String {
     let notes = state.tasks.iter().any(|task| !note(task).is_empty());
     let mut head = vec![
-        Column::elastic("task"),
+        Column::elastic("name"),
         Column::text("state"),
         Column::number("exit"),
         Column::number("time"),
         Column::text("session"),
+        Column::elastic("task"),
     ];
     if notes {
         head.push(Column::elastic("note"));
@@ -62,6 +65,7 @@ pub fn table(state: &RunState, columns: Option<usize>, paint: Paint) -> String {
         out.push_str(&left);
         out.push('\n');
     }
+    out.push_str(&words::hints(state));
     out
 }
 
@@ -76,7 +80,14 @@ fn row(task: &Task, notes: bool) -> Vec<Cell> {
         Status::Refused { .. } => (Cell::coloured("refused", Paint::bad), String::new(), String::new()),
     };
     let session = task.status.session().map(words::short).unwrap_or_default();
-    let mut cells = vec![clean(&task.plan.label).into(), state, exit.into(), time.into(), session.into()];
+    let mut cells = vec![
+        clean(&task.plan.label).into(),
+        state,
+        exit.into(),
+        time.into(),
+        session.into(),
+        fit(&clean(&task.plan.summary), SUMMARY).into(),
+    ];
     if notes {
         cells.push(note(task).into());
     }
@@ -93,8 +104,9 @@ fn exit_of(outcome: &Outcome) -> String {
 
 fn note(task: &Task) -> String {
     match &task.status {
-        Status::Ended { outcome, .. } => outcome.reason.as_deref().map(clean).unwrap_or_default(),
-        Status::Refused { error } => clean(error),
+        Status::Ended { outcome, .. } => words::reason(outcome),
+        // The first clause: the rest stands in the line that told it.
+        Status::Refused { error } => clean(error.split(';').next().unwrap_or(error)),
         Status::Live(live) => clean(&words::state_note(live)),
         Status::Placed { host, .. } => format!("{} did not answer", clean(host)),
         Status::Queued => String::new(),

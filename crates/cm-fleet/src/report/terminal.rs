@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use rustix::termios::tcgetwinsize;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr};
 
 use super::paint::{ColourFacts, Paint};
 
@@ -30,6 +30,45 @@ pub fn stdout_columns() -> Option<usize> {
 pub fn can_draw() -> bool {
     let ci = std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false" && ci != "0");
     std::io::stderr().is_terminal() && std::env::var("TERM").is_ok_and(|term| term != "dumb") && !ci
+}
+
+/// As long as it lives, the terminal does not write `^C` for a key: the bars, which fill the last row to its
+/// end, would move by a row. Only in the foreground: a job in the background that touches the terminal is
+/// stopped.
+pub struct SilentKeys {
+    before: Option<Termios>,
+}
+
+impl SilentKeys {
+    /// Of the terminal behind standard error, where there is one.
+    pub fn new() -> Self {
+        let before = in_foreground().then(|| tcgetattr(std::io::stderr()).ok()).flatten();
+        if let Some(before) = &before {
+            let mut silent = before.clone();
+            silent.local_modes.remove(LocalModes::ECHOCTL);
+            // A row too many on the screen is all that comes of a failure.
+            let _ = tcsetattr(std::io::stderr(), OptionalActions::Now, &silent);
+        }
+        Self { before }
+    }
+}
+
+impl Default for SilentKeys {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for SilentKeys {
+    fn drop(&mut self) {
+        if let Some(before) = self.before.as_ref().filter(|_| in_foreground()) {
+            let _ = tcsetattr(std::io::stderr(), OptionalActions::Now, before);
+        }
+    }
+}
+
+fn in_foreground() -> bool {
+    tcgetpgrp(std::io::stderr()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
 /// Colour for standard output.

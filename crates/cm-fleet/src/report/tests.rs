@@ -181,13 +181,13 @@ fn plain_lines() {
     22:13:25Z task-4     started   session 2aaaaaaa
     22:13:25Z task-1     running
     22:13:26Z task-2     running
-    22:13:27Z local      lost      the agent closed it – sessions go on; reconnecting
+    22:13:27Z local      lost      the agent closed it; sessions go on
     22:13:27Z local      back      connected again
     22:13:28Z task-4     waiting   Proceed? [answer: cm-fleet attach 2aaaaaaa]
     22:13:29Z task-1     done      exit 0, 1m 01s
     22:13:29Z task-2     failed    exit 2, 1m 01s, timed out
-    22:13:30Z run        stopping  detaching: sessions go on – Ctrl-C again within 2 s ends them instead
-    22:13:30Z run        stopping  ending this run's sessions – Ctrl-C once more leaves at once
+    22:13:30Z run        stopping  sessions go on; Ctrl-C again within 2 s ends them
+    22:13:30Z run        stopping  ending this run's sessions; Ctrl-C again leaves at once
     22:13:31Z task-4     killed    SIGKILL, 1m 01s
     22:13:31Z run        finished  1 done, 3 failed, 10.5 s
     ");
@@ -198,11 +198,13 @@ fn plain_lines() {
     ── task-2 · make test ──────────────────────────────────────────────────────────
     no rule
 
-    task    state       exit    time  session   note
-    task-1  done           0  1m 01s  55555555
-    task-2  failed         2  1m 01s  3fffffff  timed out
-    task-3  refused                             tool not found: x
-    task-4  killed   SIGKILL  1m 01s  2aaaaaaa
+    name    state       exit    time  session   task       note
+    task-1  done           0  1m 01s  55555555  make
+    task-2  failed         2  1m 01s  3fffffff  make test  timed out
+    task-3  refused                             x          tool not found: x
+    task-4  killed   SIGKILL  1m 01s  2aaaaaaa  fix it
+    hint: install shell, or name another tool (--tool shell: the task is a script of sh)
+    hint: installed just now? `cm-fleet agent stop` first: an agent keeps its PATH
     ");
 }
 

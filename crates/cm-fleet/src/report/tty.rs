@@ -30,6 +30,8 @@ pub struct Tty<W> {
     out: W,
     paint: Paint,
     rows: usize,
+    /// Until the bars are gone.
+    _keys: terminal::SilentKeys,
 }
 
 impl<W: Write> Tty<W> {
@@ -43,6 +45,7 @@ impl<W: Write> Tty<W> {
             out,
             paint,
             rows: terminal::rows().unwrap_or(24),
+            _keys: terminal::SilentKeys::new(),
         }
     }
 

@@ -104,9 +104,17 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
         RunEventKind::HostConnected { host, again: true, .. } => {
             about(host, "back", "connected again".into(), Tone::Good)
         }
-        RunEventKind::HostConnected { .. } | RunEventKind::TaskPlaced { .. } => None,
+        RunEventKind::HostFull { host, error, again: false } => {
+            about(host, "full", format!("{error}; tasks wait until one ends"), Tone::Attention)
+        }
+        RunEventKind::HostConnected { .. }
+        | RunEventKind::HostFull { .. }
+        | RunEventKind::HostRoom { .. }
+        | RunEventKind::TaskPlaced { .. } => None,
         RunEventKind::HostLost { host, error } => {
-            about(host, "lost", format!("{error} – sessions go on; reconnecting"), Tone::Attention)
+            // What the connection died of is in the JSON; that it did is enough here.
+            let what = error.split(": WebSocket").next().unwrap_or(error);
+            about(host, "lost", format!("{what}; sessions go on"), Tone::Attention)
         }
         RunEventKind::HostGivenUp { host, error } => about(host, "given up", error.clone(), Tone::Bad),
         RunEventKind::HostNotice { host, message, .. } => {
@@ -114,8 +122,8 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
         }
         RunEventKind::StopRequested { stop } => {
             let text = match stop {
-                Stop::Detach => "detaching: sessions go on – Ctrl-C again within 2 s ends them instead",
-                Stop::Cancel => "ending this run's sessions – Ctrl-C once more leaves at once",
+                Stop::Detach => "sessions go on; Ctrl-C again within 2 s ends them",
+                Stop::Cancel => "ending this run's sessions; Ctrl-C again leaves at once",
             };
             about("run", "stopping", text.into(), Tone::Attention)
         }
@@ -183,9 +191,19 @@ pub fn state_note(live: &Live) -> String {
     }
 }
 
+/// Why a task ended as it did, where the exit code or signal does not say it already.
+pub fn reason(outcome: &Outcome) -> String {
+    let reason = outcome.reason.as_deref().map(clean).unwrap_or_default();
+    let known = match (outcome.exit_code, &outcome.signal) {
+        (Some(code), _) => reason == format!("exit code {code}"),
+        (None, Some(signal)) => reason.ends_with(signal.as_str()),
+        (None, None) => false,
+    };
+    if known { String::new() } else { reason }
+}
+
 fn outcome_note(outcome: &Outcome) -> String {
-    let parts =
-        [ending(outcome), took(outcome.duration), outcome.reason.as_deref().map(clean).unwrap_or_default()];
+    let parts = [ending(outcome), took(outcome.duration), reason(outcome)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
@@ -215,6 +233,9 @@ pub fn total(state: &RunState, now: f64) -> String {
             text.push_str(&format!(" · reconnecting to {}", clean(host)));
         }
     }
+    for host in &state.full {
+        text.push_str(&format!(" · {} is full", clean(host)));
+    }
     match state.stop {
         Some(Stop::Detach) => text.push_str(" · detaching"),
         Some(Stop::Cancel) => text.push_str(" · cancelling"),
@@ -234,6 +255,19 @@ pub fn bar(status: &Status, now: f64) -> Option<(String, String, String)> {
         }
         Status::Queued | Status::Ended { .. } | Status::Refused { .. } => None,
     }
+}
+
+/// What to do about tasks that were refused; empty, or lines.
+pub fn hints(state: &RunState) -> String {
+    let missing = state.tasks.iter().find(
+        |task| matches!(&task.status, Status::Refused { error } if error.starts_with("tool not found")),
+    );
+    let Some(task) = missing else { return String::new() };
+    format!(
+        "hint: install {}, or name another tool (--tool shell: the task is a script of sh)\n\
+         hint: installed just now? `cm-fleet agent stop` first: an agent keeps its PATH\n",
+        clean(&task.plan.tool)
+    )
 }
 
 /// How to find sessions that go on; empty where there are none.

@@ -71,15 +71,6 @@ impl Scratch {
         all
     }
 
-    /// The files that tasks left to say that they came to their end, sorted.
-    pub fn marks(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(&self.root) else { return Vec::new() };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut marks: Vec<String> = names.filter(|name| name.starts_with("done-")).collect();
-        marks.sort();
-        marks
-    }
-
     /// Ends the agent and the sessions, and removes the directory.
     pub fn clean_up(self) -> Result<(), Failure> {
         self.sweep()

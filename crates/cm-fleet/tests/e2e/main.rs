@@ -1,0 +1,9 @@
+//! The program as people meet it: real agent, real tmux, real terminals; every test in a place of its own
+//! that must be empty in the end.
+
+mod agent;
+mod output;
+mod runs;
+mod sessions;
+mod support;
+mod terminal;
