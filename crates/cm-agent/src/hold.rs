@@ -2,12 +2,18 @@
 //!
 //! It exists so that a session can be paused. tmux sends a stopped child of its own on again at once, and
 //! the stop signals it would respect are ignored by the kernel in a pane's first process group. A tool one
-//! level down can be stopped like any process.
+//! level down can be stopped like any process. It also sees to it that nothing the tool printed is lost:
+//! when a terminal's first process ends, the kernel throws away what the terminal has not read yet.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a shell says of a program it cannot find, or not run.
@@ -28,7 +34,43 @@ pub fn run(argv: &[OsString]) -> ExitCode {
             return ExitCode::from(if missing { NOT_FOUND } else { NOT_RUNNABLE });
         }
     };
+    // Without a terminal, or no longer in its foreground, there is nothing to wait for.
+    let _ = await_display();
     end_as(status)
+}
+
+/// How long the terminal may take to have read everything.
+const DISPLAY: Duration = Duration::from_secs(3);
+/// Ends an escape sequence the tool may have left unfinished, then asks the terminal whether it is well. It
+/// answers when it comes to the question, so after everything that was printed before.
+const QUESTION: &[u8] = b"\x18\x1b[5n";
+/// The answer.
+const WELL: &[u8] = b"\x1b[0n";
+
+/// Waits until the terminal has taken in all that was printed.
+fn await_display() -> std::io::Result<()> {
+    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    let mut mode = tcgetattr(&terminal)?;
+    // The answer comes as input: it must not be shown, nor wait for a line's end.
+    mode.make_raw();
+    tcsetattr(&terminal, OptionalActions::Now, &mode)?;
+    terminal.write_all(QUESTION)?;
+    let until = Instant::now() + DISPLAY;
+    let (mut heard, mut buffer) = (Vec::new(), [0; 256]);
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
+        let left = Timespec::try_from(left).map_err(std::io::Error::other)?;
+        if poll(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(&left))? == 0 {
+            break;
+        }
+        let count = terminal.read(&mut buffer)?;
+        heard.extend_from_slice(&buffer[..count]);
+        if count == 0 || heard.windows(WELL.len()).any(|w| w == WELL) {
+            break;
+        }
+        // Whatever else was typed is of no use to anyone any more.
+        heard.drain(..heard.len().saturating_sub(WELL.len()));
+    }
+    Ok(())
 }
 
 fn start_and_wait(program: &OsString, args: &[OsString]) -> std::io::Result<ExitStatus> {

@@ -9,7 +9,7 @@ use cm_protocol::{ErrorCode, ErrorReply, EventKind, ReplyBody, SessionId, State}
 use super::Engine;
 use super::actor::Actor;
 use super::create::Spec;
-use super::record::{Phase, SessionRecord};
+use super::record::{Phase, SessionRecord, shorten};
 use crate::host::clock;
 use crate::host::process::{self, Grace, Marker, ProcessId};
 use crate::host::systemd::{Start, UnitLimits, UnitSpec};
@@ -100,7 +100,7 @@ fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) 
         name: spec.name.clone(),
         task: spec.task.clone(),
         task_text: spec.task_text.clone(),
-        command: spec.command.clone(),
+        command: spec.command.iter().cloned().map(shown).collect(),
         socket: socket.display().to_string(),
         unit,
         env_names: spec.task_env.keys().cloned().collect(),
@@ -121,6 +121,12 @@ fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) 
         authority: "process".into(),
         memory: None,
     }
+}
+
+/// An argument as it is remembered and shown: the task is among them, and stands elsewhere in full.
+fn shown(mut argument: String) -> String {
+    shorten(&mut argument, 400);
+    argument
 }
 
 fn warnings(record: &SessionRecord) -> Vec<String> {

@@ -16,6 +16,8 @@ mod keyboard;
 mod launch;
 mod look;
 mod mailbox;
+pub mod numbering;
+mod reading;
 pub mod record;
 pub mod transcript;
 pub mod typing;

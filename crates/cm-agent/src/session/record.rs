@@ -139,7 +139,7 @@ impl SessionRecord {
         match &event.kind {
             EventKind::StateChange { state, reason, prompt, .. } => {
                 // A round of work begins where there was none.
-                let resting = self.state.is_terminal() || matches!(self.state, State::Idle | State::Starting);
+                let resting = self.state.is_terminal() || self.state == State::Idle;
                 if resting && !state.is_terminal() && *state != State::Idle {
                     self.task_began = event.timestamp;
                     self.outcome = None;
@@ -149,7 +149,11 @@ impl SessionRecord {
                 self.prompt.clone_from(prompt);
             }
             EventKind::SessionCompleted { outcome, .. } => self.outcome.clone_from(outcome),
-            EventKind::SessionClosed { .. } => self.phase = Phase::Closed { at: event.timestamp },
+            EventKind::SessionClosed { .. } => {
+                self.phase = Phase::Closed { at: event.timestamp };
+                // Hundreds of these are remembered; long texts have done their work.
+                shorten(&mut self.task_text, CLOSED_TASK);
+            }
             EventKind::SessionAdded { .. } | EventKind::AutoConfirmed { .. } | EventKind::Notice(_) => {}
         }
     }
@@ -198,6 +202,18 @@ impl SessionRecord {
             unenforced: self.unenforced.clone(),
             authority: self.authority.clone(),
         }
+    }
+}
+
+/// Bytes of a task's text that are remembered of a closed session.
+const CLOSED_TASK: usize = 4096;
+
+/// Cuts a text to at most so many bytes, and shows that it was cut.
+pub(super) fn shorten(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        let end = (0..=bytes).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
     }
 }
 

@@ -54,36 +54,6 @@ fn own_blanks(after: &str, next: &str) -> usize {
     if fits { blanks.saturating_sub(leading(next)) } else { 0 }
 }
 
-/// How a terminal's rows are numbered: from the first one it ever showed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Numbering {
-    /// The number of the oldest row still in the history.
-    first: u64,
-    /// Rows in the history when last seen.
-    history: u64,
-}
-
-impl Numbering {
-    /// Takes in how many rows the history holds now. It shrinks when tmux throws the oldest away (or a
-    /// program clears it): those rows are gone, and the numbers of the others stay.
-    pub fn see(&mut self, history: u64) {
-        if history < self.history {
-            self.first += self.history - history;
-        }
-        self.history = history;
-    }
-
-    /// The number of the oldest row still there.
-    pub fn first(&self) -> u64 {
-        self.first
-    }
-
-    /// The number of the first visible row.
-    pub fn screen(&self) -> u64 {
-        self.first + self.history
-    }
-}
-
 /// What is asked of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
@@ -212,17 +182,6 @@ mod tests {
         check_align("a\nb\nc\n", "x\nb\n", &[("a", false), ("b", false), ("c", false)]);
         check_align("a\n", "a\nb\nc\n", &[("a", false)]);
         check_align("a\nb\n", "", &[("a", false), ("b", false)]);
-    }
-
-    #[test]
-    fn numbers_stay_when_the_oldest_rows_go() {
-        let mut numbering = Numbering::default();
-        numbering.see(100);
-        assert_eq!((numbering.first(), numbering.screen()), (0, 100));
-        numbering.see(90);
-        assert_eq!((numbering.first(), numbering.screen()), (10, 100));
-        numbering.see(95);
-        assert_eq!((numbering.first(), numbering.screen()), (10, 105));
     }
 
     fn rows(spec: &str) -> Vec<Row> {

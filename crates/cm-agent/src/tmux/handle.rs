@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, CommandError, Errand, Pipes, Request};
-use super::command::{Capture, Command};
+use super::command::{Capture, Command, Range};
 use super::keys::Key;
 use super::notices::{Mailbox, Notices};
 use super::status::PaneStatus;
@@ -121,6 +121,20 @@ impl Control {
         let screen = bodies.pop().unwrap_or_default();
         let status = read_status(&bodies.pop().unwrap_or_default())?;
         Ok(Snapshot { status, screen })
+    }
+
+    /// A snapshot of the screen with rows of history, as they are and joined, at one moment.
+    ///
+    /// # Errors
+    /// As [`Control::command`].
+    pub async fn survey(&self, range: Range) -> Result<(Snapshot, Vec<u8>, Vec<u8>), CommandError> {
+        let capture = |range, join| Command::capture(Capture { range, escapes: false, join });
+        let screen = Command::capture(Capture::default());
+        let commands = vec![Command::inspect(), screen, capture(range, false), capture(range, true)];
+        let mut answers = self.run(commands, true).await?.into_iter();
+        let mut next = || answers.next().unwrap_or_default();
+        let status = read_status(&next())?;
+        Ok((Snapshot { status, screen: next() }, next(), next()))
     }
 
     /// Lets output wake the session again without looking at the screen.

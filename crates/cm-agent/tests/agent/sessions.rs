@@ -266,3 +266,41 @@ async fn named_keys_reach_the_program() {
     client.send_keys(keys).await.expect("pressed");
     assert_eq!(outcome(&client, &id).await.signal.as_deref(), Some("SIGINT"));
 }
+
+#[tokio::test]
+async fn the_last_words_of_a_program_that_ends_at_once_are_kept() {
+    let agent = Agent::start().await;
+    let client = agent.client().await;
+    for round in 0..10 {
+        let id = client.create_session(shell("seq 1 20000; exit 3")).await.expect("made").session_id;
+        let result = outcome(&client, &id).await;
+        assert_eq!(result.exit_code, Some(3), "round {round}");
+        assert_eq!(result.tail.last().map(String::as_str), Some("20000"), "round {round}");
+        client.kill_session(&id).await.expect("killed");
+    }
+}
+
+#[tokio::test]
+async fn lines_that_left_the_history_unread_are_a_gap_and_never_miscounted() {
+    let agent = Agent::start().await;
+    let client = agent.client().await;
+    let id = client.create_session(shell("seq 1 120000; echo end; read x")).await.expect("made").session_id;
+    let (mut next, mut last, mut gaps) = (0, 0_u64, 0);
+    'reading: loop {
+        let wanted = Transcript { session_id: id.clone(), from: Some(next), limit: Some(5000) };
+        let page = client.transcript(wanted).await.expect("read");
+        gaps += usize::from(page.gap);
+        for line in &page.lines {
+            if line == "end" {
+                break 'reading;
+            }
+            let number: u64 = line.parse().expect("a number");
+            assert!(number == last + 1 || (page.gap && number > last), "{number} after {last}: {page:?}");
+            last = number;
+        }
+        next = page.next;
+    }
+    assert_eq!(last, 120_000);
+    // More were printed than are kept; whoever read slowly enough to miss some was told.
+    assert!(gaps <= 24, "{gaps}");
+}
