@@ -17,7 +17,6 @@ const SETTLE: Duration = Duration::from_millis(4);
 const PACE: Duration = Duration::from_millis(33);
 /// With nobody watching, states are all that matters.
 const PACE_ALONE: Duration = Duration::from_millis(120);
-/// Rows read at once when a finished session's text is saved.
 
 impl Actor {
     fn is_watched(&self) -> bool {
