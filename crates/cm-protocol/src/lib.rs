@@ -10,6 +10,7 @@
 pub mod error;
 pub mod event;
 pub mod frame;
+mod parse;
 pub mod reply;
 pub mod request;
 #[cfg(feature = "schema")]
