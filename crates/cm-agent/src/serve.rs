@@ -82,6 +82,8 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();
     let token = args.find_token(|name| env.get(name).cloned())?;
+    // From here on a signal is a request: nobody who sees our socket can end us halfway.
+    let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     limits::raise_open_files();
     let lookup = |name: &str| env.get(name).cloned();
     let Places { state, runtime } =
@@ -168,7 +170,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     }
     tracing::info!(socket = %socket.display(), sessions = hub.open_sessions(), "ready");
     ready(&socket);
-    let why = Life::new(&args, engine.clone(), &server, shutdowns)?.run().await;
+    let why = Life::new(&args, engine.clone(), &server, shutdowns, signals).run().await;
     tracing::info!(why, "ending; sessions go on");
     server.close(std::slice::from_ref(&socket)).await;
     engine.release().await;
@@ -209,8 +211,7 @@ struct Life {
     head: watch::Receiver<u64>,
     connected: watch::Receiver<usize>,
     shutdowns: mpsc::Receiver<Shutdown>,
-    terminate: Signal,
-    interrupt: Signal,
+    signals: [Signal; 2],
     watchdog: Option<Interval>,
     /// When to try again to write what a full disk did not take.
     retry: Option<Instant>,
@@ -242,22 +243,22 @@ impl Life {
         engine: Arc<Engine>,
         server: &Server,
         shutdowns: mpsc::Receiver<Shutdown>,
-    ) -> std::io::Result<Self> {
-        Ok(Self {
+        signals: [Signal; 2],
+    ) -> Self {
+        Self {
             hub: engine.hub.clone(),
             head: engine.hub.head(),
             engine,
             connected: server.connected(),
             shutdowns,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            signals,
             // Twice as often as is asked for.
             watchdog: sd_notify::watchdog_enabled().map(|t| interval(t / 2)),
             retry: None,
             on_demand: args.on_demand.map(Duration::from_secs),
             idle_since: None,
             drain: None,
-        })
+        }
     }
 
     /// Until there is a reason to end, which is returned for the log.
@@ -287,13 +288,14 @@ impl Life {
         let idle = self.on_demand.zip(self.idle_since).map(|(after, since)| since + after);
         let drained = self.drain.as_ref().and_then(|d| d.until);
         self.retry = self.hub.disk_problem().and(self.retry.or_else(|| Some(Instant::now() + RETRY)));
+        let [terminate, interrupt] = &mut self.signals;
         tokio::select! {
             // Both senders outlive this loop.
             _ = self.head.changed() => Wake::Changed,
             _ = self.connected.changed(), if self.on_demand.is_some() => Wake::Changed,
             shutdown = self.shutdowns.recv() => Wake::Shutdown(shutdown),
-            _ = self.terminate.recv() => Wake::Signal,
-            _ = self.interrupt.recv() => Wake::Signal,
+            _ = terminate.recv() => Wake::Signal,
+            _ = interrupt.recv() => Wake::Signal,
             () = at(idle) => Wake::Idle,
             () = at(drained) => Wake::DrainedOut,
             () = tick(self.watchdog.as_mut()) => Wake::Watchdog,

@@ -62,8 +62,10 @@ async fn without_a_tmux_that_is_new_enough_it_does_not_start() {
     check(Some("#!/bin/sh\necho hello"), &["printed \"hello", "no tmux version"]).await;
     check(Some("#!/bin/sh\nexit 3"), &["no tmux version"]).await;
     check(Some("no program"), &["cannot run"]).await;
-    check(Some("#!/bin/sh\nexec /bin/sleep 611"), &["-V"]).await;
-    assert!(!elsewhere_runs("611"), "what it started is gone with it");
+    // Told from those of a run of the same tests beside this one.
+    let mark = format!("611.{}", std::process::id());
+    check(Some(&format!("#!/bin/sh\nexec /bin/sleep {mark}")), &["-V"]).await;
+    assert!(!elsewhere_runs(&mark), "what it started is gone with it");
 }
 
 /// Whether `sleep` runs anywhere with this argument.
