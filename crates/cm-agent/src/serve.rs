@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,14 +91,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let _lock = lock::Lock::acquire(&state, std::time::SystemTime::now())?;
     let path = env.get("PATH").map_or("", String::as_str);
     let tmux = Tmux::find(path.as_ref(), MANAGER).await?;
-    let xdg = env.get("XDG_RUNTIME_DIR").map(std::path::Path::new);
-    let manager = match args.placement {
-        Placement::Detached => None,
-        Placement::Auto => systemd::UserManager::probe(xdg, MANAGER).await,
-        Placement::Systemd => {
-            Some(systemd::UserManager::probe(xdg, MANAGER).await.ok_or(ServeError::NoManager)?)
-        }
-    };
+    let manager = manager(args.placement, env.get("XDG_RUNTIME_DIR").map(Path::new)).await?;
     let boot_id = identity::boot_id();
     let opened = Journal::open::<Record>(&state.join("journal"), args.journal_limits(), &boot_id)?;
     let sessions = recover(opened.checkpoint, opened.tail);
@@ -158,14 +151,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let server = Server::new(ServerParts { engine: engine.clone(), facts, token, max_clients, shutdown });
     server.serve_unix(unix);
     if let Some(listener) = tcp {
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(%address, "listening for clients with the token");
-            if !address.ip().is_loopback() {
-                tracing::warn!(
-                    "{address} can be reached from outside, unencrypted; tunnel it through ssh instead"
-                );
-            }
-        }
+        tell_address(&listener);
         server.serve_tcp(listener);
     }
     tracing::info!(socket = %socket.display(), sessions = hub.open_sessions(), "ready");
@@ -179,6 +165,27 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         tracing::error!("{error}");
     }
     Ok(())
+}
+
+/// The service manager that is to hold the sessions.
+async fn manager(
+    placement: Placement,
+    xdg: Option<&Path>,
+) -> Result<Option<systemd::UserManager>, ServeError> {
+    let probe = systemd::UserManager::probe(xdg, MANAGER);
+    match placement {
+        Placement::Detached => Ok(None),
+        Placement::Auto => Ok(probe.await),
+        Placement::Systemd => probe.await.map(Some).ok_or(ServeError::NoManager),
+    }
+}
+
+fn tell_address(listener: &tokio::net::TcpListener) {
+    let Ok(address) = listener.local_addr() else { return };
+    tracing::info!(%address, "listening for clients with the token");
+    if !address.ip().is_loopback() {
+        tracing::warn!("{address} can be reached from outside, unencrypted; tunnel it through ssh instead");
+    }
 }
 
 /// What to say where the service manager, and every session with it, ends with the user's last login.
@@ -197,7 +204,7 @@ fn holder(words: &[&str]) -> std::io::Result<Vec<String>> {
 }
 
 /// Tells whoever started us: a service manager, or a program that reads the first line.
-fn ready(socket: &std::path::Path) {
+fn ready(socket: &Path) {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     // Nobody needs to be reading.
     let _ = writeln!(std::io::stdout(), "ready {}", socket.display());
