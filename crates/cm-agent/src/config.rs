@@ -137,29 +137,32 @@ impl ServeArgs {
         Duration::from_secs(self.keep_finished)
     }
 
-    /// The token, from the first place that has one: file, systemd credential, `CM_AGENT_TOKEN`, argument.
+    /// The token, from the first place that has one: arguments, systemd credential, `CM_AGENT_TOKEN`.
     ///
     /// # Errors
-    /// There is none although TCP is asked for, or it cannot be read, or it can be guessed.
+    /// There is none although TCP is asked for, or it cannot be read, or is empty.
     pub fn find_token(&self, env: impl Fn(&str) -> Option<String>) -> Result<Option<Token>, ConfigError> {
         let credential = env("CREDENTIALS_DIRECTORY").map(|d| Path::new(&d).join("cm-agent-token"));
         let (from, text) = if let Some(file) = &self.token_file {
             (file.display().to_string(), read_token(file)?)
+        } else if let Some(token) = &self.token {
+            tracing::warn!("--token can be read by every user of this host; use --token-file");
+            ("--token".into(), token.clone())
         } else if let Some(file) = credential.filter(|f| f.exists()) {
             (file.display().to_string(), read_token(&file)?)
         } else if let Some(token) = env("CM_AGENT_TOKEN") {
             ("CM_AGENT_TOKEN".into(), token)
-        } else if let Some(token) = &self.token {
-            tracing::warn!("--token can be read by every user of this host; use --token-file");
-            ("--token".into(), token.clone())
         } else if self.listen.is_some() {
             return Err(ConfigError::NoToken);
         } else {
             return Ok(None);
         };
+        if let Some(weakness) = Token::weakness(&text) {
+            tracing::warn!("{from}: {weakness}");
+        }
         match Token::new(&text) {
-            Ok(token) => Ok(Some(token)),
-            Err(why) => Err(ConfigError::BadToken { from, why: why.to_string() }),
+            Some(token) => Ok(Some(token)),
+            None => Err(ConfigError::BadToken { from, why: "the token is empty".into() }),
         }
     }
 }

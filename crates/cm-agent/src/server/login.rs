@@ -16,7 +16,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Addresses remembered; beyond, the one that failed longest ago is forgotten.
 const ADDRESSES: usize = 1024;
-/// The shortest token that is accepted at start.
+/// A shorter token is warned of.
 const SHORTEST: usize = 16;
 
 /// What a client on TCP must know. Only its digest is kept, and nothing prints it.
@@ -29,28 +29,21 @@ impl std::fmt::Debug for Token {
     }
 }
 
-/// A token nobody should use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WeakToken {
-    /// There is nothing in it.
-    #[error("the token is empty")]
-    Empty,
-    /// It can be guessed.
-    #[error("the token has only {0} characters, at least 16 are needed: openssl rand -hex 32")]
-    Short(usize),
-}
-
 impl Token {
-    /// A token as it stands in a file or variable; blanks around it do not count.
-    ///
-    /// # Errors
-    /// It is empty or short enough to be guessed.
-    pub fn new(text: &str) -> Result<Self, WeakToken> {
-        match text.trim() {
-            "" => Err(WeakToken::Empty),
-            short if short.len() < SHORTEST => Err(WeakToken::Short(short.len())),
-            token => Ok(Self(Sha256::digest(token.as_bytes()).into())),
-        }
+    /// A token as it stands in a file or variable; blanks around it do not count. `None`: nothing is left.
+    pub fn new(text: &str) -> Option<Self> {
+        let token = text.trim();
+        (!token.is_empty()).then(|| Self(Sha256::digest(token.as_bytes()).into()))
+    }
+
+    /// What to say of a token that can be guessed. The original took any, so it is no error.
+    pub fn weakness(text: &str) -> Option<String> {
+        let length = text.trim().chars().count();
+        (length < SHORTEST).then(|| {
+            format!(
+                "the token has only {length} characters and can be guessed; make one: openssl rand -hex 32"
+            )
+        })
     }
 
     /// Whether this is it. Takes as long for a wrong one as for the right one.
@@ -130,9 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn weak_tokens_are_refused() {
-        assert_eq!(Token::new(" \n").err(), Some(WeakToken::Empty));
-        assert_eq!(Token::new("changeme").err(), Some(WeakToken::Short(8)));
+    fn nothing_is_no_token_and_little_is_warned_of() {
+        assert!(Token::new(" \n").is_none());
+        assert!(Token::new("changeme").is_some_and(|t| t.is("changeme")));
+        assert!(Token::weakness("changeme\n").is_some_and(|w| w.contains("only 8 characters")));
+        assert_eq!(Token::weakness("0123456789abcdef"), None);
     }
 
     /// Each step is the second of a failure and what it must wait.
