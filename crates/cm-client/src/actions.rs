@@ -1,9 +1,9 @@
 //! A method for every action: what it asks, what it answers.
 
 use cm_protocol::{
-    Action, AgentInfo, CapturePane, CreateSession, GetSession, KeysObserved, KillSession, PauseSession,
-    ReplyBody, Report, ResumeSession, SendKeys, SessionDetail, SessionId, SessionInfo, Shutdown, Subscribe,
-    Transcript, TranscriptPage, UnwatchScreen, WatchScreen,
+    Action, AgentInfo, CapturePane, CreateSession, GetSession, KeysObserved, KillSession, ListSessions,
+    PauseSession, ReplyBody, Report, ResumeSession, SendKeys, SessionDetail, SessionId, SessionInfo,
+    Shutdown, Subscribe, Transcript, TranscriptPage, UnwatchScreen, WatchScreen,
 };
 
 use crate::client::Client;
@@ -91,7 +91,19 @@ impl Client {
     /// # Errors
     /// See above.
     pub async fn list_sessions(&self) -> Result<Vec<SessionInfo>, ClientError> {
-        self.pick(Action::ListSessions, |body| match body {
+        self.list(false).await
+    }
+
+    /// All sessions the agent remembers, also those whose terminal is closed, oldest first.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn list_all_sessions(&self) -> Result<Vec<SessionInfo>, ClientError> {
+        self.list(true).await
+    }
+
+    async fn list(&self, all: bool) -> Result<Vec<SessionInfo>, ClientError> {
+        self.pick(Action::ListSessions(ListSessions { all }), |body| match body {
             ReplyBody::SessionsList { sessions } => Some(sessions),
             _ => None,
         })
@@ -243,7 +255,7 @@ pub(crate) fn name(action: &Action) -> &'static str {
         Action::CreateSession(_) => "create_session",
         Action::SendKeys(_) => "send_keys",
         Action::CapturePane(_) => "capture_pane",
-        Action::ListSessions => "list_sessions",
+        Action::ListSessions(_) => "list_sessions",
         Action::KillSession(_) => "kill_session",
         Action::Subscribe(_) => "subscribe",
         Action::PauseSession(_) => "pause_session",

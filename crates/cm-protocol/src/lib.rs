@@ -22,8 +22,8 @@ pub use event::{Event, EventKind, Notice, ScreenFrame, Snapshot};
 pub use frame::{Auth, AuthReply, ClientFrame, FrameError, PROTOCOL_VERSION, ServerFrame};
 pub use reply::{AgentInfo, Capacity, Hello, KeysObserved, Limits, Reply, ReplyBody, TranscriptPage};
 pub use request::{
-    Action, CapturePane, Context, CreateSession, GetSession, KillSession, OnDone, PauseSession, Report,
-    ReportStatus, Request, RequestId, ResourceLimits, ResumeSession, SendKeys, Shutdown, Size, Subscribe,
-    Transcript, UnwatchScreen, WatchScreen,
+    Action, CapturePane, Context, CreateSession, GetSession, KillSession, ListSessions, OnDone, PauseSession,
+    Report, ReportStatus, Request, RequestId, ResourceLimits, ResumeSession, SendKeys, Shutdown, Size,
+    Subscribe, Transcript, UnwatchScreen, WatchScreen,
 };
 pub use session::{Outcome, Prompt, SessionDetail, SessionId, SessionInfo, State, TaskRef};

@@ -43,7 +43,7 @@ impl Request {
             "create_session" => Action::CreateSession(read(fields)?),
             "send_keys" => Action::SendKeys(read(fields)?),
             "capture_pane" => Action::CapturePane(read(fields)?),
-            "list_sessions" => Action::ListSessions,
+            "list_sessions" => Action::ListSessions(read(fields)?),
             "kill_session" => Action::KillSession(read(fields)?),
             "subscribe" => Action::Subscribe(read(fields)?),
             "pause_session" => Action::PauseSession(read(fields)?),

@@ -41,8 +41,8 @@ pub enum Action {
     SendKeys(SendKeys),
     /// Read a session's text (original).
     CapturePane(CapturePane),
-    /// All sessions (original).
-    ListSessions,
+    /// The sessions (original).
+    ListSessions(ListSessions),
     /// End a session and its whole process tree (original).
     KillSession(KillSession),
     /// Every event from now on, or from a point in the past.
@@ -220,6 +220,15 @@ pub struct CapturePane {
     /// Keep colours and attributes as escape sequences.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub escapes: bool,
+}
+
+/// `list_sessions`: those with a terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ListSessions {
+    /// Also those whose terminal is closed, as far as they are remembered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
 }
 
 /// `kill_session`.

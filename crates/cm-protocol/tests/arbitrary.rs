@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use cm_protocol::{
-    Action, AuthReply, CapturePane, ClientFrame, Context, CreateSession, GetSession, KillSession, OnDone,
-    PauseSession, Report, ReportStatus, Request, RequestId, ResourceLimits, ResumeSession, SendKeys,
-    ServerFrame, SessionId, Shutdown, Size, Subscribe, Transcript, UnwatchScreen, WatchScreen,
-    frame::to_text, request::ACTIONS,
+    Action, AuthReply, CapturePane, ClientFrame, Context, CreateSession, GetSession, KillSession,
+    ListSessions, OnDone, PauseSession, Report, ReportStatus, Request, RequestId, ResourceLimits,
+    ResumeSession, SendKeys, ServerFrame, SessionId, Shutdown, Size, Subscribe, Transcript, UnwatchScreen,
+    WatchScreen, frame::to_text, request::ACTIONS,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -125,7 +125,7 @@ fn action() -> impl Strategy<Value = Action> {
         (session(), of(any::<u64>()), any::<bool>()).prop_map(|(session_id, lines, escapes)| {
             Action::CapturePane(CapturePane { session_id, lines, escapes })
         }),
-        Just(Action::ListSessions),
+        any::<bool>().prop_map(|all| Action::ListSessions(ListSessions { all })),
         session().prop_map(|session_id| Action::KillSession(KillSession { session_id })),
         of(any::<u64>()).prop_map(|since| Action::Subscribe(Subscribe { since })),
         session().prop_map(|session_id| Action::PauseSession(PauseSession { session_id })),

@@ -124,7 +124,7 @@ fn action_word(action: &Action) -> &'static str {
         Action::CreateSession(_) => "create_session",
         Action::SendKeys(_) => "send_keys",
         Action::CapturePane(_) => "capture_pane",
-        Action::ListSessions => "list_sessions",
+        Action::ListSessions(_) => "list_sessions",
         Action::KillSession(_) => "kill_session",
         Action::Subscribe(_) => "subscribe",
         Action::PauseSession(_) => "pause_session",

@@ -151,12 +151,12 @@ impl Hub {
     pub fn snapshot(&self) -> Snapshot {
         let inner = self.lock();
         let timestamp = clock::unix_now();
-        Snapshot { seq: inner.ring.head(), timestamp, sessions: inner.roster.list(timestamp) }
+        Snapshot { seq: inner.ring.head(), timestamp, sessions: inner.roster.list(timestamp, true) }
     }
 
-    /// All sessions, oldest first.
-    pub fn list(&self) -> Vec<SessionInfo> {
-        self.lock().roster.list(clock::unix_now())
+    /// The sessions with a terminal, or all, oldest first.
+    pub fn list(&self, all: bool) -> Vec<SessionInfo> {
+        self.lock().roster.list(clock::unix_now(), all)
     }
 
     /// Everything known of one session.

@@ -170,8 +170,8 @@ impl Roster {
         self.records.values().cloned().collect()
     }
 
-    pub(super) fn list(&self, now: f64) -> Vec<SessionInfo> {
-        self.records.values().map(|r| r.info(now)).collect()
+    pub(super) fn list(&self, now: f64, all: bool) -> Vec<SessionInfo> {
+        self.records.values().filter(|r| all || r.is_open()).map(|r| r.info(now)).collect()
     }
 
     pub(super) fn by_task(&self, task: &TaskRef) -> Option<SessionId> {

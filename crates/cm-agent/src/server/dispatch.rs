@@ -41,7 +41,9 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
         Action::CreateSession(request) => engine.create(*request).await,
         Action::SendKeys(request) => send_keys(&server, request).await,
         Action::CapturePane(request) => capture(&server, request).await,
-        Action::ListSessions => Ok(ReplyBody::SessionsList { sessions: engine.hub.list() }),
+        Action::ListSessions(request) => {
+            Ok(ReplyBody::SessionsList { sessions: engine.hub.list(request.all) })
+        }
         Action::KillSession(r) => kill(&server, r.session_id).await,
         Action::Subscribe(subscribe) => {
             let seq = *engine.hub.head().borrow();

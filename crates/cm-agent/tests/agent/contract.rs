@@ -47,6 +47,7 @@ async fn a_session_from_creation_to_completion() {
 
     let killed = raw.ask(json!({"action":"kill_session","sessionId":id})).await;
     assert_eq!(killed, json!({"type":"session_killed","sessionId":id}));
+    assert_eq!(raw.ask(json!({"action":"list_sessions"})).await["sessions"], json!([]));
     assert!(agent.terminals().is_empty());
 }
 
@@ -158,9 +159,11 @@ async fn clients_that_never_subscribe_see_only_what_the_original_had() {
     // Closing is announced to subscribers only; give it the chance to happen.
     super::support::until("closed", async || {
         let list = other.ask(json!({"action":"list_sessions"})).await;
-        (list["sessions"][0]["alive"] == false).then_some(())
+        (list["sessions"] == json!([])).then_some(())
     })
     .await;
+    let all = other.ask(json!({"action":"list_sessions","all":true})).await;
+    assert_eq!(all["sessions"][0]["alive"], false, "it is remembered");
     raw.send(json!({"action":"list_sessions"})).await;
     assert_eq!(raw.receive().await["type"], "sessions_list");
 }

@@ -247,6 +247,6 @@ async fn a_name_belongs_to_one_living_session() {
     raw.ask(json!({"action": "kill_session", "sessionId": id})).await;
     let other = session(&mut raw, named).await;
     assert_ne!(other, id);
-    let list = raw.ask(json!({"action": "list_sessions"})).await;
+    let list = raw.ask(json!({"action": "list_sessions", "all": true})).await;
     assert_eq!(list["sessions"].as_array().expect("a list").len(), 2);
 }

@@ -40,7 +40,7 @@ async fn find(client: &Client, query: &str) -> Result<SessionInfo, Failure> {
 }
 
 async fn list(client: &Client) -> Result<Vec<SessionInfo>, Failure> {
-    client.list_sessions().await.map_err(|e| failed("cannot list the sessions", &e))
+    client.list_all_sessions().await.map_err(|e| failed("cannot list the sessions", &e))
 }
 
 /// What could not be done, and why.
