@@ -138,7 +138,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         hub.notice("no_linger", problem);
     }
     adopt_all(&engine, &sessions);
-    let (shutdown, shutdowns) = mpsc::channel(1);
+    let (shutdown, shutdowns) = mpsc::channel(16);
     let facts = Facts {
         version: env!("CARGO_PKG_VERSION").into(),
         build: identity::BUILD.into(),

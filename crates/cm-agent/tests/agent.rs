@@ -17,6 +17,8 @@ mod limits;
 mod past_and_end;
 #[path = "agent/peace.rs"]
 mod peace;
+#[path = "agent/races.rs"]
+mod races;
 #[path = "agent/restart.rs"]
 mod restart;
 #[path = "agent/security.rs"]

@@ -222,6 +222,8 @@ impl Hub {
         if inner.roster.abandon(id) {
             inner.write(Record::Forgotten { session_id: id.clone() });
         }
+        // No event tells of it, but whoever waits for the last session to be over must look again.
+        self.head.send_replace(inner.ring.head());
     }
 
     /// Remembers a session as it stands now, in place of what was remembered of it.

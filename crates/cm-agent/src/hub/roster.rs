@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cm_protocol::{Event, SessionId, SessionInfo, TaskRef};
+use cm_protocol::{Event, SessionId, SessionInfo, State, TaskRef};
 
 use crate::session::SessionHandle;
 use crate::session::record::{Phase, SessionRecord};
@@ -69,9 +69,11 @@ struct Place {
     handle: Option<SessionHandle>,
 }
 
-/// Its result is still owed: a state that is an end comes a moment before the result.
+/// Its result is still owed: a state that is an end comes a moment before the result. A tool that rests
+/// without a task owes none.
 fn is_unfinished(record: &SessionRecord) -> bool {
-    record.is_open() && !(record.state.is_terminal() && record.outcome.is_some())
+    let at_rest = record.state == State::Idle || (record.state.is_terminal() && record.outcome.is_some());
+    record.is_open() && !at_rest
 }
 
 impl Roster {
@@ -214,21 +216,49 @@ impl Roster {
         self.draining
     }
 
-    /// Forgets the oldest closed sessions beyond `keep` of them.
+    /// Forgets the closed sessions beyond `keep` of them, those first that were closed first: how long one
+    /// has lived says nothing about whether its result was fetched yet.
     pub(super) fn forget_beyond(&mut self, keep: usize) -> Vec<SessionId> {
-        let closed: Vec<(u64, SessionId)> = self
+        let mut closed: Vec<(f64, u64, SessionId)> = self
             .records
             .iter()
-            .filter(|(_, r)| matches!(r.phase, Phase::Closed { .. }))
-            .map(|(order, r)| (*order, r.id.clone()))
+            .filter_map(|(order, r)| match r.phase {
+                Phase::Closed { at } => Some((at, *order, r.id.clone())),
+                Phase::Launching | Phase::Open { .. } => None,
+            })
             .collect();
+        closed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let extra = closed.len().saturating_sub(keep);
-        for (order, id) in closed.iter().take(extra) {
+        for (_, order, id) in closed.iter().take(extra) {
             self.records.remove(order);
             if let Some(task) = self.places.remove(id).and_then(|p| p.task) {
                 self.tasks.remove(&task);
             }
         }
-        closed.into_iter().take(extra).map(|(_, id)| id).collect()
+        closed.into_iter().take(extra).map(|(_, _, id)| id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn closed(id: &str, at: f64) -> SessionRecord {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "phase": "closed", "at": at, "tool": "shell", "path": "/", "task_text": "",
+            "command": [], "socket": "", "env_names": [], "size": {"cols": 80, "rows": 24},
+            "on_done": "keep", "unenforced": [], "created_at": 0.0, "boot_id": "", "paused_for": 0.0,
+            "state": "done", "task_began": 0.0, "authority": "process",
+        }))
+        .expect("a record")
+    }
+
+    #[test]
+    fn what_was_closed_first_is_forgotten_first() {
+        let mut roster = Roster::new(vec![closed("long", 9.0), closed("b", 2.0), closed("c", 1.0)]);
+        assert_eq!(roster.forget_beyond(3), []);
+        assert_eq!(roster.forget_beyond(1), [SessionId::from("c"), SessionId::from("b")]);
+        assert!(roster.record(&SessionId::from("long")).is_some(), "it was made first, and closed last");
+        assert_eq!(roster.list(10.0, true).len(), 1);
     }
 }

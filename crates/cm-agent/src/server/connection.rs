@@ -144,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut ping = tokio::time::interval_at(Instant::now() + PING, PING);
         let stop = self.server.stop.clone();
         loop {
-            let room = self.free.len() + self.ordered.len() < self.server.engine.limits.pending_commands;
+            let room = self.has_room();
             let wake = tokio::select! {
                 () = stop.cancelled() => Wake::Stop,
                 Some((id, answered)) = self.free.next() => Wake::Answer(id, answered),
@@ -179,15 +179,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Binary(_))) => {
                 return self
-                    .error(ErrorReply::bad_request("", "binary frames are not part of this protocol"))
-                    .await;
+                    .refuse(ErrorReply::bad_request("", "binary frames are not part of this protocol"));
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
             Some(Err(error)) => return self.unreadable(error).await,
         };
         let limit = self.server.engine.limits.frame_bytes;
         if text.len() > limit {
-            return self.error(too_large(limit)).await;
+            return self.refuse(too_large(limit));
         }
         match ClientFrame::parse(&text) {
             // Logging in twice is no harm.
@@ -199,11 +198,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(())
             }
             Err(error) if error.id.is_some() => self.error(*error).await,
-            Err(error) => {
-                self.ordered.push_back(Asked::Refused(*error));
-                Ok(())
-            }
+            Err(error) => self.refuse(*error),
         }
+    }
+
+    /// Answers with an error what is not known to have an id: when those before it are answered.
+    fn refuse(&mut self, error: ErrorReply) -> Result<(), Gone> {
+        self.ordered.push_back(Asked::Refused(error));
+        Ok(())
     }
 
     /// A frame after which nothing more can be read from this client: say why, and end.
@@ -270,7 +272,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.flush().await
     }
 
+    /// Whether another command may be read.
+    fn has_room(&self) -> bool {
+        self.free.len() + self.ordered.len() < self.server.engine.limits.pending_commands
+    }
+
     async fn ping(&mut self) -> Result<(), Gone> {
+        if !self.has_room() {
+            // Its signs of life are not being read.
+            self.heard = Instant::now();
+        }
         if self.heard.elapsed() > SILENCE {
             return Err("no sign of life");
         }

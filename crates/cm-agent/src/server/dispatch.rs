@@ -49,26 +49,26 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
             let seq = *engine.hub.head().borrow();
             return Answered { result: Ok(ReplyBody::Subscribed { seq }), subscribe: Some((subscribe, seq)) };
         }
-        Action::PauseSession(r) => match find(&server, &r.session_id) {
+        Action::PauseSession(r) => match find(&server, &r.session_id).await {
             Ok(handle) => handle
                 .pause()
                 .await
                 .map(|frozen| ReplyBody::SessionPaused { session_id: r.session_id, frozen }),
             Err(error) => Err(error),
         },
-        Action::ResumeSession(r) => match find(&server, &r.session_id) {
+        Action::ResumeSession(r) => match find(&server, &r.session_id).await {
             Ok(handle) => {
                 handle.resume().await.map(|()| ReplyBody::SessionResumed { session_id: r.session_id })
             }
             Err(error) => Err(error),
         },
-        Action::WatchScreen(r) => match find(&server, &r.session_id) {
+        Action::WatchScreen(r) => match find(&server, &r.session_id).await {
             Ok(handle) => {
                 handle.watch(&mailbox).await.map(|()| ReplyBody::ScreenWatched { session_id: r.session_id })
             }
             Err(error) => Err(error),
         },
-        Action::UnwatchScreen(r) => match find(&server, &r.session_id) {
+        Action::UnwatchScreen(r) => match find(&server, &r.session_id).await {
             Ok(handle) => {
                 handle.unwatch(&mailbox).await;
                 Ok(ReplyBody::ScreenUnwatched { session_id: r.session_id })
@@ -81,7 +81,7 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
         },
         Action::Transcript(request) => transcript(&server, request).await,
         Action::AgentInfo => Ok(ReplyBody::AgentInfo { agent: Box::new(server.info()) }),
-        Action::Report(report) => match find(&server, &report.session_id) {
+        Action::Report(report) => match find(&server, &report.session_id).await {
             Ok(handle) => {
                 let session_id = report.session_id.clone();
                 handle.report(report).await.map(|()| ReplyBody::Reported { session_id })
@@ -93,11 +93,15 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
     result.into()
 }
 
-/// The way to a running session.
-fn find(server: &Server, id: &SessionId) -> Result<SessionHandle, ErrorReply> {
+/// The way to a running session. One that is just being made is waited for: its id is known to others, and
+/// to its own program, before the one who asked for it has the answer.
+async fn find(server: &Server, id: &SessionId) -> Result<SessionHandle, ErrorReply> {
+    server.engine.settled(id).await;
     let hub = &server.engine.hub;
     hub.handle(id).ok_or_else(|| match hub.record(id) {
-        Some(_) => ErrorReply::new(ErrorCode::Conflict, format!("the terminal of {id} is closed")),
+        Some(_) => {
+            ErrorReply::new(ErrorCode::Conflict, format!("Session not found: {id} (its terminal is closed)"))
+        }
         None => ErrorReply::not_found(id.as_str()),
     })
 }
@@ -129,7 +133,7 @@ async fn send_keys(server: &Server, request: SendKeys) -> Result<ReplyBody, Erro
         .collect::<Result<Vec<_>, _>>()?;
     // Enter belongs to text; named keys alone say themselves what they are.
     let enter = enter.unwrap_or(named.is_empty());
-    let handle = find(server, &session_id)?;
+    let handle = find(server, &session_id).await?;
     let observed = handle.send(Keys { text, named, enter }).await?;
     Ok(ReplyBody::KeysSent { session_id, observed: Some(observed) })
 }
@@ -141,16 +145,17 @@ async fn capture(server: &Server, request: CapturePane) -> Result<ReplyBody, Err
 }
 
 async fn kill(server: &Server, session_id: SessionId) -> Result<ReplyBody, ErrorReply> {
-    match find(server, &session_id) {
-        Ok(handle) => match handle.kill().await {
-            // It ended by itself in the meantime: what was wanted is so.
-            Err(error)
-                if error.code == ErrorCode::Conflict && server.engine.hub.handle(&session_id).is_none() => {}
-            other => other?,
-        },
-        // Already closed: killing twice is no error.
-        Err(error) if error.code == ErrorCode::Conflict => {}
-        Err(error) => return Err(error),
+    let killed = match find(server, &session_id).await {
+        Ok(handle) => handle.kill().await,
+        Err(error) => Err(error),
+    };
+    match killed {
+        // It had ended, or did so by itself in the meantime: what was wanted is so. But a session that the
+        // agent only lets go of, because it ends itself, lives on, and nobody must be told otherwise.
+        Err(error)
+            if error.code == ErrorCode::Conflict
+                && server.engine.hub.record(&session_id).is_none_or(|r| !r.is_open()) => {}
+        other => other?,
     }
     Ok(ReplyBody::SessionKilled { session_id })
 }

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::Engine;
 use super::handle::{self, Answer, Command};
+use super::launch::CONF;
 use super::mailbox::Mailbox;
 use super::numbering::Numbering;
 use super::record::{Phase, SessionRecord};
@@ -21,7 +22,7 @@ use super::typing::{Keys, Typing};
 use crate::host::clock;
 use crate::host::process::ProcessId;
 use crate::tmux::{CommandError, Control, Notice, Notices, Open, OpenError, PaneStatus};
-use crate::tool::{Input, Machine, Screen};
+use crate::tool::{Exit, Input, Machine, Screen};
 
 /// How long one attempt to reach a terminal's server may take.
 const REACH: Duration = Duration::from_secs(5);
@@ -40,7 +41,8 @@ pub(super) struct Actor {
     fresh: Option<(Control, Notices)>,
     pub(super) view: View,
     pub(super) typing: Option<Busy>,
-    pub(super) waiting: VecDeque<(Keys, Answer<KeysObserved>)>,
+    /// What is typed after that, in this order.
+    pub(super) waiting: VecDeque<(Keys, Purpose)>,
     /// When the terminal of an ended program is closed.
     pub(super) close_at: Option<Duration>,
 }
@@ -258,6 +260,11 @@ impl Actor {
             return Err(Unreached::Stranger { pid: pane.server_pid });
         }
         if let (Phase::Launching, Some(server)) = (&self.record.phase, server) {
+            // An agent that died while it made this one had no time to remove what holds the task's
+            // variables; the session is there, so tmux has read it.
+            if let Ok(dir) = self.engine.runtime.session_dir(&self.record.id) {
+                let _ = std::fs::remove_file(dir.join(CONF));
+            }
             let program = ProcessId::of(pane.pane_pid).unwrap_or(ProcessId { pid: pane.pane_pid, start: 0 });
             self.record.phase = Phase::Open { server, program };
             self.engine.hub.remember(self.record.clone());
@@ -294,6 +301,10 @@ impl Actor {
     async fn live(&mut self, control: &Control, notices: &mut Notices) -> Round {
         let stop = self.engine.stop.clone();
         self.view.look_at = Some(clock::now());
+        if !self.machine.is_ended() {
+            // Where the program has ended, the look tells how.
+            self.catch_up(Some(control), &Exit::default()).await;
+        }
         loop {
             let due = self.due();
             let timer = async {

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use cm_protocol::SessionId;
+use cm_protocol::{EventKind, SessionId};
 
 use super::Engine;
 use super::actor::Actor;
 use super::launch::FACTS;
 use super::record::SessionRecord;
+use crate::host::clock;
 
 /// A session's facts are small; whatever is larger is not ours.
 const FACTS_BYTES: u64 = 4 * 1024 * 1024;
@@ -25,6 +26,9 @@ pub fn adopt_all(engine: &Arc<Engine>, known: &[SessionRecord]) {
                 format!("{} was not in the journal but its terminal is there: taken up again", record.id),
             );
             engine.hub.remember(record.clone());
+            // What led here is lost with the journal; who follows events must hear of it all the same.
+            let session = Box::new(record.info(clock::unix_now()));
+            engine.hub.publish(EventKind::SessionAdded { session });
             records.push(record);
         }
     }

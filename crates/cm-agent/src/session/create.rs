@@ -42,11 +42,15 @@ impl Spec {
     /// # Errors
     /// What to answer: always the original's `Failed to create session: …`, with a code and the field.
     pub(super) fn check(request: CreateSession, id: SessionId, engine: &Engine) -> Result<Self, ErrorReply> {
-        Self::read(request, id, engine).map_err(|refusal| {
-            let mut reply = ErrorReply::create_failed(refusal.code, refusal.why);
-            reply.field = refusal.field.map(str::to_owned);
-            reply
-        })
+        Self::read(request, id, engine).map_err(Refusal::reply)
+    }
+
+    /// Which attempt at which task is asked for.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) fn identity(request: &CreateSession) -> Result<Option<TaskRef>, ErrorReply> {
+        task_ref(request).map_err(Refusal::reply)
     }
 
     fn read(request: CreateSession, id: SessionId, engine: &Engine) -> Result<Self, Refusal> {
@@ -89,6 +93,14 @@ struct Refusal {
     code: ErrorCode,
     field: Option<&'static str>,
     why: String,
+}
+
+impl Refusal {
+    fn reply(self) -> ErrorReply {
+        let mut reply = ErrorReply::create_failed(self.code, self.why);
+        reply.field = self.field.map(str::to_owned);
+        reply
+    }
 }
 
 fn bad(field: &'static str, why: impl Into<String>) -> Refusal {

@@ -2,9 +2,9 @@
 
 use cm_protocol::{ErrorCode, ErrorReply, EventKind, OnDone, Outcome, Prompt, State};
 
-use super::actor::{Actor, Busy, Purpose, Round};
+use super::actor::{Actor, Purpose, Round};
 use super::handle::Command;
-use super::typing::{Keys, Typing};
+use super::typing::Keys;
 use crate::host::clock;
 use crate::tmux::{CommandError, Control};
 use crate::tool::{Effect, Exit, Input};
@@ -85,11 +85,13 @@ impl Actor {
                 Effect::Announce { state, reason, prompt } => self.announce(state, reason, prompt),
                 Effect::DeliverTask => {
                     let keys = Keys { text: self.record.task_text.clone(), named: Vec::new(), enter: true };
-                    self.typing = Some(Busy {
-                        typing: Typing::new(keys),
-                        purpose: Purpose::Task,
-                        until: Some(clock::now()),
-                    });
+                    if self.typing.is_some() {
+                        // A client types, say the answer to a question before the start: its text is not
+                        // cut in two, and it gets its answer.
+                        self.waiting.push_front((keys, Purpose::Task));
+                    } else {
+                        self.begin_typing(keys, Purpose::Task);
+                    }
                 }
                 Effect::Press { prompt, keys, rule } => {
                     if let Some(control) = control {
@@ -155,13 +157,22 @@ impl Actor {
     /// Tells what an earlier agent had decided and written down, but did not live to announce.
     pub(super) async fn catch_up(&mut self, control: Option<&Control>, exit: &Exit) {
         let (state, reason) = (self.machine.state(), self.machine.reason().map(str::to_owned));
-        if state != self.record.state {
-            self.announce(state, reason.clone(), self.machine.prompt().cloned());
+        let prompt = self.machine.prompt().cloned();
+        let told = &self.record;
+        if (state, &reason, &prompt) != (told.state, &told.reason, &told.prompt) {
+            self.announce(state, reason.clone(), prompt);
         }
-        if state.is_terminal() && self.record.outcome.is_none() {
-            self.complete(control, state, reason, exit.code, exit.signal.clone()).await;
+        if state.is_terminal() {
+            if self.record.outcome.is_none() {
+                self.complete(control, state, reason, exit.code, exit.signal.clone()).await;
+            } else if self.close_at.is_none() {
+                self.plan_closing();
+            }
         }
-        self.plan_closing();
+        // What is told now must not be told again.
+        if let Some(record) = self.engine.hub.record(&self.record.id) {
+            self.record = record;
+        }
     }
 
     pub(super) fn announce(&self, state: State, reason: Option<String>, prompt: Option<Prompt>) {

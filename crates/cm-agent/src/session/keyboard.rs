@@ -57,16 +57,16 @@ impl Actor {
             let _ = answer.send(Err(self.conflict("it is paused; resume it first")));
             return Round::On;
         }
+        let purpose = Purpose::Client { answer, named: !keys.named.is_empty() };
         if self.typing.is_some() {
-            self.waiting.push_back((keys, answer));
+            self.waiting.push_back((keys, purpose));
             return Round::On;
         }
-        self.begin_typing(keys, answer);
+        self.begin_typing(keys, purpose);
         self.look(control).await
     }
 
-    pub(super) fn begin_typing(&mut self, keys: Keys, answer: Answer<KeysObserved>) {
-        let purpose = Purpose::Client { answer, named: !keys.named.is_empty() };
+    pub(super) fn begin_typing(&mut self, keys: Keys, purpose: Purpose) {
         self.typing = Some(Busy { typing: Typing::new(keys), purpose, until: Some(clock::now()) });
     }
 
@@ -136,8 +136,11 @@ impl Actor {
                 Box::pin(self.step(Some(control), input)).await
             }
         };
-        if let Some((keys, answer)) = self.waiting.pop_front() {
-            self.begin_typing(keys, answer);
+        // What was just typed may have made the tool ready, and then its task is being typed by now.
+        if self.typing.is_none()
+            && let Some((keys, purpose)) = self.waiting.pop_front()
+        {
+            self.begin_typing(keys, purpose);
         }
         round
     }

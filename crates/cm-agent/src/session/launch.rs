@@ -55,6 +55,8 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
     let has_task = !spec.task_text.is_empty();
     let machine = Machine::new(spec.profile, has_task, clock::now());
     engine.hub.remember(record.clone());
+    // A promise first, an announcement then: what cannot be kept is told to nobody but the one who asked.
+    engine.hub.sync().await.map_err(internal)?;
     engine.hub.publish(EventKind::SessionAdded { session: Box::new(record.info(clock::unix_now())) });
     engine.hub.publish(EventKind::StateChange {
         session_id: spec.id.clone(),
@@ -63,11 +65,6 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
         reason: None,
         prompt: None,
     });
-    if let Err(error) = engine.hub.sync().await {
-        // It was announced, so its end must be too.
-        engine.hub.publish(EventKind::SessionClosed { session_id: spec.id.clone() });
-        return Err(internal(error));
-    }
     let created = ReplyBody::SessionCreated {
         session_id: spec.id.clone(),
         socket: record.socket.clone(),
@@ -188,8 +185,9 @@ async fn in_unit(
     let argv: Vec<String> = argv.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     // A unit's command line can be looked at for as long as it lives, so nothing but what tmux itself needs
     // stands there: the session's variables are in the configuration, and a proxy's or a profile's may be secret.
-    let env: Vec<(String, String)> =
+    let mut env: Vec<(String, String)> =
         spec.base_env.clone().into_iter().filter(|(name, _)| is_for_tmux(name)).collect();
+    env.push((Marker::TERMINAL.into(), spec.id.to_string()));
     let complaints = conf.with_file_name("launch.err");
     let unit = UnitSpec {
         name: unit,
@@ -226,12 +224,15 @@ fn prepare(engine: &Engine, spec: &Spec, record: &SessionRecord) -> std::io::Res
         terminal: engine.terminal.clone(),
     })
     .map_err(std::io::Error::other)?;
-    let conf = dir.join("launch.conf");
+    let conf = dir.join(CONF);
     crate::host::places::write_private(&conf, &text)?;
     let facts = serde_json::to_vec(record).map_err(std::io::Error::other)?;
     crate::host::places::write_private(&dir.join(FACTS), &facts)?;
     Ok(conf)
 }
+
+/// What tmux reads at its start, with the values of all variables in it; removed as soon as that is done.
+pub(super) const CONF: &str = "launch.conf";
 
 /// What a later agent needs to know of a session if the journal is lost; beside its socket.
 pub(super) const FACTS: &str = "session.json";

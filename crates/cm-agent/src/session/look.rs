@@ -59,6 +59,8 @@ impl Actor {
                 self.catch_up(Some(control), &exit).await;
             }
             let round = self.step(Some(control), Input::Exited(exit)).await;
+            // Also where the task had ended before the program did, so that nothing completes now.
+            self.plan_closing();
             self.show(true);
             if !matches!(round, Round::On) {
                 return round;

@@ -155,6 +155,13 @@ impl Engine {
     /// # Errors
     /// What to answer.
     pub async fn create(self: &Arc<Self>, request: CreateSession) -> Result<ReplyBody, ErrorReply> {
+        // A repeat is answered even where the session could not be made again: its directory may be gone by
+        // now, its tool removed, the disk full.
+        if let Some(task) = Spec::identity(&request)?
+            && let Some(existing) = self.hub.by_task(&task)
+        {
+            return self.existing(existing).await;
+        }
         let id = new_id()?;
         let spec = Spec::check(request, id.clone(), self)?;
         let claim = Claim {
@@ -163,7 +170,14 @@ impl Engine {
             name: spec.name.clone(),
             max_sessions: self.max_sessions,
         };
-        match self.hub.claim(claim) {
+        let (made, making) = watch::channel(());
+        // Before the claim: whoever repeats it finds this to wait for.
+        self.making().insert(id.clone(), making);
+        let claimed = self.hub.claim(claim);
+        if !matches!(claimed, Ok(Claimed::New)) {
+            self.making().remove(&id);
+        }
+        match claimed {
             Ok(Claimed::New) => {}
             Ok(Claimed::Existing(existing)) => return self.existing(existing).await,
             Err(error) => {
@@ -176,8 +190,6 @@ impl Engine {
             }
         }
         let (reply, answer) = oneshot::channel();
-        let (made, making) = watch::channel(());
-        self.making().insert(id.clone(), making);
         let engine = self.clone();
         self.tracker.spawn(async move {
             let born = launch::birth(&engine, spec).await;
@@ -201,13 +213,18 @@ impl Engine {
         self.making.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Answers a repeated request with the session that exists, waiting until it does.
-    async fn existing(&self, id: SessionId) -> Result<ReplyBody, ErrorReply> {
-        let making = self.making().get(&id).cloned();
+    /// Waits for a session that is being made: until it can be reached, or has come to nothing.
+    pub async fn settled(&self, id: &SessionId) {
+        let making = self.making().get(id).cloned();
         if let Some(mut making) = making {
             // Ends with an error when the maker is done, which is what is waited for.
             while making.changed().await.is_ok() {}
         }
+    }
+
+    /// Answers a repeated request with the session that exists, waiting until it does.
+    async fn existing(&self, id: SessionId) -> Result<ReplyBody, ErrorReply> {
+        self.settled(&id).await;
         match self.hub.record(&id) {
             Some(record) => Ok(ReplyBody::SessionCreated {
                 session_id: id,
@@ -264,7 +281,11 @@ impl Engine {
         }
         let path = self.transcript_file(id);
         match tokio::task::spawn_blocking(move || std::fs::read_to_string(path)).await {
-            Ok(Ok(text)) => Ok(transcript::from_file(&text).unwrap_or_default()),
+            Ok(Ok(text)) => transcript::from_file(&text).ok_or_else(|| {
+                let path = self.transcript_file(id);
+                let why = format!("the text of {id} is damaged: {} is not what was saved", path.display());
+                ErrorReply::new(ErrorCode::Internal, why)
+            }),
             // Nothing was ever shown, or it vanished before it could be read.
             Ok(Err(e)) if e.kind() == std::io::ErrorKind::NotFound => Ok((0, Vec::new())),
             Ok(Err(e)) => Err(ErrorReply::new(

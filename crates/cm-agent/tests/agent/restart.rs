@@ -83,7 +83,7 @@ async fn what_ended_while_no_agent_ran_is_told() {
     }
     let lost = session(&agent, &gone).await;
     assert!(lost.reason.expect("a cause").contains("terminal"), "it says what is gone");
-    assert!(!lost.alive);
+    until("it is closed", async || (!session(&agent, &gone).await.alive).then_some(())).await;
 }
 
 #[tokio::test]
@@ -173,39 +173,75 @@ async fn what_was_decided_but_not_told_before_a_crash_is_told_once() {
     client.send_line(&id, "x").await.expect("typed");
     until("it ends", async || session(&agent, &id).await.outcome).await;
     agent.kill_9().await;
-    // As if the crash had come right after the decision was written.
-    let journal = std::fs::read_dir(agent.state().join("journal"))
-        .expect("there")
-        .flatten()
-        .next()
-        .expect("one")
-        .path();
+    let (journal, since) = forget_from(&agent, "failed");
+    assert_eq!(told_after(&mut agent, since).await, ["state failed", "completed Some(5)"]);
+    agent.terminate().await;
     let text = std::fs::read_to_string(&journal).expect("readable");
-    let ending = text.find("\"state\":\"failed\",\"reason\"").expect("announced");
-    let cut = text[..ending].rfind('\n').expect("not the first line") + 1;
-    assert!(text[..cut].contains("\"record\":\"memory\""), "decided before it was announced");
-    let since = text[..cut].rmatch_indices("\"seq\":").next().map(|(at, key)| {
-        let digits: String = text[at + key.len()..].chars().take_while(char::is_ascii_digit).collect();
+    assert_eq!(text.matches("\"type\":\"session_completed\"").count(), 1, "exactly once");
+}
+
+#[tokio::test]
+async fn the_end_of_a_task_is_not_lost_either_where_the_tool_lives_on() {
+    let mut agent = Agent::start().await;
+    let client = agent.client().await;
+    let request = cm_protocol::CreateSession {
+        tool: Some("sh".into()),
+        task: Some("echo $((40+2))".into()),
+        env: [("PS1".to_owned(), "ready> ".to_owned())].into(),
+        on_done: Some(cm_protocol::OnDone::Keep),
+        ..Default::default()
+    };
+    let id = client.create_session(request).await.expect("made").session_id;
+    until("it ends", async || session(&agent, &id).await.outcome).await;
+    agent.kill_9().await;
+    let (journal, since) = forget_from(&agent, "done");
+    assert_eq!(told_after(&mut agent, since).await, ["state done", "completed None"]);
+    assert!(session(&agent, &id).await.alive);
+    agent.terminate().await;
+    let text = std::fs::read_to_string(&journal).expect("readable");
+    assert_eq!(text.matches("\"type\":\"session_completed\"").count(), 1, "exactly once");
+}
+
+/// Makes the journal end as if a crash had come right after the decision for a state was written and before
+/// it was announced. Gives its file, and the number of the last event left in it.
+fn forget_from(agent: &Agent, state: &str) -> (std::path::PathBuf, Option<u64>) {
+    let mut segments = std::fs::read_dir(agent.state().join("journal")).expect("there").flatten();
+    let journal = segments.next().expect("one").path();
+    let text = std::fs::read_to_string(&journal).expect("readable");
+    let state = format!("\"state\":\"{state}\"");
+    let is_told = |line: &str| line.contains("\"type\":\"state_change\"") && line.contains(&state);
+    let kept: Vec<&str> = text.split_inclusive('\n').take_while(|line| !is_told(line)).collect();
+    let kept = kept.concat();
+    assert!(kept.len() < text.len(), "it was announced");
+    let last = kept.lines().last().expect("not the first line");
+    assert!(last.contains("\"record\":\"memory\""), "decided before it was announced: {last}");
+    let since = kept.rmatch_indices("\"seq\":").next().map(|(at, key)| {
+        let digits: String = kept[at + key.len()..].chars().take_while(char::is_ascii_digit).collect();
         digits.parse::<u64>().expect("a number")
     });
-    std::fs::write(&journal, &text[..cut]).expect("written");
+    std::fs::write(&journal, kept).expect("written");
+    (journal, since)
+}
+
+/// The first two things that another agent tells of how the task goes.
+async fn told_after(agent: &mut Agent, since: Option<u64>) -> Vec<String> {
     agent.restart().await;
     let client = agent.client().await;
     let mut events = client.follow(since).await.expect("followed");
     let mut told = Vec::new();
     while told.len() < 2 {
-        if let Some(Incoming::Event(event)) = events.next().await {
-            match event.kind {
+        let next = tokio::time::timeout(super::support::PATIENCE, events.next());
+        match next.await.expect("it is told in time") {
+            Some(Incoming::Event(event)) => match event.kind {
                 EventKind::StateChange { state, .. } => told.push(format!("state {state}")),
                 EventKind::SessionCompleted { outcome, .. } => {
                     told.push(format!("completed {:?}", outcome.expect("ours").exit_code));
                 }
                 _ => {}
-            }
+            },
+            Some(_) => {}
+            None => panic!("closed"),
         }
     }
-    assert_eq!(told, ["state failed", "completed Some(5)"]);
-    agent.terminate().await;
-    let text = std::fs::read_to_string(&journal).expect("readable");
-    assert_eq!(text.matches("\"type\":\"session_completed\"").count(), 1, "exactly once");
+    told
 }
