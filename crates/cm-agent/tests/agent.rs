@@ -23,3 +23,5 @@ mod restart;
 mod security;
 #[path = "agent/sessions.rs"]
 mod sessions;
+#[path = "agent/wire.rs"]
+mod wire;
