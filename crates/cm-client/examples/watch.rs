@@ -26,7 +26,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let endpoint = match args.next() {
         Some(text) => text.parse()?,
-        None => Endpoint::default_socket().ok_or("XDG_RUNTIME_DIR is not set: give the agent's address (`cm-fleet agent` shows it)")?,
+        None => Endpoint::default_socket()
+            .ok_or("XDG_RUNTIME_DIR is not set: give the agent's address (`cm-fleet agent` shows it)")?,
     };
     let token = Token::new(std::env::var("CM_AGENT_TOKEN").unwrap_or_default());
     let task = args.next().unwrap_or_else(|| "uname -a".to_owned());
