@@ -58,7 +58,7 @@ impl Local {
         };
         match reach(&own.socket).await {
             Reached::Yes(_) => return Ok(own.socket),
-            Reached::Unclear(error) => return Err(cannot_reach(&own.socket, &error)),
+            Reached::Unclear(error) => return Err(unclear(&own.socket, &error)),
             Reached::Nobody(_) => {}
         }
         if let Some(socket) = own.elsewhere() {
@@ -106,7 +106,7 @@ async fn given(socket: &Path) -> Result<PathBuf, Failure> {
         .map_err(|e| Failure::usage(format!("--socket {}", socket.display())).because(&e))?;
     match reach(&socket).await {
         Reached::Yes(_) => Ok(socket),
-        Reached::Unclear(error) => Err(cannot_reach(&socket, &error)),
+        Reached::Unclear(error) => Err(unclear(&socket, &error)),
         Reached::Nobody(error) => Err(nobody_listens(&socket, &error)),
     }
 }
@@ -126,6 +126,15 @@ pub async fn reach(socket: &Path) -> Reached {
 fn cannot_reach(socket: &Path, error: &io::Error) -> Failure {
     Failure::new(Kind::Unreachable, format!("cannot connect to the agent at {}", socket.display()))
         .because(error)
+}
+
+fn unclear(socket: &Path, error: &io::Error) -> Failure {
+    cannot_reach(socket, error).hint(match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "it belongs to another user: run this as that user, or name another socket with --socket"
+        }
+        _ => "the agent may be stopped or overloaded; `cm-fleet agent log` may say more",
+    })
 }
 
 fn nobody_listens(socket: &Path, error: &io::Error) -> Failure {
