@@ -11,8 +11,8 @@ use cm_client::{Client, Endpoint, Token};
 use cm_protocol::{Report, ReportStatus, SessionId};
 
 use crate::config::ServeArgs;
-use crate::host::identity;
 use crate::host::places::Places;
+use crate::host::{identity, lock};
 
 /// How long a subcommand waits for the agent.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -199,13 +199,13 @@ fn endpoint(target: &Target) -> Result<Endpoint, String> {
     Ok(Endpoint::Unix(socket))
 }
 
-/// Where this user's agent listens unless it was told otherwise.
+/// Where this user's agent listens: as it says itself, else where it would.
 fn default_socket() -> Result<PathBuf, String> {
     if let Some(inside) = std::env::var_os("CM_AGENT_SOCKET") {
         return Ok(inside.into());
     }
     let places = Places::find(None, None, &|name| std::env::var(name).ok()).map_err(|e| e.to_string())?;
-    Ok(places.runtime.agent_socket())
+    Ok(lock::listening(&places.state).unwrap_or_else(|| places.runtime.agent_socket()))
 }
 
 async fn sessions(target: &Target, json: bool) -> Result<(), String> {

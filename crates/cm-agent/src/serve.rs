@@ -88,7 +88,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let lookup = |name: &str| env.get(name).cloned();
     let Places { state, runtime } =
         Places::find(args.state_dir.as_deref(), args.runtime_dir.as_deref(), &lookup)?;
-    let _lock = lock::Lock::acquire(&state, std::time::SystemTime::now())?;
+    let mut lock = lock::Lock::acquire(&state, std::time::SystemTime::now())?;
     let path = env.get("PATH").map_or("", String::as_str);
     let tmux = Tmux::find(path.as_ref(), MANAGER).await?;
     let manager = manager(args.placement, env.get("XDG_RUNTIME_DIR").map(Path::new)).await?;
@@ -112,6 +112,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let holder = holder(words)?;
     // Last of what may fail, for it leaves a file.
     let unix = server::listen_unix(&socket).await?;
+    lock.listens_on(&socket);
     let stop = CancellationToken::new();
     let engine = Engine::new(EngineParts {
         hub: hub.clone(),
@@ -164,6 +165,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     if let Err(error) = hub.sync().await {
         tracing::error!("{error}");
     }
+    drop(lock);
     Ok(())
 }
 

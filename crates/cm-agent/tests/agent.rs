@@ -25,3 +25,5 @@ mod restart;
 mod security;
 #[path = "agent/sessions.rs"]
 mod sessions;
+#[path = "agent/wire.rs"]
+mod wire;

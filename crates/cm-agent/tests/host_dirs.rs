@@ -11,7 +11,7 @@ use std::{
 
 use cm_agent::host::{
     dirs::{DirError, RUNTIME_PATH_MAX, Roots, RuntimeDir, SOCKET_PATH_MAX, runtime_dir, state_dir},
-    lock::{Lock, LockError},
+    lock::{Lock, LockError, listening},
 };
 use cm_protocol::SessionId;
 
@@ -189,6 +189,39 @@ fn a_second_agent_is_refused_with_the_first_ones_pid() {
     assert_eq!(mode(&world.state.join("lock")), 0o600);
     drop(first);
     Lock::acquire(&world.state, at(2000)).expect("free again");
+}
+
+#[test]
+fn a_lock_says_where_its_holder_listens_as_long_as_it_does() {
+    if let Some(dir) = support::again() {
+        let mut lock = Lock::acquire(&dir, UNIX_EPOCH).expect("free");
+        let _listener = std::os::unix::net::UnixListener::bind(dir.join("sock")).expect("bound");
+        lock.listens_on(&dir.join("sock"));
+        std::thread::park_timeout(Duration::from_secs(60));
+        return;
+    }
+    let world = World::new();
+    let socket = world.state.join("sock");
+    assert_eq!(listening(&world.state), None, "no lock at all");
+    drop(Lock::acquire(&world.state, UNIX_EPOCH).expect("free"));
+    assert_eq!(listening(&world.state), None, "a lock without a socket");
+    let mut child = support::myself("a_lock_says_where_its_holder_listens_as_long_as_it_does", &world.state)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    support::eventually("it listens", || listening(&world.state).filter(|found| *found == socket));
+    let error = Lock::acquire(&world.state, UNIX_EPOCH).expect_err("held");
+    assert!(error.to_string().contains(&format!(", listening on {})", socket.display())), "{error}");
+    child.kill().expect("killed");
+    child.wait().expect("reaped");
+    assert_eq!(listening(&world.state), None, "nobody listens");
+    fs::remove_file(&socket).expect("left behind");
+    let _other = std::os::unix::net::UnixListener::bind(&socket).expect("free");
+    assert_eq!(listening(&world.state), None, "somebody else does");
+    // The next holder's text is shorter.
+    drop(Lock::acquire(&world.state, UNIX_EPOCH).expect("free"));
+    let text = fs::read_to_string(world.state.join("lock")).expect("readable");
+    assert_eq!(text, format!("{{\"pid\":{},\"since\":0}}", std::process::id()));
 }
 
 #[test]

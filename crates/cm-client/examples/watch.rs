@@ -1,19 +1,33 @@
 //! Runs a shell command through an agent and prints what happens until it has ended.
 //!
-//! `cargo run --example watch -- [ADDRESS [COMMAND]]`: the address is `unix:/path`, `/path` or
-//! `host:port` (its token in `CM_AGENT_TOKEN`); without one this user's own agent.
+//! `cargo run -p cm-client --example watch -- [ADDRESS [COMMAND]]`: the address is `unix:/path`, `/path` or
+//! `host:port` (its token in `CM_AGENT_TOKEN`); without one this user's own agent. `cm-agent serve` starts one.
 
+use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use cm_client::protocol::{CreateSession, EventKind};
 use cm_client::{Client, Endpoint, Incoming, Token};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // `Display` is the text for people: what was tried, why it failed, the next move.
+            eprintln!("watch: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let endpoint = match args.next() {
         Some(text) => text.parse()?,
-        None => Endpoint::default_socket().ok_or("no XDG_RUNTIME_DIR; give the agent's address")?,
+        None => Endpoint::default_socket()
+            .ok_or("XDG_RUNTIME_DIR is not set: give the agent's address (`cm-fleet agent` shows it)")?,
     };
     let token = Token::new(std::env::var("CM_AGENT_TOKEN").unwrap_or_default());
     let task = args.next().unwrap_or_else(|| "uname -a".to_owned());

@@ -243,29 +243,8 @@ impl Client {
         action: Action,
         pick: impl FnOnce(ReplyBody) -> Option<T>,
     ) -> Result<T, ClientError> {
-        let name = name(&action);
+        let name = action.word();
         let body = self.call(action).await?;
         pick(body).ok_or_else(|| ClientError::Protocol(format!("{name} got the answer of another action")))
-    }
-}
-
-/// The action's word on the wire.
-pub(crate) fn name(action: &Action) -> &'static str {
-    match action {
-        Action::CreateSession(_) => "create_session",
-        Action::SendKeys(_) => "send_keys",
-        Action::CapturePane(_) => "capture_pane",
-        Action::ListSessions(_) => "list_sessions",
-        Action::KillSession(_) => "kill_session",
-        Action::Subscribe(_) => "subscribe",
-        Action::PauseSession(_) => "pause_session",
-        Action::ResumeSession(_) => "resume_session",
-        Action::WatchScreen(_) => "watch_screen",
-        Action::UnwatchScreen(_) => "unwatch_screen",
-        Action::GetSession(_) => "get_session",
-        Action::Transcript(_) => "transcript",
-        Action::AgentInfo => "agent_info",
-        Action::Report(_) => "report",
-        Action::Shutdown(_) => "shutdown",
     }
 }

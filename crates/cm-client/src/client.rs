@@ -142,7 +142,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Refused`], [`ClientError::Timeout`] or [`ClientError::Closed`].
     pub async fn call(&self, action: Action) -> Result<ReplyBody, ClientError> {
-        let name = crate::actions::name(&action);
+        let name = action.word();
         self.ask(name, Body::Typed(action), None).await
     }
 

@@ -36,11 +36,67 @@
 //! # }
 //! ```
 //!
-//! Handlers, as the original's Python client had them, run on the connection's own task:
+//! # Trying it
+//! `cm-agent serve` starts an agent and prints `ready <socket>`; `cm-fleet agent` shows where the one runs
+//! that `cm-fleet` has started. Then `cargo run -p cm-client --example watch` runs a command there. A program
+//! of one's own needs two dependencies: this crate, and tokio with `macros` and `rt`. Errors are to be
+//! printed with `{error}`, not `{error:?}`: the text says what failed and what to do.
+//!
+//! # An interactive session
+//! ```no_run
+//! # async fn example(client: cm_client::Client) -> Result<(), cm_client::ClientError> {
+//! use cm_client::protocol::{CreateSession, KeysObserved};
+//!
+//! let python = CreateSession { tool: Some("python3".into()), ..CreateSession::default() };
+//! let id = client.create_session(python).await?.session_id;
+//! // Only `Submitted` means that the tool has it.
+//! if client.send_line(&id, "6 * 7").await? != Some(KeysObserved::Submitted) {
+//!     eprintln!("{id} did not take it");
+//! }
+//! println!("{}", client.capture_pane(&id, 20).await?);
+//! for session in client.list_sessions().await? {
+//!     println!("{} {} {}", session.session_id, session.tool, session.state);
+//! }
+//! client.kill_session(&id).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Events without a gap, over lost connections
+//! ```no_run
+//! # async fn example(endpoint: cm_client::Endpoint) {
+//! use cm_client::{Follower, Update};
+//!
+//! // `Some(seq)` goes on after the last event an earlier run has dealt with.
+//! let mut follower = Follower::start(endpoint, None);
+//! while let Some(update) = follower.next().await {
+//!     match update {
+//!         Update::Event(event) => println!("{} {:?}", event.seq, event.kind),
+//!         Update::Snapshot(snapshot) => println!("{} sessions", snapshot.sessions.len()),
+//!         Update::Lost { error, retry_in } => eprintln!("{error}; trying again in {retry_in:?}"),
+//!         Update::Connected { .. } | Update::Screen(_) | Update::Missed => {}
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! # Handlers
+//! As the original's Python client had them. They run on the connection's own task, and so must return at
+//! once. Without [`Client::subscribe`] only the original's three kinds of events come.
 //!
 //! ```no_run
-//! # async fn example(client: cm_client::Client) {
-//! client.handle(|incoming| println!("{incoming:?}"));
+//! # async fn example(client: cm_client::Client) -> Result<(), cm_client::ClientError> {
+//! use cm_client::{Incoming, protocol::EventKind};
+//!
+//! client.handle(|incoming| {
+//!     let Incoming::Event(event) = incoming else { return };
+//!     if let EventKind::StateChange { session_id, state, .. } = &event.kind {
+//!         println!("{session_id} is {state}");
+//!     }
+//! });
+//! client.subscribe(None).await?;
+//! println!("{}", client.closed().await);
+//! # Ok(())
 //! # }
 //! ```
 //!

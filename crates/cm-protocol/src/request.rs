@@ -67,6 +67,29 @@ pub enum Action {
     Shutdown(Shutdown),
 }
 
+impl Action {
+    /// Its word on the wire.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::CreateSession(_) => "create_session",
+            Self::SendKeys(_) => "send_keys",
+            Self::CapturePane(_) => "capture_pane",
+            Self::ListSessions(_) => "list_sessions",
+            Self::KillSession(_) => "kill_session",
+            Self::Subscribe(_) => "subscribe",
+            Self::PauseSession(_) => "pause_session",
+            Self::ResumeSession(_) => "resume_session",
+            Self::WatchScreen(_) => "watch_screen",
+            Self::UnwatchScreen(_) => "unwatch_screen",
+            Self::GetSession(_) => "get_session",
+            Self::Transcript(_) => "transcript",
+            Self::AgentInfo => "agent_info",
+            Self::Report(_) => "report",
+            Self::Shutdown(_) => "shutdown",
+        }
+    }
+}
+
 /// `create_session`. Only `action` is required.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

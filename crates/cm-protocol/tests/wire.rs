@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use cm_protocol::{
-    Action, AuthReply, ClientFrame, ErrorCode, EventKind, KeysObserved, OnDone, ReplyBody, ReportStatus,
-    ServerFrame, State, frame::to_text, request::ACTIONS,
+    AuthReply, ClientFrame, ErrorCode, EventKind, KeysObserved, OnDone, ReplyBody, ReportStatus, ServerFrame,
+    State, frame::to_text, request::ACTIONS,
 };
 use serde_json::Value;
 
@@ -118,27 +118,6 @@ fn set<T: Into<String>>(words: impl IntoIterator<Item = T>) -> BTreeSet<String> 
     words.into_iter().map(Into::into).collect()
 }
 
-/// The action's word; a new variant does not compile until it has one here.
-fn action_word(action: &Action) -> &'static str {
-    match action {
-        Action::CreateSession(_) => "create_session",
-        Action::SendKeys(_) => "send_keys",
-        Action::CapturePane(_) => "capture_pane",
-        Action::ListSessions(_) => "list_sessions",
-        Action::KillSession(_) => "kill_session",
-        Action::Subscribe(_) => "subscribe",
-        Action::PauseSession(_) => "pause_session",
-        Action::ResumeSession(_) => "resume_session",
-        Action::WatchScreen(_) => "watch_screen",
-        Action::UnwatchScreen(_) => "unwatch_screen",
-        Action::GetSession(_) => "get_session",
-        Action::Transcript(_) => "transcript",
-        Action::AgentInfo => "agent_info",
-        Action::Report(_) => "report",
-        Action::Shutdown(_) => "shutdown",
-    }
-}
-
 const REPLIES: &[&str] = &[
     "session_created",
     "keys_sent",
@@ -195,7 +174,7 @@ fn event_word(kind: &EventKind) -> &'static str {
 fn subject(name: &str, text: &str) -> String {
     match group(name) {
         "request" => match ClientFrame::parse(text).unwrap() {
-            ClientFrame::Request(request) => format!("request.{}", action_word(&request.action)),
+            ClientFrame::Request(request) => format!("request.{}", request.action.word()),
             ClientFrame::Auth(_) => "auth".into(),
         },
         "auth" => match ClientFrame::parse(text).unwrap() {

@@ -1,20 +1,28 @@
-//! One agent to a state directory: a lock that ends with its holder, however that ends.
+//! One agent to a state directory: a lock that ends with its holder, however that ends, and says where it listens.
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, Read},
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt},
+};
 use serde::{Deserialize, Serialize};
+
+/// The most bytes of a lock that are read: a socket's longest path, even if every byte of it is escaped.
+const MAX_BYTES: u64 = 1024;
 
 /// The state directory is ours as long as this lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
+    holder: LockHolder,
 }
 
 /// Who holds a lock.
@@ -24,6 +32,9 @@ pub struct LockHolder {
     pub pid: u32,
     /// Since when, Unix seconds.
     pub since: u64,
+    /// Where it listens; `None` until it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
 }
 
 /// Why the state directory could not be locked.
@@ -58,7 +69,7 @@ impl Lock {
         let path = state.join("lock");
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let failed = |source: io::Error| LockError::Io { path: path.clone(), source };
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -73,25 +84,51 @@ impl Lock {
             }
             Err(error) => return Err(failed(error.into())),
         }
-        if let Err(error) = write_holder(&mut file, now) {
-            // The lock counts, the words are for people; a full disk must not keep the agent from starting.
-            tracing::warn!(%error, path = %path.display(), "cannot write into the lock who holds it");
-        }
-        Ok(Self { _file: file })
+        let lock =
+            Self { file, path, holder: LockHolder { pid: std::process::id(), since: now, socket: None } };
+        lock.write(lock.file.set_len(0));
+        Ok(lock)
     }
+
+    /// Writes down where this agent listens, for [`listening`].
+    pub fn listens_on(&mut self, socket: &Path) {
+        self.holder.socket = Some(socket.to_path_buf());
+        self.write(Ok(()));
+    }
+
+    /// Writes the holder over what is there, which is a shorter text of the same beginning, or none.
+    fn write(&self, before: io::Result<()>) {
+        let written = before
+            .and_then(|()| Ok(serde_json::to_vec(&self.holder)?))
+            .and_then(|text| self.file.write_all_at(&text, 0));
+        if let Err(error) = written {
+            // The lock counts, the words are for people; a full disk must not keep the agent from starting.
+            tracing::warn!(%error, path = %self.path.display(), "cannot write into the lock who holds it");
+        }
+    }
+}
+
+/// The socket of the agent that has the lock of `state`, wherever it was told to listen. `None` where no such
+/// agent listens: the one that last wrote the lock must be the process that answers.
+pub fn listening(state: &Path) -> Option<PathBuf> {
+    let holder = read_holder(&File::open(state.join("lock")).ok()?)?;
+    let socket = holder.socket?;
+    (listener(&socket).ok()? == holder.pid).then_some(socket)
+}
+
+/// The pid of whoever listens on a socket, without waiting.
+fn listener(socket: &Path) -> rustix::io::Result<u32> {
+    let address = SocketAddrUnix::new(socket)?;
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&probe, &address)?;
+    Ok(sockopt::socket_peercred(&probe)?.pid.as_raw_nonzero().get().cast_unsigned())
 }
 
 fn read_holder(file: &File) -> Option<LockHolder> {
     let mut text = String::new();
-    file.take(200).read_to_string(&mut text).ok()?;
+    file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
-}
-
-fn write_holder(file: &mut File, now: u64) -> io::Result<()> {
-    let holder = LockHolder { pid: std::process::id(), since: now };
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&serde_json::to_vec(&holder)?)
 }
 
 fn words(holder: Option<&LockHolder>, now: u64) -> String {
@@ -103,5 +140,6 @@ fn words(holder: Option<&LockHolder>, now: u64) -> String {
         7200..172_800 => format!("{} h", ago / 3600),
         _ => format!("{} days", ago / 86_400),
     };
-    format!("another agent (pid {}, for {since})", holder.pid)
+    let socket = holder.socket.as_ref().map(|socket| format!(", listening on {}", socket.display()));
+    format!("another agent (pid {}, for {since}{})", holder.pid, socket.unwrap_or_default())
 }

@@ -81,9 +81,9 @@ async fn what_ended_while_no_agent_ran_is_told() {
         let outcome = until(&format!("{state} told"), async || session(&agent, id).await.outcome).await;
         assert_eq!((outcome.state, outcome.exit_code, outcome.signal.as_deref()), (state, code, signal));
     }
-    let lost = session(&agent, &gone).await;
+    // How it ended is told first, then that its terminal is closed.
+    let lost = until("closed", async || Some(session(&agent, &gone).await).filter(|s| !s.alive)).await;
     assert!(lost.reason.expect("a cause").contains("terminal"), "it says what is gone");
-    until("it is closed", async || (!session(&agent, &gone).await.alive).then_some(())).await;
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn stop(global: &Global, drain: bool, timeout: Option<f64>) -> Result<(), 
 }
 
 fn log(lines: usize) -> Result<(), Failure> {
-    let path = places()?.log;
+    let path = places()?.log();
     let text = start::log_since(&path, 0, lines).map_err(|e| {
         Failure::new(Kind::Task, format!("cannot read {}", path.display()))
             .because(&e)

@@ -21,6 +21,9 @@ use crate::report::{View, terminal};
 /// Bytes of a file of tasks at most.
 const FILE_BYTES: u64 = 16 << 20;
 
+/// The next move where `--path` cannot be used.
+const OTHER_PATH: &str = "make that directory, or name another one with --path";
+
 /// The arguments.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -161,8 +164,8 @@ fn directory(path: Option<&Path>) -> Result<String, Failure> {
             .into_os_string()
             .into_string()
             .map_err(|_| Failure::usage(format!("the path {shown} is not UTF-8"))),
-        Ok(_) => Err(Failure::usage(format!("--path {shown}: not a directory"))),
-        Err(e) => Err(Failure::usage(format!("--path {shown}")).because(&e)),
+        Ok(_) => Err(Failure::usage(format!("--path {shown} is not a directory")).hint(OTHER_PATH)),
+        Err(e) => Err(Failure::usage(format!("--path {shown} cannot be used")).because(&e).hint(OTHER_PATH)),
     }
 }
 

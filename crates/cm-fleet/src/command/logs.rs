@@ -130,7 +130,8 @@ async fn follow(reader: &mut Reader, global: &Global) -> Result<(), Failure> {
         let update = tokio::select! {
             update = follower.next() => update,
             () = crate::dispatch::sleep_until(give_up) => {
-                break Err(Failure::new(Kind::Unreachable, "the agent has not answered for a minute"));
+                break Err(Failure::new(Kind::Unreachable, "the agent has not answered for a minute")
+                    .hint("`cm-fleet agent log` may say why; the session goes on"));
             }
         };
         let look = match update {

@@ -91,7 +91,8 @@ fn stdin() -> Result<String, Failure> {
         .read_to_string(&mut text)
         .map_err(|e| Failure::usage("cannot read the text from standard input").because(&e))?;
     if text.len() as u64 > MOST {
-        return Err(Failure::usage(format!("the text is too long: {} KiB is the most", MOST / 1024)));
+        return Err(Failure::usage(format!("the text is too long: {} KiB is the most", MOST / 1024))
+            .hint("put it into a file, and send the tool the file's name"));
     }
     // A file's last newline is not meant to be typed: Enter is.
     Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))

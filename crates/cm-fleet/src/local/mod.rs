@@ -29,10 +29,10 @@ pub enum Local {
 /// The places of this user's own agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
-    /// Its socket.
+    /// The socket it listens on when it is started from here.
     pub socket: PathBuf,
-    /// What it says of itself when it runs in the background.
-    pub log: PathBuf,
+    /// What outlives it; there is one agent to it.
+    pub state: PathBuf,
 }
 
 /// What trying to reach a socket showed.
@@ -52,18 +52,22 @@ impl Local {
     /// # Errors
     /// Nobody does and none may or could be started; the failure says why and what to do.
     pub async fn ensure(&self) -> Result<PathBuf, Failure> {
-        let socket = self.socket()?;
-        match reach(&socket).await {
-            Reached::Yes(_) => return Ok(socket),
-            Reached::Unclear(error) => return Err(cannot_reach(&socket, &error)),
-            Reached::Nobody(error) => match self {
-                Self::At(_) => return Err(nobody_listens(&socket, &error)),
-                Self::IfRunning => return Err(not_running(&socket)),
-                Self::OnDemand => {}
-            },
+        let own = match self {
+            Self::At(socket) => return given(socket).await,
+            Self::OnDemand | Self::IfRunning => places()?,
+        };
+        match reach(&own.socket).await {
+            Reached::Yes(_) => return Ok(own.socket),
+            Reached::Unclear(error) => return Err(unclear(&own.socket, &error)),
+            Reached::Nobody(_) => {}
         }
-        start::start(&start::Launch::agent(&socket), &places()?).await?;
-        Ok(socket)
+        if let Some(socket) = own.elsewhere() {
+            return Ok(socket);
+        }
+        if *self == Self::IfRunning {
+            return Err(not_running(&own.socket));
+        }
+        start::start(&start::Launch::agent(&own.socket), &own).await
     }
 
     /// What a [`cm_client::Follower`] connects with, as often as it must: an agent that ended is started
@@ -81,17 +85,29 @@ impl Local {
             }
         }
     }
+}
 
-    /// The socket of this agent.
-    ///
-    /// # Errors
-    /// There is no place for it on this machine.
-    pub fn socket(&self) -> Result<PathBuf, Failure> {
-        match self {
-            Self::At(socket) => std::path::absolute(socket)
-                .map_err(|e| Failure::usage(format!("--socket {}", socket.display())).because(&e)),
-            Self::OnDemand | Self::IfRunning => Ok(places()?.socket),
-        }
+impl Places {
+    /// What the agent says of itself when it runs in the background.
+    pub fn log(&self) -> PathBuf {
+        self.state.join("agent.log")
+    }
+
+    /// The socket of an agent with the same state that was told to listen somewhere else, or was started with
+    /// another `XDG_RUNTIME_DIR` (another terminal, `su`, cron).
+    pub fn elsewhere(&self) -> Option<PathBuf> {
+        cm_agent::host::lock::listening(&self.state)
+    }
+}
+
+/// A socket somebody named.
+async fn given(socket: &Path) -> Result<PathBuf, Failure> {
+    let socket = std::path::absolute(socket)
+        .map_err(|e| Failure::usage(format!("--socket {}", socket.display())).because(&e))?;
+    match reach(&socket).await {
+        Reached::Yes(_) => Ok(socket),
+        Reached::Unclear(error) => Err(unclear(&socket, &error)),
+        Reached::Nobody(error) => Err(nobody_listens(&socket, &error)),
     }
 }
 
@@ -110,6 +126,15 @@ pub async fn reach(socket: &Path) -> Reached {
 fn cannot_reach(socket: &Path, error: &io::Error) -> Failure {
     Failure::new(Kind::Unreachable, format!("cannot connect to the agent at {}", socket.display()))
         .because(error)
+}
+
+fn unclear(socket: &Path, error: &io::Error) -> Failure {
+    cannot_reach(socket, error).hint(match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "it belongs to another user: run this as that user, or name another socket with --socket"
+        }
+        _ => "the agent may be stopped or overloaded; `cm-fleet agent log` may say more",
+    })
 }
 
 fn nobody_listens(socket: &Path, error: &io::Error) -> Failure {
@@ -134,5 +159,5 @@ pub fn places() -> Result<Places, Failure> {
             .because(&error)
             .hint("set HOME or XDG_STATE_HOME to a place you can write to, or name a running agent's socket with --socket")
     })?;
-    Ok(Places { socket: found.runtime.agent_socket(), log: found.state.join("agent.log") })
+    Ok(Places { socket: found.runtime.agent_socket(), state: found.state })
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -50,14 +50,15 @@ impl Launch {
     }
 }
 
-/// Starts an agent and returns once one listens on `places.socket`, be it this one or another that was
-/// quicker: the agent's own lock lets only one live.
+/// Starts an agent and returns the socket once one listens, be it this one or another that was quicker: the
+/// agent's own lock lets only one live, and says where that one listens.
 ///
 /// # Errors
 /// It could not be started, died or did not listen in time; the failure shows what its log says.
-pub async fn start(launch: &Launch, places: &Places) -> Result<(), Failure> {
-    let (log, begin) = open_log(&places.log).map_err(|e| {
-        Failure::new(Kind::Unreachable, format!("cannot write the agent's log {}", places.log.display()))
+pub async fn start(launch: &Launch, places: &Places) -> Result<PathBuf, Failure> {
+    let path = places.log();
+    let (log, begin) = open_log(&path).map_err(|e| {
+        Failure::new(Kind::Unreachable, format!("cannot write the agent's log {}", path.display()))
             .because(&e)
     })?;
     let cannot = |e: &io::Error| Failure::new(Kind::Unreachable, "cannot start the agent").because(e);
@@ -122,7 +123,7 @@ async fn wait_until_listening(
     places: &Places,
     child: &mut Child,
     ready: &UnixDatagram,
-) -> Result<(), NotStarted> {
+) -> Result<PathBuf, NotStarted> {
     let mut deadline = Instant::now() + DEADLINE;
     let mut pause = Duration::from_millis(20);
     let mut died = None;
@@ -142,10 +143,14 @@ async fn wait_until_listening(
             () = tokio::time::sleep_until(deadline.min(now + pause)) => pause = (pause * 2).min(GRACE),
         }
         match reach(&places.socket).await {
-            Reached::Yes(_) => return Ok(()),
+            Reached::Yes(_) => return Ok(places.socket.clone()),
             Reached::Unclear(error) => return Err(NotStarted::Unclear(error)),
-            Reached::Nobody(_) if Instant::now() < deadline => {}
-            Reached::Nobody(_) => return Err(died.map_or(NotStarted::Silent, NotStarted::Died)),
+            Reached::Nobody(_) => {}
+        }
+        match died.and_then(|_| places.elsewhere()) {
+            Some(socket) => return Ok(socket),
+            None if Instant::now() < deadline => {}
+            None => return Err(died.map_or(NotStarted::Silent, NotStarted::Died)),
         }
     }
 }
@@ -160,16 +165,14 @@ fn did_not_start(why: NotStarted, places: &Places, begin: u64) -> Failure {
         NotStarted::Unclear(e) => format!("the agent did not start: {}: {e}", places.socket.display()),
     };
     let failure = Failure::new(Kind::Unreachable, what);
-    let said = log_since(&places.log, begin, LOG_LINES).unwrap_or_default();
+    let log = places.log();
+    let said = log_since(&log, begin, LOG_LINES).unwrap_or_default();
     let failure = if said.is_empty() { failure } else { failure.caused_by(said) };
     let failure = match refused {
         false => failure,
-        true => failure.hint(
-            "the agent that runs was started with another XDG_RUNTIME_DIR: set it as it was there, or name \
-             that agent's socket with --socket",
-        ),
+        true => failure.hint("nobody answers where the agent that runs listens: end it (its pid is above)"),
     };
-    failure.hint(format!("its log is {}", places.log.display()))
+    failure.hint(format!("its log is {}", log.display()))
 }
 
 /// The last lines of the log after byte `begin`, made harmless; from its last 16 KiB at most.
@@ -193,12 +196,13 @@ fn last_lines(text: &str, count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cm_agent::host::Lock;
     use tokio::net::UnixListener;
 
     use super::*;
 
     fn places(dir: &tempfile::TempDir) -> Places {
-        Places { socket: dir.path().join("agent.sock"), log: dir.path().join("state/agent.log") }
+        Places { socket: dir.path().join("agent.sock"), state: dir.path().join("state") }
     }
 
     fn sh(script: &str, dir: &tempfile::TempDir) -> Launch {
@@ -210,8 +214,8 @@ mod tests {
     async fn shows_the_log_of_an_agent_that_dies() {
         let dir = tempfile::tempdir().expect("a directory");
         let places = places(&dir);
-        std::fs::create_dir_all(places.log.parent().expect("has one")).expect("made");
-        std::fs::write(&places.log, "of an earlier one\n").expect("written");
+        std::fs::create_dir_all(places.log().parent().expect("has one")).expect("made");
+        std::fs::write(places.log(), "of an earlier one\n").expect("written");
         let launch = sh("echo starting; printf 'tmux: not \\033[31mfound\\n' >&2; exit 7", &dir);
         let failure = start(&launch, &places).await.expect_err("it died");
         let text = failure.to_string().replace(&dir.path().display().to_string(), "DIR");
@@ -237,7 +241,27 @@ mod tests {
             UnixListener::bind(&places.socket).expect("bound")
         };
         let (started, _listener) = tokio::join!(start(&launch, &places), other);
-        started.expect("the other agent is found");
+        assert_eq!(started.expect("the other agent is found"), places.socket);
+    }
+
+    #[tokio::test]
+    async fn the_one_refused_by_the_lock_finds_the_other_where_its_lock_says() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let places = places(&dir);
+        std::fs::create_dir(&places.state).expect("made");
+        let elsewhere = dir.path().join("elsewhere.sock");
+        let mut lock = Lock::acquire(&places.state, std::time::SystemTime::now()).expect("free");
+        let launch = sh("touch $1/gone; exit 4", &dir);
+        let other = async {
+            while !dir.path().join("gone").exists() {
+                tokio::task::yield_now().await;
+            }
+            let listener = UnixListener::bind(&elsewhere).expect("bound");
+            lock.listens_on(&elsewhere);
+            listener
+        };
+        let (started, _listener) = tokio::join!(start(&launch, &places), other);
+        assert_eq!(started.expect("the other agent is found"), elsewhere);
     }
 
     #[tokio::test]

@@ -109,21 +109,34 @@ async fn places_that_cannot_be_used_are_named() {
         "{}",
         ran.err
     );
+}
 
-    // The same state, sockets elsewhere: the agent that runs cannot be found, and must not be doubled.
-    let id = place.detach(&["cat"]).await;
+#[tokio::test]
+async fn the_one_agent_is_found_from_a_terminal_with_another_runtime_directory() {
+    let place = Place::new();
+    let id = place.detach(&["--name", "here", "cat"]).await;
     let other = place.path("r2");
     std::fs::create_dir(&other).expect("made");
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(&other, private).expect("made private");
-    let mut command = place.fleet(&["sessions"]);
-    command.env("XDG_RUNTIME_DIR", &other);
-    let ran = crate::support::finish(command).await;
-    assert_eq!(ran.code, Some(3), "{ran:#?}");
-    assert!(
-        ran.err.contains("another XDG_RUNTIME_DIR") && ran.err.contains("in use by another agent"),
-        "{ran:#?}"
-    );
-    place.expect(0, &["kill", &id]).await;
+    let from_there = async |args: &[&str]| {
+        let mut command = place.fleet(args);
+        command.env("XDG_RUNTIME_DIR", &other);
+        let ran = crate::support::finish(command).await;
+        assert_eq!(ran.code, Some(0), "{args:?}: {ran:#?}");
+        ran.out
+    };
+    assert!(from_there(&["sessions", "--json"]).await.contains(&id));
+    assert!(from_there(&["--no-start", "agent"]).await.contains(&place.socket().display().to_string()));
+    from_there(&["dispatch", "--tool", "shell", "-q", "exit 0"]).await;
+    place.agent();
+
+    // An agent that was told to listen somewhere else again is found by both.
+    from_there(&["kill", "here"]).await;
+    from_there(&["agent", "stop"]).await;
+    until("it has ended", || place.agents().is_empty().then_some(())).await;
+    let there = from_there(&["dispatch", "--tool", "shell", "-d", "-q", "cat"]).await;
+    assert!(other.join("cm-agent/agent.sock").exists());
+    place.expect(0, &["kill", there.trim()]).await;
     place.close().await;
 }
