@@ -9,6 +9,7 @@ pub mod hold;
 pub mod host;
 pub mod hub;
 pub mod journal;
+mod life;
 pub mod selftest;
 pub mod serve;
 pub mod server;

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use cm_protocol::{Limits, Shutdown};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, Interval, interval, sleep_until};
+use cm_protocol::Limits;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, Placement, ServeArgs};
@@ -17,16 +15,15 @@ use crate::host::places::Places;
 use crate::host::{clock, dirs, identity, limits, lock, systemd};
 use crate::hub::Hub;
 use crate::journal::{Journal, JournalError};
+use crate::life::Life;
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
 use crate::session::record::{Record, recover};
-use crate::session::{Engine, EngineParts, adopt_all};
+use crate::session::{Engine, Surroundings, adopt_all};
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
 
 /// How long the service manager may take to answer before sessions run without it.
 const MANAGER: Duration = Duration::from_secs(3);
-/// Between attempts to write what a full disk did not take.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +67,8 @@ impl ServeError {
     }
 }
 
-/// Runs an agent until it is told to end, or has nothing left to do.
+/// Runs an agent until it is told to end, or has nothing left to do. One straight line, in the order in which
+/// a start that fails leaves nothing behind.
 ///
 /// `words`: what makes this program an agent, see [`crate::cli::main_with`].
 ///
@@ -114,7 +112,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let unix = server::listen_unix(&socket).await?;
     lock.listens_on(&socket);
     let stop = CancellationToken::new();
-    let engine = Engine::new(EngineParts {
+    let engine = Engine::new(Surroundings {
         hub: hub.clone(),
         tmux,
         manager,
@@ -131,24 +129,10 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         stop: stop.clone(),
         env,
     });
-    for problem in opened.problems {
-        hub.notice("journal_set_aside", problem);
-    }
-    if let Some(problem) = engine.manager.as_ref().and_then(|_| ends_with_login(&engine.env)) {
-        tracing::warn!("{problem}");
-        hub.notice("no_linger", problem);
-    }
+    tell_problems(&engine, opened.problems);
     adopt_all(&engine, &sessions);
     let (shutdown, shutdowns) = mpsc::channel(16);
-    let facts = Facts {
-        version: env!("CARGO_PKG_VERSION").into(),
-        build: identity::BUILD.into(),
-        sha256: identity::binary_sha256().unwrap_or_default().to_owned(),
-        host: identity::machine().hostname,
-        boot_id,
-        started_at: clock::unix_now(),
-    };
-    let max_clients = args.max_clients;
+    let (facts, max_clients) = (facts(boot_id), args.max_clients);
     let server = Server::new(ServerParts { engine: engine.clone(), facts, token, max_clients, shutdown });
     server.serve_unix(unix);
     if let Some(listener) = tcp {
@@ -167,6 +151,28 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     }
     drop(lock);
     Ok(())
+}
+
+/// Announces what a person should know from the start.
+fn tell_problems(engine: &Engine, journal: Vec<String>) {
+    for problem in journal {
+        engine.hub.notice("journal_set_aside", problem);
+    }
+    if let Some(problem) = engine.manager.as_ref().and_then(|_| ends_with_login(&engine.env)) {
+        tracing::warn!("{problem}");
+        engine.hub.notice("no_linger", problem);
+    }
+}
+
+fn facts(boot_id: String) -> Facts {
+    Facts {
+        version: env!("CARGO_PKG_VERSION").into(),
+        build: identity::BUILD.into(),
+        sha256: identity::binary_sha256().unwrap_or_default().to_owned(),
+        host: identity::machine().hostname,
+        boot_id,
+        started_at: clock::unix_now(),
+    }
 }
 
 /// The service manager that is to hold the sessions.
@@ -211,135 +217,4 @@ fn ready(socket: &Path) {
     // Nobody needs to be reading.
     let _ = writeln!(std::io::stdout(), "ready {}", socket.display());
     let _ = std::io::stdout().flush();
-}
-
-/// What an agent waits for once it runs.
-struct Life {
-    engine: Arc<Engine>,
-    hub: Arc<Hub>,
-    head: watch::Receiver<u64>,
-    connected: watch::Receiver<usize>,
-    shutdowns: mpsc::Receiver<Shutdown>,
-    signals: [Signal; 2],
-    watchdog: Option<Interval>,
-    /// When to try again to write what a full disk did not take.
-    retry: Option<Instant>,
-    on_demand: Option<Duration>,
-    /// Since when there has been nothing to do.
-    idle_since: Option<Instant>,
-    drain: Option<Drain>,
-}
-
-/// An end that waits for running tasks.
-struct Drain {
-    until: Option<Instant>,
-}
-
-/// Everything that can happen to an agent as a whole.
-enum Wake {
-    Changed,
-    Shutdown(Option<Shutdown>),
-    Signal,
-    Idle,
-    DrainedOut,
-    Watchdog,
-    Disk,
-}
-
-impl Life {
-    fn new(
-        args: &ServeArgs,
-        engine: Arc<Engine>,
-        server: &Server,
-        shutdowns: mpsc::Receiver<Shutdown>,
-        signals: [Signal; 2],
-    ) -> Self {
-        Self {
-            hub: engine.hub.clone(),
-            head: engine.hub.head(),
-            engine,
-            connected: server.connected(),
-            shutdowns,
-            signals,
-            // Twice as often as is asked for.
-            watchdog: sd_notify::watchdog_enabled().map(|t| interval(t / 2)),
-            retry: None,
-            on_demand: args.on_demand.map(Duration::from_secs),
-            idle_since: None,
-            drain: None,
-        }
-    }
-
-    /// Until there is a reason to end, which is returned for the log.
-    async fn run(mut self) -> &'static str {
-        loop {
-            self.notice_idleness();
-            if self.drain.is_some() && self.hub.unfinished() == 0 {
-                return "drained";
-            }
-            match self.next().await {
-                Wake::Changed => {}
-                Wake::Signal => return "signal",
-                Wake::Idle => return "nothing left to do",
-                Wake::DrainedOut => return "tasks are still running, but the time given for draining is over",
-                Wake::Shutdown(None | Some(Shutdown { drain: false, .. })) => return "asked to",
-                Wake::Shutdown(Some(shutdown)) => self.begin_drain(&shutdown),
-                Wake::Watchdog => drop(sd_notify::notify(&[sd_notify::NotifyState::Watchdog])),
-                Wake::Disk => {
-                    self.retry = None;
-                    self.hub.retry_disk();
-                }
-            }
-        }
-    }
-
-    async fn next(&mut self) -> Wake {
-        let idle = self.on_demand.zip(self.idle_since).map(|(after, since)| since + after);
-        let drained = self.drain.as_ref().and_then(|d| d.until);
-        self.retry = self.hub.disk_problem().and(self.retry.or_else(|| Some(Instant::now() + RETRY)));
-        let [terminate, interrupt] = &mut self.signals;
-        tokio::select! {
-            // Both senders outlive this loop.
-            _ = self.head.changed() => Wake::Changed,
-            _ = self.connected.changed(), if self.on_demand.is_some() => Wake::Changed,
-            shutdown = self.shutdowns.recv() => Wake::Shutdown(shutdown),
-            _ = terminate.recv() => Wake::Signal,
-            _ = interrupt.recv() => Wake::Signal,
-            () = at(idle) => Wake::Idle,
-            () = at(drained) => Wake::DrainedOut,
-            () = tick(self.watchdog.as_mut()) => Wake::Watchdog,
-            () = at(self.retry) => Wake::Disk,
-        }
-    }
-
-    fn notice_idleness(&mut self) {
-        let busy = *self.connected.borrow() > 0 || self.engine.hub.open_sessions() > 0;
-        self.idle_since = match (busy, self.idle_since) {
-            (true, _) => None,
-            (false, None) => Some(Instant::now()),
-            (false, since) => since,
-        };
-    }
-
-    fn begin_drain(&mut self, shutdown: &Shutdown) {
-        self.hub.drain();
-        self.hub.notice("draining", "no new sessions are taken; the agent ends when the running tasks have");
-        let until =
-            shutdown.timeout.and_then(|s| Instant::now().checked_add(Duration::try_from_secs_f64(s).ok()?));
-        self.drain = Some(Drain { until });
-    }
-}
-
-async fn at(when: Option<Instant>) {
-    match when {
-        Some(when) => sleep_until(when).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn tick(interval: Option<&mut Interval>) {
-    match interval {
-        Some(interval) => drop(interval.tick().await),
-        None => std::future::pending().await,
-    }
 }

@@ -47,8 +47,8 @@ use transcript::Wanted;
 /// Terminals made at the same time; more only get in each other's way.
 const LAUNCHES: usize = 4;
 
-/// Everything sessions share.
-pub struct Engine {
+/// What sessions need of the agent around them; does not change while it runs.
+pub struct Surroundings {
     /// Who owns and announces them.
     pub hub: Arc<Hub>,
     /// The terminal's program.
@@ -75,78 +75,44 @@ pub struct Engine {
     pub keep_finished: Duration,
     /// The kernel's boot id.
     pub boot_id: String,
-    /// Rows of history a terminal keeps.
-    pub history: u32,
     /// The command that holds a tool in its terminal (see [`crate::hold`]); the tool's own follows.
-    pub holder: Vec<String>,
-    /// What terminals call themselves to programs.
-    pub terminal: String,
-    launches: Semaphore,
-    /// Sessions being made: waited on by repeats of the same request.
-    making: Mutex<HashMap<SessionId, watch::Receiver<()>>>,
-    /// Every session's task, joined at the end.
-    tracker: TaskTracker,
-    stop: CancellationToken,
-}
-
-/// What an [`Engine`] is made from.
-pub struct EngineParts {
-    /// See [`Engine`].
-    pub hub: Arc<Hub>,
-    /// See [`Engine`].
-    pub tmux: Tmux,
-    /// See [`Engine`].
-    pub manager: Option<UserManager>,
-    /// See [`Engine`].
-    pub runtime: RuntimeDir,
-    /// See [`Engine`].
-    pub transcripts: PathBuf,
-    /// See [`Engine`].
-    pub profiles: Profiles,
-    /// See [`Engine`].
-    pub env: BTreeMap<String, String>,
-    /// See [`Engine`].
-    pub home_dir: PathBuf,
-    /// See [`Engine`].
-    pub socket: String,
-    /// See [`Engine`].
-    pub max_sessions: usize,
-    /// See [`Engine`].
-    pub keep_finished: Duration,
-    /// See [`Engine`].
-    pub limits: Limits,
-    /// See [`Engine`].
-    pub boot_id: String,
-    /// See [`Engine`].
     pub holder: Vec<String>,
     /// Cancelled when the agent ends; sessions go on without it.
     pub stop: CancellationToken,
 }
 
+/// Makes sessions and joins their tasks. Its [`Surroundings`] are reached through it.
+pub struct Engine {
+    surroundings: Surroundings,
+    /// Rows of history a terminal keeps.
+    history: u32,
+    /// What terminals call themselves to programs.
+    terminal: String,
+    launches: Semaphore,
+    /// Sessions being made: waited on by repeats of the same request.
+    making: Mutex<HashMap<SessionId, watch::Receiver<()>>>,
+    /// Every session's task, joined at the end.
+    tracker: TaskTracker,
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Surroundings;
+
+    fn deref(&self) -> &Surroundings {
+        &self.surroundings
+    }
+}
+
 impl Engine {
     /// An engine with no session running yet; see [`adopt_all`].
-    pub fn new(parts: EngineParts) -> Arc<Self> {
+    pub fn new(surroundings: Surroundings) -> Arc<Self> {
         Arc::new(Self {
-            hub: parts.hub,
-            tmux: parts.tmux,
-            manager: parts.manager,
-            runtime: parts.runtime,
-            transcripts: parts.transcripts,
-            profiles: parts.profiles,
-            env: parts.env,
-            home_dir: parts.home_dir,
-            socket: parts.socket,
-            limits: parts.limits,
-            max_sessions: parts.max_sessions,
-            keep_finished: parts.keep_finished,
-            boot_id: parts.boot_id,
+            surroundings,
             history: 20_000,
-            holder: parts.holder,
             terminal: launch::terminal_name(),
             launches: Semaphore::new(LAUNCHES),
             making: Mutex::default(),
             tracker: TaskTracker::new(),
-            stop: parts.stop,
         })
     }
 

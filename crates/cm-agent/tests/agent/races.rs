@@ -74,7 +74,7 @@ async fn repeats_while_it_is_made_and_its_end_before_it_is_there() {
     first.send(create.clone()).await;
     let mut other = logged_in(&agent).await;
     let id = until("it is listed", async || {
-        let list = other.ask(json!({"action": "list_sessions"})).await;
+        let list = other.ask(json!({"action": "list_sessions", "all": true})).await;
         list["sessions"][0]["sessionId"].as_str().map(str::to_owned)
     })
     .await;
@@ -96,7 +96,7 @@ async fn repeats_while_it_is_made_and_its_end_before_it_is_there() {
         assert_eq!((&answer["sessionId"], &answer["existing"]), (&json!(id), &json!(true)), "{answer}");
     }
     assert_eq!(other.answer().await["type"], "session_killed");
-    let list = other.ask(json!({"action": "list_sessions"})).await;
+    let list = other.ask(json!({"action": "list_sessions", "all": true})).await;
     assert_eq!(
         (&list["sessions"][0]["state"], &list["sessions"][0]["alive"]),
         (&json!("killed"), &json!(false))
@@ -207,7 +207,7 @@ async fn frames_that_are_no_text_are_refused_in_their_turn() {
     raw.send(json!({"action": "create_session", "tool": "shell", "task": "sleep 60"})).await;
     raw.ws.send(Message::Binary(vec![1, 2, 3].into())).await.expect("sent");
     raw.send_text(format!("{{\"x\":\"{}\"}}", "y".repeat(1024 * 1024))).await;
-    raw.send(json!({"action": "list_sessions"})).await;
+    raw.send(json!({"action": "list_sessions", "all": true})).await;
     assert_eq!(raw.answer().await["type"], "session_created");
     assert_eq!(raw.answer().await["code"], "bad_request");
     assert_eq!(raw.answer().await["code"], "too_large");

@@ -155,7 +155,7 @@ async fn a_task_with_everything(client: &mut Witness) {
     assert_eq!(end["outcome"]["exitCode"], 3, "{end}");
     client.told("session_closed", &id).await;
     client.ask(json!({"action":"transcript","sessionId":id,"from":0,"limit":10})).await;
-    let list = client.ask(json!({"action":"list_sessions"})).await;
+    let list = client.ask(json!({"action":"list_sessions","all":true})).await;
     assert_eq!(list["sessions"][0]["outcome"]["state"], "failed", "{list}");
 }
 
