@@ -131,7 +131,10 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("no threads for the runtime: {error}")),
     };
-    runtime.block_on(run(command, words))
+    let code = runtime.block_on(run(command, words));
+    // A thread that hangs in a dead file system must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    code
 }
 
 async fn run(command: Command, words: &[&str]) -> ExitCode {

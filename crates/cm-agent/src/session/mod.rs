@@ -46,6 +46,8 @@ use transcript::Wanted;
 
 /// Terminals made at the same time; more only get in each other's way.
 const LAUNCHES: usize = 4;
+/// How long looking at a task's directory and program may take: they may be on a dead network disk.
+const CHECK: Duration = Duration::from_secs(5);
 
 /// What sessions need of the agent around them; does not change while it runs.
 pub struct Surroundings {
@@ -129,7 +131,7 @@ impl Engine {
             return self.existing(existing).await;
         }
         let id = new_id()?;
-        let spec = Spec::check(request, id.clone(), self)?;
+        let spec = self.checked(request, id.clone()).await?;
         let claim = Claim {
             id: id.clone(),
             task: spec.task.clone(),
@@ -186,6 +188,18 @@ impl Engine {
             // Ends with an error when the maker is done, which is what is waited for.
             while making.changed().await.is_ok() {}
         }
+    }
+
+    /// Checks a request where a file system that does not answer holds up nobody else.
+    async fn checked(self: &Arc<Self>, request: CreateSession, id: SessionId) -> Result<Spec, ErrorReply> {
+        let engine = self.clone();
+        let checking = tokio::task::spawn_blocking(move || Spec::check(request, id, &engine));
+        let why = match tokio::time::timeout(CHECK, checking).await {
+            Ok(Ok(checked)) => return checked,
+            Ok(Err(_)) => "the agent is ending".to_owned(),
+            Err(_) => format!("the file system has not answered within {CHECK:?}"),
+        };
+        Err(ErrorReply::create_failed(ErrorCode::Internal, why))
     }
 
     /// Answers a repeated request with the session that exists, waiting until it does.
