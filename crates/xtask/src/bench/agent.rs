@@ -206,7 +206,8 @@ async fn creation(agent: &Running) -> Result<Vec<Row>, BenchError> {
 
 async fn quiet(agent: &Running) -> Result<Vec<Row>, BenchError> {
     const SESSIONS: u64 = 100;
-    const WATCHED: Duration = Duration::from_secs(30);
+    // Long enough for the pings, which come every half minute.
+    const WATCHED: Duration = Duration::from_secs(65);
     let client = agent.unix().await?;
     let empty = rss(agent.pid());
     for _ in 0..SESSIONS {
