@@ -28,8 +28,7 @@ impl Command {
             Self::Watch { answer, .. }
             | Self::Report { answer, .. }
             | Self::Resume { answer }
-            | Self::Kill { answer }
-            | Self::Close { answer } => drop(answer.send(Err(error.clone()))),
+            | Self::Kill { answer } => drop(answer.send(Err(error.clone()))),
             Self::Unwatch { .. } => {}
         }
     }
@@ -58,14 +57,6 @@ impl Actor {
             Command::Pause { answer } => return self.pause(control, answer).await,
             Command::Resume { answer } => return self.resume(control, answer).await,
             Command::Kill { answer } => return self.kill(control, answer).await,
-            Command::Close { answer } if self.view.ended => {
-                let round = self.close(Some(control)).await;
-                let _ = answer.send(Ok(()));
-                return round;
-            }
-            Command::Close { answer } => {
-                let _ = answer.send(Err(self.conflict("its program has not ended")));
-            }
         }
         Round::On
     }

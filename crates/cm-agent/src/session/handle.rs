@@ -17,43 +17,15 @@ pub(super) type Answer<T> = oneshot::Sender<Result<T, ErrorReply>>;
 
 /// Everything a running session can be told.
 pub(super) enum Command {
-    Send {
-        keys: Keys,
-        answer: Answer<KeysObserved>,
-    },
-    Capture {
-        lines: u64,
-        escapes: bool,
-        answer: Answer<String>,
-    },
-    Transcript {
-        wanted: Wanted,
-        answer: Answer<TranscriptPage>,
-    },
-    Watch {
-        mailbox: Weak<Mailbox>,
-        answer: Answer<()>,
-    },
-    Unwatch {
-        mailbox: Weak<Mailbox>,
-    },
-    Report {
-        report: Report,
-        answer: Answer<()>,
-    },
-    Pause {
-        answer: Answer<bool>,
-    },
-    Resume {
-        answer: Answer<()>,
-    },
-    Kill {
-        answer: Answer<()>,
-    },
-    /// Save the text and close the terminal of an ended program.
-    Close {
-        answer: Answer<()>,
-    },
+    Send { keys: Keys, answer: Answer<KeysObserved> },
+    Capture { lines: u64, escapes: bool, answer: Answer<String> },
+    Transcript { wanted: Wanted, answer: Answer<TranscriptPage> },
+    Watch { mailbox: Weak<Mailbox>, answer: Answer<()> },
+    Unwatch { mailbox: Weak<Mailbox> },
+    Report { report: Report, answer: Answer<()> },
+    Pause { answer: Answer<bool> },
+    Resume { answer: Answer<()> },
+    Kill { answer: Answer<()> },
 }
 
 /// A cheap, cloneable way to one session's task.
@@ -133,10 +105,5 @@ impl SessionHandle {
     /// Ends it with its whole process tree.
     pub async fn kill(&self) -> Result<(), ErrorReply> {
         self.ask(|answer| Command::Kill { answer }).await
-    }
-
-    /// Closes its terminal, whose program has ended.
-    pub async fn close(&self) -> Result<(), ErrorReply> {
-        self.ask(|answer| Command::Close { answer }).await
     }
 }
