@@ -62,6 +62,10 @@ pub enum How {
     },
 }
 
+/// Succeeds where Docker can be used; begins with the client's version.
+const DOCKER: &str = "docker --version && { docker info >/dev/null 2>&1 || \
+    PATH=$PATH:/usr/sbin:/sbin command -v dockerd; }";
+
 impl Need {
     /// What people call it.
     pub const fn name(self) -> &'static str {
@@ -116,7 +120,8 @@ impl Need {
             Self::Deny => says(Run::cargo_with_tools(workspace).args(["deny", "--version"]), None),
             // ssh tells its version on its standard error; ssh-keygen comes in the same package.
             Self::Ssh => says(Run::new("sh").args(["-c", "ssh -V 2>&1 && command -v ssh-keygen"]), None),
-            Self::Docker => says(Run::new("docker").arg("--version"), None),
+            // The client alone, as some machines have it, is of no use: a daemon must answer or be there to start.
+            Self::Docker => says(Run::new("sh").args(["-c", DOCKER]), None),
             Self::Iptables => says(Run::new("iptables").env("PATH", with_sbin()).arg("--version"), None),
             Self::Mmdebstrap => says(Run::new("mmdebstrap").arg("--version"), None),
         }
