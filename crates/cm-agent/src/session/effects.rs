@@ -71,6 +71,8 @@ impl Actor {
         // Before anything is done about it, so that nothing is ever pressed or typed twice.
         self.engine.hub.remember_memory(&self.record.id, self.machine.memory(), self.machine.authority());
         let mut round = Round::On;
+        // Most looks decide nothing; a record can hold a long task and is not copied for them.
+        let told = !effects.is_empty();
         for effect in effects {
             match effect {
                 Effect::Announce { state, reason, prompt } => self.announce(state, reason, prompt),
@@ -94,11 +96,17 @@ impl Actor {
                 }
             }
         }
-        // What was announced is what is known.
+        if told {
+            self.recall();
+        }
+        round
+    }
+
+    /// Takes over what the hub knows: what was announced or changed there is what is known here.
+    pub(super) fn recall(&mut self) {
         if let Some(record) = self.engine.hub.record(&self.record.id) {
             self.record = record;
         }
-        round
     }
 
     /// A task has ended: gather the result, announce it, and make it last.
@@ -161,9 +169,7 @@ impl Actor {
             }
         }
         // What is told now must not be told again.
-        if let Some(record) = self.engine.hub.record(&self.record.id) {
-            self.record = record;
-        }
+        self.recall();
     }
 
     pub(super) fn announce(&self, state: State, reason: Option<String>, prompt: Option<Prompt>) {

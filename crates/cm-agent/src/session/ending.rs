@@ -31,6 +31,7 @@ impl Actor {
             tracing::info!(session = %self.record.id, why, "paused, but its processes go on");
         }
         self.engine.hub.update(&self.record.id, |r| r.paused_since = Some(clock::unix_now()));
+        self.recall();
         let round = self.step(Some(control), Input::Paused).await;
         let _ = answer.send(Ok(matches!(frozen, Frozen::Yes(_))));
         round
@@ -48,6 +49,7 @@ impl Actor {
             r.paused_for += (clock::unix_now() - since).max(0.0);
             r.paused_since = None;
         });
+        self.recall();
         let round = self.step(Some(control), Input::Resumed).await;
         let _ = answer.send(Ok(()));
         self.look_soon();
