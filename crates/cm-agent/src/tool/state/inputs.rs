@@ -70,7 +70,8 @@ impl Machine {
         self.follow_question(&look);
         self.compare_with_mark(&look);
         self.watch.look = Some(look);
-        if std::mem::take(&mut self.watch.unsure) {
+        // The task may have ended meanwhile in another way; then there is nothing left to find out.
+        if std::mem::take(&mut self.watch.unsure) && self.memory.phase == Phase::Delivering {
             self.resolve_delivery(effects);
         }
     }

@@ -356,4 +356,8 @@ fn restarted_while_typing() {
     generic(&format!("{start} 60 screen > ▮ => {failed}"));
     generic(&format!("{start} 60 screen > half a ta▮ => {failed}"));
     generic(&format!("{start} 60 screen > task⏎busy▮ => running"));
+    // Ended by its time limit before the first look: there is nothing left to find out.
+    generic(&format!(
+        "{start} 60 timeout 5 => failed (timed out after 5 s), COMPLETE failed\n 70 screen > ▮ =>"
+    ));
 }
