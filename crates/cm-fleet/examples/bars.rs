@@ -40,7 +40,7 @@ fn main() -> std::io::Result<()> {
         match step {
             4 => {
                 let text = "This will delete 3 files\nProceed? [y/n]".into();
-                let prompt = Some(Prompt { id: 1, kind: "confirm".into(), text });
+                let prompt = Some(Prompt { id: 1, kind: "confirm".into(), text, ..Prompt::default() });
                 show.tell(E::TaskState { task: 2, state: State::Waiting, reason: None, prompt })?;
             }
             8 => show.end(4, State::Failed, 2, &["make: *** No rule to make target 'x'.  Stop."])?,
@@ -81,8 +81,7 @@ impl Show {
 
     fn end(&mut self, task: usize, state: State, code: i32, tail: &[&str]) -> std::io::Result<()> {
         let tail = tail.iter().map(|line| (*line).to_owned()).collect();
-        let outcome =
-            Outcome { state, exit_code: Some(code), signal: None, duration: 9.4, tail, reason: None };
+        let outcome = Outcome { state, exit_code: Some(code), duration: 9.4, tail, ..Outcome::default() };
         self.tell(E::TaskFinished { task, outcome })
     }
 }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::session::{Outcome, Prompt, SessionId, SessionInfo, State, TaskRef};
+use crate::outcome::Outcome;
+use crate::prompt::{Prompt, Receipt};
+use crate::session::{SessionId, SessionInfo, State, TaskRef};
 
 /// One announcement. `seq` is strictly increasing per agent, also across its restarts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,13 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         outcome: Option<Outcome>,
     },
+    /// Something was done about a prompt: by policy, or for a person.
+    Receipt {
+        /// The session.
+        session_id: SessionId,
+        /// What was done.
+        receipt: Box<Receipt>,
+    },
     /// A session exists now.
     SessionAdded {
         /// The session as it stands.
@@ -90,6 +99,7 @@ impl EventKind {
             Self::StateChange { session_id, .. }
             | Self::AutoConfirmed { session_id, .. }
             | Self::SessionCompleted { session_id, .. }
+            | Self::Receipt { session_id, .. }
             | Self::SessionClosed { session_id } => Some(session_id),
             Self::SessionAdded { session } => Some(&session.session_id),
             Self::Notice(_) => None,

@@ -9,8 +9,12 @@
 
 pub mod error;
 pub mod event;
+pub mod explain;
 pub mod frame;
+pub mod outcome;
 mod parse;
+pub mod policy;
+pub mod prompt;
 pub mod reply;
 pub mod request;
 #[cfg(feature = "schema")]
@@ -19,11 +23,15 @@ pub mod session;
 
 pub use error::{ErrorCode, ErrorReply};
 pub use event::{Event, EventKind, Notice, ScreenFrame, Snapshot};
+pub use explain::{Channel, ExplainSession, Explanation, Hook, Step};
 pub use frame::{Auth, AuthReply, ClientFrame, FrameError, PROTOCOL_VERSION, ServerFrame};
+pub use outcome::{Changes, Check, CheckResult, Outcome, Proof, Worktree};
+pub use policy::{Policy, PolicyChoice, PolicyRule, PolicyVerdict};
+pub use prompt::{Answer, AnswerDecision, Meaning, Prompt, PromptOption, Receipt};
 pub use reply::{AgentInfo, Capacity, Hello, KeysObserved, Limits, Reply, ReplyBody, TranscriptPage};
 pub use request::{
     Action, CapturePane, Context, CreateSession, GetSession, KillSession, ListSessions, OnDone, PauseSession,
     Report, ReportStatus, Request, RequestId, ResourceLimits, ResumeSession, SendKeys, Shutdown, Size,
     Subscribe, Transcript, UnwatchScreen, WatchScreen,
 };
-pub use session::{Outcome, Prompt, SessionDetail, SessionId, SessionInfo, State, TaskRef};
+pub use session::{SessionDetail, SessionId, SessionInfo, State, TaskRef};

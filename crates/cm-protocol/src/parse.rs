@@ -54,6 +54,9 @@ impl Request {
             "transcript" => Action::Transcript(read(fields)?),
             "agent_info" => Action::AgentInfo,
             "report" => Action::Report(read(fields)?),
+            "hook" => Action::Hook(read(fields)?),
+            "answer" => Action::Answer(read(fields)?),
+            "explain_session" => Action::ExplainSession(read(fields)?),
             "shutdown" => Action::Shutdown(read(fields)?),
             other => return Err(ErrorReply::unknown_action(other)),
         })

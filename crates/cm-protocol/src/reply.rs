@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::explain::Explanation;
 use crate::request::RequestId;
 use crate::session::{SessionDetail, SessionId, SessionInfo};
 
@@ -103,6 +104,28 @@ pub enum ReplyBody {
     Reported {
         /// The session.
         session_id: SessionId,
+    },
+    /// To `hook`: what the hook prints for its tool, if anything.
+    HookAnswered {
+        /// The session.
+        session_id: SessionId,
+        /// The hook's output; absent: nothing, the tool goes on as without a hook.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<serde_json::Value>,
+    },
+    /// To `answer`.
+    Answered {
+        /// The session.
+        session_id: SessionId,
+        /// The prompt that was answered.
+        prompt_id: u64,
+        /// What was seen to happen; only `submitted` is success.
+        observed: KeysObserved,
+    },
+    /// To `explain_session`.
+    Explained {
+        /// Why the session is in its state.
+        explanation: Box<Explanation>,
     },
     /// To `shutdown`: the agent will end.
     ShuttingDown {

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::explain::{ExplainSession, Hook};
+use crate::outcome::{Check, Worktree};
+use crate::policy::PolicyChoice;
+use crate::prompt::Answer;
 use crate::session::SessionId;
 
 /// The client's own mark on a command; its answer carries the same one and may overtake others.
@@ -63,6 +66,12 @@ pub enum Action {
     AgentInfo,
     /// A status report from inside a session (a tool, a hook, a script).
     Report(Report),
+    /// What a tool's hook was called with, from inside a session.
+    Hook(Hook),
+    /// Settle a prompt a session waits on.
+    Answer(Answer),
+    /// Why a session is in its state.
+    ExplainSession(ExplainSession),
     /// End the agent; sessions go on.
     Shutdown(Shutdown),
 }
@@ -85,6 +94,9 @@ impl Action {
             Self::Transcript(_) => "transcript",
             Self::AgentInfo => "agent_info",
             Self::Report(_) => "report",
+            Self::Hook(_) => "hook",
+            Self::Answer(_) => "answer",
+            Self::ExplainSession(_) => "explain_session",
             Self::Shutdown(_) => "shutdown",
         }
     }
@@ -131,15 +143,15 @@ pub struct CreateSession {
     /// What happens to the terminal when the task has ended; `keep` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_done: Option<OnDone>,
-    /// Reserved for a later agent; this one refuses it rather than ignore it.
+    /// What is decided about the tool's prompts without a person; the agent's own choice if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<Value>,
-    /// Reserved for a later agent; this one refuses it rather than ignore it.
+    pub policy: Option<PolicyChoice>,
+    /// A command that proves the task done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub check: Option<Value>,
-    /// Reserved for a later agent; this one refuses it rather than ignore it.
+    pub check: Option<Check>,
+    /// A git work tree and branch for this task alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worktree: Option<Value>,
+    pub worktree: Option<Worktree>,
 }
 
 impl CreateSession {
@@ -392,5 +404,8 @@ pub const ACTIONS: &[&str] = &[
     "transcript",
     "agent_info",
     "report",
+    "hook",
+    "answer",
+    "explain_session",
     "shutdown",
 ];

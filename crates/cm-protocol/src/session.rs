@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::outcome::Outcome;
+use crate::prompt::Prompt;
 use crate::request::{OnDone, ResourceLimits, Size};
 
 /// A session's opaque name: `cm-` and 32 hexadecimal digits. Never reused.
@@ -44,11 +46,12 @@ impl From<&str> for SessionId {
 }
 
 /// A session's state. The first seven are the original's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// The tool has been launched and is not ready yet.
+    #[default]
     Starting,
     /// The tool is thinking or planning.
     Planning,
@@ -116,19 +119,6 @@ pub struct TaskRef {
     pub attempt: u32,
 }
 
-/// A question a session waits on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Prompt {
-    /// This instance of the prompt, unique within its session.
-    pub id: u64,
-    /// What kind of answer it wants: `confirm`, `secret`, `text`, `continue`, `report`.
-    pub kind: String,
-    /// The question as it stands on the screen.
-    pub text: String,
-}
-
 /// A session as lists show it. The first six fields are the original's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -167,29 +157,6 @@ pub struct SessionInfo {
     /// How its task ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-}
-
-/// How a task ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Outcome {
-    /// `done`, `failed`, `killed` or `lost`.
-    pub state: State,
-    /// The program's exit code, where it exited.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    /// The signal that ended it, e.g. `SIGKILL`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<String>,
-    /// Seconds from the start of the task to its end.
-    pub duration: f64,
-    /// The last lines of output, oldest first (at most 20).
-    #[serde(default)]
-    pub tail: Vec<String>,
-    /// The cause, where the state alone does not say it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
 }
 
 /// Everything known of one session.

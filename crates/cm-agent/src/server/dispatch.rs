@@ -88,6 +88,9 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
             }
             Err(error) => Err(error),
         },
+        Action::Hook(_) | Action::Answer(_) | Action::ExplainSession(_) => {
+            Err(ErrorReply::new(ErrorCode::Conflict, "not yet"))
+        }
         Action::Shutdown(request) => shutdown(&server, request),
     };
     result.into()

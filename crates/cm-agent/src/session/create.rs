@@ -125,8 +125,12 @@ fn text(field: &'static str, value: &str, limit: usize) -> Result<String, Refusa
 
 /// A field that promises something must not be ignored by an agent that cannot keep it.
 fn unsupported(request: &CreateSession) -> Result<(), Refusal> {
-    let fields = [("policy", &request.policy), ("check", &request.check), ("worktree", &request.worktree)];
-    match fields.into_iter().find(|(_, value)| value.is_some()) {
+    let fields = [
+        ("policy", request.policy.is_some()),
+        ("check", request.check.is_some()),
+        ("worktree", request.worktree.is_some()),
+    ];
+    match fields.into_iter().find(|(_, given)| *given) {
         Some((field, _)) => Err(bad(field, format!("this agent does not support {field:?} yet"))),
         None => Ok(()),
     }

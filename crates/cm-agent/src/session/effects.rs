@@ -129,6 +129,7 @@ impl Actor {
             duration: (clock::unix_now() - self.record.task_began).max(0.0),
             tail: super::transcript::last_lines(&tail, TAIL).lines().map(str::to_owned).collect(),
             reason,
+            ..Outcome::default()
         };
         self.engine.hub.publish(EventKind::SessionCompleted {
             session_id: self.record.id.clone(),

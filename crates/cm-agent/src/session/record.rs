@@ -154,7 +154,10 @@ impl SessionRecord {
                 // Hundreds of these are remembered; long texts have done their work.
                 shorten(&mut self.task_text, CLOSED_TASK);
             }
-            EventKind::SessionAdded { .. } | EventKind::AutoConfirmed { .. } | EventKind::Notice(_) => {}
+            EventKind::SessionAdded { .. }
+            | EventKind::AutoConfirmed { .. }
+            | EventKind::Receipt { .. }
+            | EventKind::Notice(_) => {}
         }
     }
 

@@ -4,8 +4,9 @@
 //! believed. Nothing is concluded from words somewhere on the screen: what counts stands directly before a
 //! visible cursor (failures 2 and 8).
 
+use super::dialog::{FoundPrompt, Trouble};
 use super::hooks::clean;
-use super::profile::{Life, Profile, PromptKind};
+use super::profile::{Life, Profile};
 use super::screen::Screen;
 use super::state::Memory;
 
@@ -29,39 +30,61 @@ pub struct Observation {
 pub enum Seen {
     /// It has not come to a prompt yet.
     NotReady,
-    /// Its prompt is before the cursor: it takes a task.
+    /// It is at its prompt and takes a task.
     AtPrompt {
         /// The prompt's text.
         prompt_text: String,
+        /// Text stands in its box that nobody has submitted.
+        draft: bool,
+        /// How its last turn ended, where the screen says so above the prompt.
+        turn: Option<Turn>,
     },
     /// Neither prompt nor question.
-    Working,
-    /// A question is before the cursor.
+    Working {
+        /// What at, as far as the tool calls it draws tell.
+        activity: Option<Activity>,
+    },
+    /// A question waits for an answer.
     Asking(FoundPrompt),
+    /// It cannot go on by itself, and nothing that could be chosen is drawn.
+    Blocked(Trouble),
 }
 
-/// A question found on a screen.
+/// How a turn ended, as the screen says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundPrompt {
-    /// What kind of answer it wants.
-    pub kind: PromptKind,
-    /// The question as it stands there, one line.
-    pub text: String,
-    /// The keys that go on, for kind `continue`.
-    pub press: Vec<String>,
-    /// The profile's rule that found it.
-    pub rule: String,
+pub enum Turn {
+    /// Well.
+    Done,
+    /// Not well.
+    Failed(Trouble),
+}
+
+/// What a tool works at, by its tool calls, never by words in prose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Makes a plan or a list of things to do.
+    Planning,
+    /// Changes files.
+    Editing,
+    /// Runs tests.
+    Testing,
+    /// Anything else.
+    Running,
 }
 
 /// What is seen on a screen. `memory` knows the prompt the tool showed when it was ready.
 pub fn detect(profile: &Profile, memory: &Memory, screen: &Screen) -> Observation {
     let nothing = || {
-        let kind = if memory.is_starting() { Seen::NotReady } else { Seen::Working };
+        let kind = if memory.is_starting() { Seen::NotReady } else { Seen::Working { activity: None } };
         Observation { kind, rule: "no prompt at the cursor".into() }
     };
     let Some(text) = screen.before_cursor() else { return nothing() };
     if memory.ready_prompt().is_some_and(|prompt| same_prompt(prompt, &text)) {
-        return Observation { kind: Seen::AtPrompt { prompt_text: text }, rule: "the tool's prompt".into() };
+        return Observation {
+            kind: Seen::AtPrompt { prompt_text: text, draft: false, turn: None },
+            rule: "the tool's prompt".into(),
+        };
     }
     if let Some(found) = question(profile, screen, &text) {
         return Observation { rule: format!("prompt `{}`", found.rule), kind: Seen::Asking(found) };
@@ -70,7 +93,7 @@ pub fn detect(profile: &Profile, memory: &Memory, screen: &Screen) -> Observatio
         Life::Screen { ready, .. } if memory.may_learn_prompt() && text.chars().count() <= LONGEST_PROMPT => {
             match ready.patterns.iter().position(|pattern| pattern.is_match(&text)) {
                 Some(n) => Observation {
-                    kind: Seen::AtPrompt { prompt_text: text },
+                    kind: Seen::AtPrompt { prompt_text: text, draft: false, turn: None },
                     rule: format!("ready pattern {}", n + 1),
                 },
                 None => nothing(),
@@ -98,10 +121,8 @@ fn question(profile: &Profile, screen: &Screen, text: &str) -> Option<FoundPromp
             })
     })?;
     Some(FoundPrompt {
-        kind: rule.kind,
-        text: clean(text),
         press: rule.press.clone(),
-        rule: rule.name.clone(),
+        ..FoundPrompt::plain(rule.kind, clean(text), rule.name.clone())
     })
 }
 

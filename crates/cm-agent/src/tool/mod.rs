@@ -9,13 +9,15 @@
 //! [`hooks`] and beat the screen.
 
 pub mod detect;
+pub mod dialog;
 pub mod hooks;
 pub mod policy;
 pub mod profile;
 pub mod screen;
 pub mod state;
 
-pub use detect::{FoundPrompt, Observation, Seen, detect, still_there};
+pub use detect::{Activity, Observation, Seen, Turn, detect, still_there};
+pub use dialog::{Cause, FoundPrompt, Layout, Trouble};
 pub use hooks::Heard;
 pub use policy::{Decision, Policy, Verdict, decide};
 pub use profile::{Profile, ProfileError, Profiles, PromptKind};

@@ -3,7 +3,7 @@
 //! What a policy may allow is bounded from outside it: only a question that decides nothing is ever answered
 //! by a key. Passwords, consents and choices are asked whatever a policy says.
 
-use super::detect::FoundPrompt;
+use super::dialog::FoundPrompt;
 use super::profile::PromptKind;
 
 /// Rules, tried in order; what none of them allows is asked.
@@ -79,7 +79,7 @@ mod tests {
 
     fn found(kind: PromptKind, press: &[&str]) -> FoundPrompt {
         let press = press.iter().map(|key| (*key).to_owned()).collect();
-        FoundPrompt { kind, text: "?".into(), press, rule: "a-rule".into() }
+        FoundPrompt { press, ..FoundPrompt::plain(kind, "?", "a-rule") }
     }
 
     const ALL: [PromptKind; 5] =

@@ -146,9 +146,39 @@ pub enum PromptKind {
     Continue,
     /// Asked by a report from inside the session.
     Report,
+    /// Leave to read a file.
+    Read,
+    /// Leave to change or create a file.
+    Edit,
+    /// Leave to run a command.
+    Command,
+    /// Leave to reach another machine.
+    Network,
+    /// A question of the tool's with answers to choose from or to write.
+    Question,
+    /// Whether a folder, a server or a configuration is trusted.
+    Trust,
+    /// Whether a plan is to be carried out.
+    Plan,
 }
 
 impl PromptKind {
+    /// Every kind there is.
+    pub const ALL: [Self; 12] = [
+        Self::Confirm,
+        Self::Secret,
+        Self::Text,
+        Self::Continue,
+        Self::Report,
+        Self::Read,
+        Self::Edit,
+        Self::Command,
+        Self::Network,
+        Self::Question,
+        Self::Trust,
+        Self::Plan,
+    ];
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -157,6 +187,13 @@ impl PromptKind {
             Self::Text => "text",
             Self::Continue => "continue",
             Self::Report => "report",
+            Self::Read => "read",
+            Self::Edit => "edit",
+            Self::Command => "command",
+            Self::Network => "network",
+            Self::Question => "question",
+            Self::Trust => "trust",
+            Self::Plan => "plan",
         }
     }
 }

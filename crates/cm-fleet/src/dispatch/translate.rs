@@ -38,7 +38,9 @@ pub fn event(state: &RunState, host: &str, event: &Event) -> Vec<RunEventKind> {
             topic: notice.topic.clone(),
             message: notice.message.clone(),
         }],
-        EventKind::SessionAdded { .. } | EventKind::SessionClosed { .. } => Vec::new(),
+        EventKind::SessionAdded { .. } | EventKind::SessionClosed { .. } | EventKind::Receipt { .. } => {
+            Vec::new()
+        }
     }
 }
 
@@ -104,5 +106,6 @@ fn bare(state: State, duration: f64, reason: Option<&str>) -> Outcome {
         duration: duration.max(0.0),
         tail: Vec::new(),
         reason: reason.map(str::to_owned),
+        ..Outcome::default()
     }
 }

@@ -30,6 +30,7 @@ fn outcome(state: State, exit: Option<i32>, tail: &[&str], reason: Option<&str>)
         duration: 61.4,
         tail: tail.iter().map(|line| (*line).to_owned()).collect(),
         reason: reason.map(str::to_owned),
+        ..Outcome::default()
     }
 }
 
@@ -71,7 +72,12 @@ pub(crate) fn story() -> Vec<RunEvent> {
             task: 4,
             state: State::Waiting,
             reason: None,
-            prompt: Some(Prompt { id: 1, kind: "confirm".into(), text: "rm -rf x\nProceed?".into() }),
+            prompt: Some(Prompt {
+                id: 1,
+                kind: "confirm".into(),
+                text: "rm -rf x\nProceed?".into(),
+                ..Prompt::default()
+            }),
         },
         state(1, State::Done),
         E::TaskFinished { task: 1, outcome: outcome(State::Done, Some(0), &["a", "\x1b[1mb\x1b[0m"], None) },

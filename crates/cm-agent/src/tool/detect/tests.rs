@@ -35,8 +35,8 @@ fn summary(observation: Observation) -> Expected {
     let plain = |seen: &str| Expected { seen: seen.into(), kind: None, text: None, rule: None };
     match observation.kind {
         Seen::NotReady => plain("not_ready"),
-        Seen::Working => plain("working"),
-        Seen::AtPrompt { prompt_text } => {
+        Seen::Working { .. } => plain("working"),
+        Seen::AtPrompt { prompt_text, .. } => {
             Expected { text: Some(prompt_text), rule: Some(observation.rule), ..plain("at_prompt") }
         }
         Seen::Asking(found) => Expected {
@@ -45,6 +45,7 @@ fn summary(observation: Observation) -> Expected {
             rule: Some(found.rule),
             ..plain("asking")
         },
+        Seen::Blocked(trouble) => plain(trouble.cause.as_str()),
     }
 }
 
@@ -83,9 +84,10 @@ fn at_work(tool: &str, text: &str) -> String {
     let memory = Memory::for_test(true, (tool != "shell").then(|| "me@box:~/src$".to_owned()));
     match detect(&profile, &memory, &draw(text)).kind {
         Seen::NotReady => "not ready".into(),
-        Seen::Working => "working".into(),
+        Seen::Working { .. } => "working".into(),
         Seen::AtPrompt { .. } => "prompt".into(),
         Seen::Asking(found) => format!("{} {}", found.kind.as_str(), found.rule),
+        Seen::Blocked(trouble) => trouble.cause.as_str().into(),
     }
 }
 
@@ -286,8 +288,12 @@ fn readiness() {
 
 #[test]
 fn still_there_looks_again() {
-    let prompt =
-        cm_protocol::Prompt { id: 1, kind: "continue".into(), text: "Press Enter to continue".into() };
+    let prompt = cm_protocol::Prompt {
+        id: 1,
+        kind: "continue".into(),
+        text: "Press Enter to continue".into(),
+        ..Default::default()
+    };
     let table = [
         ("Press Enter to continue▮", true),
         ("more above\n Press Enter to continue ▮", true),

@@ -6,7 +6,8 @@ use cm_protocol::{Prompt, ReportStatus, State};
 
 use super::memory::{Instance, Mark, Phase, Source, Stage};
 use super::{Effect, Machine};
-use crate::tool::detect::{FoundPrompt, Seen};
+use crate::tool::detect::Seen;
+use crate::tool::dialog::FoundPrompt;
 use crate::tool::hooks::Heard;
 use crate::tool::policy::{Verdict, decide};
 use crate::tool::profile::{Done, Life, PromptKind, Ready};
@@ -84,7 +85,7 @@ impl Machine {
             _ if self.memory.asked.is_some() => None,
             (Phase::Starting { .. }, Some(Seen::Asking(_))) => None,
             (Phase::Starting { .. }, _) => Some((self.ready_at(ready), Move::Ready)),
-            (Phase::Idle, Some(Seen::AtPrompt { prompt_text })) if self.memory.ready_prompt.is_none() => {
+            (Phase::Idle, Some(Seen::AtPrompt { prompt_text, .. })) if self.memory.ready_prompt.is_none() => {
                 Some((self.watch.quiet_since + ready.quiet, Move::LearnPrompt(prompt_text.clone())))
             }
             (Phase::Round { left }, Some(Seen::AtPrompt { .. })) if self.memory.report.is_none() => {
@@ -144,7 +145,7 @@ impl Machine {
         self.memory.rule = "quiet, no prompt".into();
         if let Some(look) = &self.watch.look {
             self.memory.mark = Some(look.mark);
-            if let Seen::AtPrompt { prompt_text } = &look.observation.kind {
+            if let Seen::AtPrompt { prompt_text, .. } = &look.observation.kind {
                 self.memory.ready_prompt = Some(prompt_text.clone());
                 self.memory.rule = look.observation.rule.clone();
             }
@@ -180,7 +181,7 @@ impl Machine {
 
     fn new_prompt(&mut self, kind: PromptKind, text: String) -> Prompt {
         self.memory.prompts += 1;
-        Prompt { id: self.memory.prompts, kind: kind.as_str().to_owned(), text }
+        Prompt { id: self.memory.prompts, kind: kind.as_str().to_owned(), text, ..Prompt::default() }
     }
 
     /// The newest report, for tests and `explain`.

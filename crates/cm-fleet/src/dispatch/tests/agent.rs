@@ -174,7 +174,7 @@ impl World {
     fn end(&mut self, session_id: &SessionId, state: State, exit_code: Option<i32>) {
         self.state(session_id, state);
         let tail = vec!["bye".to_owned()];
-        let outcome = Outcome { state, exit_code, signal: None, duration: 0.1, tail, reason: None };
+        let outcome = Outcome { state, exit_code, duration: 0.1, tail, ..Outcome::default() };
         self.push(EventKind::SessionCompleted {
             session_id: session_id.clone(),
             state,

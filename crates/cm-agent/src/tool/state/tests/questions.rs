@@ -180,8 +180,12 @@ fn a_window_of_another_size_is_not_another_question() {
 #[test]
 fn looked_at_again_before_the_key() {
     let machine = pressed("");
-    let prompt =
-        cm_protocol::Prompt { id: 1, kind: "continue".into(), text: "Press Enter to continue".into() };
+    let prompt = cm_protocol::Prompt {
+        id: 1,
+        kind: "continue".into(),
+        text: "Press Enter to continue".into(),
+        ..Default::default()
+    };
     assert!(machine.still_there(&draw("Press Enter to continue▮"), &prompt));
     assert!(
         !machine.still_there(&draw("\nPress Enter to continue▮"), &prompt),
