@@ -107,7 +107,10 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         Some(address) => Some(server::listen_tcp(address).await?),
         None => None,
     };
-    let holder = holder(words)?;
+    for private in ["recordings", "patches", "worktrees"] {
+        dirs::make_private(&state.join(private))?;
+    }
+    let program = program(words)?;
     // Last of what may fail, for it leaves a file.
     let unix = server::listen_unix(&socket).await?;
     lock.listens_on(&socket);
@@ -118,14 +121,16 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         manager,
         runtime,
         transcripts,
-        profiles: Profiles::builtin(),
+        profiles,
         home_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         socket: socket.display().to_string(),
         max_sessions: args.max_sessions,
         keep_finished: args.keep(),
         limits: Limits { login_seconds: args.login_timeout, ..Limits::default() },
         boot_id: boot_id.clone(),
-        holder,
+        program,
+        policies,
+        state: state.clone(),
         stop: stop.clone(),
         env,
     });
@@ -203,12 +208,12 @@ fn ends_with_login(env: &BTreeMap<String, String>) -> Option<String> {
         .then(|| format!("sessions end at the last logout of {user}; to keep them: loginctl enable-linger"))
 }
 
-/// The command that holds a tool in its terminal: this program, called as it was called now.
-fn holder(words: &[&str]) -> std::io::Result<Vec<String>> {
+/// This program, called as an agent as it was called now.
+fn program(words: &[&str]) -> std::io::Result<Vec<String>> {
     let program = std::env::current_exe()?;
     let program =
         program.to_str().ok_or_else(|| std::io::Error::other("the agent's own path is not valid text"))?;
-    Ok([program].iter().chain(words).chain(&["hold", "--"]).map(|&w| w.to_owned()).collect())
+    Ok([program].iter().chain(words).map(|&w| w.to_owned()).collect())
 }
 
 /// Tells whoever started us: a service manager, or a program that reads the first line.

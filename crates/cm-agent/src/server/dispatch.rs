@@ -88,9 +88,25 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
             }
             Err(error) => Err(error),
         },
-        Action::Hook(_) | Action::Answer(_) | Action::ExplainSession(_) => {
-            Err(ErrorReply::new(ErrorCode::Conflict, "not yet"))
-        }
+        Action::Hook(hook) => match find(&server, &hook.session_id).await {
+            Ok(handle) => handle
+                .hook(hook.event)
+                .await
+                .map(|output| ReplyBody::HookAnswered { session_id: hook.session_id, output }),
+            Err(error) => Err(error),
+        },
+        Action::Answer(answer) => match find(&server, &answer.session_id).await {
+            Ok(handle) => {
+                let session_id = answer.session_id.clone();
+                handle.settle(answer).await.map(|(prompt_id, observed)| ReplyBody::Answered {
+                    session_id,
+                    prompt_id,
+                    observed,
+                })
+            }
+            Err(error) => Err(error),
+        },
+        Action::ExplainSession(r) => explain(&server, &r.session_id).await,
         Action::Shutdown(request) => shutdown(&server, request),
     };
     result.into()
@@ -107,6 +123,18 @@ async fn find(server: &Server, id: &SessionId) -> Result<SessionHandle, ErrorRep
         }
         None => ErrorReply::not_found(id.as_str()),
     })
+}
+
+/// Why a session is in its state; of one that has ended, what is remembered.
+async fn explain(server: &Server, id: &SessionId) -> Result<ReplyBody, ErrorReply> {
+    let explanation = match find(server, id).await {
+        Ok(handle) => handle.explain().await?,
+        Err(error) => match server.engine.hub.record(id) {
+            Some(record) => server.engine.explain_closed(&record),
+            None => return Err(error),
+        },
+    };
+    Ok(ReplyBody::Explained { explanation: Box::new(explanation) })
 }
 
 async fn send_keys(server: &Server, request: SendKeys) -> Result<ReplyBody, ErrorReply> {

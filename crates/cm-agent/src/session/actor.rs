@@ -4,20 +4,25 @@
 //! prove that it is dead, a time-out proves nothing. *Living*: commands, notices and timers, until the
 //! terminal is closed, the agent lets go, or the connection to tmux is lost, which leads back to reaching.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use cm_protocol::{ErrorCode, ErrorReply, KeysObserved, ScreenFrame};
+use cm_protocol::{ErrorCode, ErrorReply, KeysObserved, Prompt, ScreenFrame};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::Engine;
+use super::deciding::{Answered, Choice};
+use super::environment::{self, Marks};
+use super::explaining::Past;
 use super::handle::{self, Answer, Command};
 use super::launch::CONF;
 use super::mailbox::Mailbox;
 use super::numbering::Numbering;
+use super::proving::Checking;
 use super::record::{Phase, SessionRecord};
+use super::recording::Recorder;
 use super::typing::{Keys, Typing};
 use crate::host::clock;
 use crate::host::process::ProcessId;
@@ -45,6 +50,16 @@ pub(super) struct Actor {
     pub(super) waiting: VecDeque<(Keys, Purpose)>,
     /// When the terminal of an ended program is closed.
     pub(super) close_at: Option<Duration>,
+    /// An option that is being taken.
+    pub(super) choice: Option<Choice>,
+    /// The task's check, while it runs.
+    pub(super) checking: Option<Checking>,
+    /// What was heard and decided, for `explain`.
+    pub(super) past: Past,
+    /// What the state machine is given, for `replay`.
+    pub(super) recorder: Recorder,
+    /// The environment its check runs in.
+    pub(super) env: BTreeMap<String, String>,
 }
 
 /// What was last seen, and who wants to see more.
@@ -61,6 +76,10 @@ pub(super) struct View {
     pub(super) looked: Duration,
     /// The program's end was seen and told.
     pub(super) ended: bool,
+    /// The tool's own status as it was last read, as the window's name.
+    pub(super) status: String,
+    /// A person has the terminal open.
+    pub(super) attached: bool,
 }
 
 /// Typing in progress, and for whom.
@@ -73,8 +92,17 @@ pub(super) struct Busy {
 
 /// Why something is typed.
 pub(super) enum Purpose {
-    /// It is the task.
+    /// It is the task, or words that go on with it.
     Task,
+    /// Words behind an option that was taken.
+    Words,
+    /// They answer a prompt, for a person.
+    Answer {
+        /// Who.
+        answer: Answered,
+        /// The prompt.
+        prompt: Prompt,
+    },
     /// A client asked for it.
     Client {
         /// Who.
@@ -116,6 +144,7 @@ impl Unreached {
 enum Wake {
     Command(Option<Command>),
     Notice(Option<Notice>),
+    Checked(cm_protocol::CheckResult),
     Timer,
     Stop,
 }
@@ -138,27 +167,40 @@ impl Actor {
         record: SessionRecord,
         machine: Machine,
         connection: (Control, Notices),
+        env: BTreeMap<String, String>,
     ) -> Self {
-        let mut actor = Self::new(engine, record, machine);
+        let mut actor = Self::new(engine, record, machine, env);
         actor.fresh = Some(connection);
         actor
     }
 
     /// The actor of a session found again.
     pub(super) fn found(engine: Arc<Engine>, record: SessionRecord) -> Self {
-        let profile = engine.profiles.for_tool(&record.tool);
+        let profile = engine.profile_of(&record);
         let has_task = !record.task_text.is_empty();
         let machine = match &record.memory {
             Some(memory) => Machine::restore(profile, (**memory).clone(), clock::now()),
             None => Machine::new(profile, has_task, clock::now()),
         };
-        Self::new(engine, record, machine)
+        let machine = machine.with_bearings(engine.bearings_of(&record));
+        // What the task brought is kept nowhere; its check has to do without.
+        let marks = Marks { session: record.id.as_str(), agent_socket: &engine.socket };
+        let env = environment::base(&engine.env, |name| machine.profile().passes_env(name), &marks);
+        Self::new(engine, record, machine, env)
     }
 
-    fn new(engine: Arc<Engine>, record: SessionRecord, machine: Machine) -> Self {
+    fn new(
+        engine: Arc<Engine>,
+        record: SessionRecord,
+        machine: Machine,
+        env: BTreeMap<String, String>,
+    ) -> Self {
         let (handle, inbox) = handle::channel(record.id.clone());
         engine.hub.attach(handle);
+        let recorder = Recorder::open(&engine.recording_file(&record.id), &record, &machine);
         Self {
+            recorder,
+            env,
             engine,
             record,
             machine,
@@ -168,6 +210,9 @@ impl Actor {
             typing: None,
             waiting: VecDeque::new(),
             close_at: None,
+            choice: None,
+            checking: None,
+            past: Past::default(),
         }
     }
 
@@ -187,6 +232,7 @@ impl Actor {
         for id in self.engine.hub.detach(&self.record.id) {
             // Forgotten sessions need no text; one that is not there is as good.
             let _ = std::fs::remove_file(self.engine.transcript_file(&id));
+            let _ = std::fs::remove_file(self.engine.recording_file(&id));
         }
     }
 
@@ -317,6 +363,7 @@ impl Actor {
                 () = stop.cancelled() => Wake::Stop,
                 command = self.inbox.recv() => Wake::Command(command),
                 notice = notices.recv() => Wake::Notice(notice),
+                result = Checking::wait(&mut self.checking) => Wake::Checked(result),
                 () = timer => Wake::Timer,
             };
             let round = match wake {
@@ -324,6 +371,7 @@ impl Actor {
                 Wake::Command(Some(command)) => self.command(control, command).await,
                 Wake::Notice(None) => Round::Disconnected,
                 Wake::Notice(Some(notice)) => self.notice(&notice),
+                Wake::Checked(result) => self.checked(control, result).await,
                 Wake::Timer => self.timer(control).await,
             };
             if !matches!(round, Round::On) {
@@ -335,7 +383,8 @@ impl Actor {
     /// When there is something to do even if nothing happens.
     fn due(&self) -> Option<Duration> {
         let typing = self.typing.as_ref().and_then(|b| b.until);
-        [self.view.look_at, self.machine.deadline(), typing, self.timeout_at(), self.close_at]
+        let choice = self.choice.as_ref().filter(|_| self.typing.is_none()).map(|c| c.until);
+        [self.view.look_at, self.machine.deadline(), typing, choice, self.timeout_at(), self.close_at]
             .into_iter()
             .flatten()
             .min()
@@ -370,7 +419,8 @@ impl Actor {
         if is_due(self.close_at) {
             return self.close(Some(control)).await;
         }
-        if is_due(self.view.look_at) || self.typing.as_ref().is_some_and(|b| is_due(b.until)) {
+        let choosing = self.typing.is_none() && self.choice.as_ref().is_some_and(|c| is_due(Some(c.until)));
+        if is_due(self.view.look_at) || choosing || self.typing.as_ref().is_some_and(|b| is_due(b.until)) {
             return self.look(control).await;
         }
         if is_due(self.machine.deadline()) {

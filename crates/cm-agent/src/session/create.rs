@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use cm_protocol::{CreateSession, ErrorCode, ErrorReply, OnDone, ResourceLimits, SessionId, Size, TaskRef};
+use cm_protocol::{
+    Check, CreateSession, ErrorCode, ErrorReply, OnDone, PolicyChoice, ResourceLimits, SessionId, Size,
+    TaskRef, Worktree,
+};
 
 use super::Engine;
 use super::environment::{self, Marks};
@@ -12,6 +15,10 @@ use crate::tool::Profile;
 
 /// Bytes of all variables, and of all arguments, a task may bring.
 const EXTRAS_BYTES: usize = 128 * 1024;
+/// Bytes of a check's command.
+const CHECK_BYTES: usize = 16 * 1024;
+/// How often a failed check may be given back to the tool.
+const MOST_RETRIES: u32 = 20;
 /// The longest time a task may be given: a year.
 const LONGEST: f64 = 365.0 * 24.0 * 3600.0;
 
@@ -34,6 +41,9 @@ pub(super) struct Spec {
     pub(super) on_done: OnDone,
     pub(super) timeout: Option<f64>,
     pub(super) limits: Option<ResourceLimits>,
+    pub(super) policy: Option<PolicyChoice>,
+    pub(super) check: Option<Check>,
+    pub(super) worktree: Option<Worktree>,
 }
 
 impl Spec {
@@ -54,7 +64,6 @@ impl Spec {
     }
 
     fn read(request: CreateSession, id: SessionId, engine: &Engine) -> Result<Self, Refusal> {
-        unsupported(&request)?;
         let tool = tool(request.tool())?;
         let task_text = text("task", request.task(), engine.limits.task_bytes)?;
         for arg in &request.args {
@@ -74,6 +83,9 @@ impl Spec {
             name: name(request.name)?,
             timeout: timeout(request.timeout)?,
             limits: resources(request.limits)?,
+            policy: policy(request.policy, engine)?,
+            check: check(request.check)?,
+            worktree: request.worktree,
             size: size(request.size)?,
             on_done: request.on_done.unwrap_or_default(),
             id,
@@ -123,17 +135,25 @@ fn text(field: &'static str, value: &str, limit: usize) -> Result<String, Refusa
     Ok(value.to_owned())
 }
 
-/// A field that promises something must not be ignored by an agent that cannot keep it.
-fn unsupported(request: &CreateSession) -> Result<(), Refusal> {
-    let fields = [
-        ("policy", request.policy.is_some()),
-        ("check", request.check.is_some()),
-        ("worktree", request.worktree.is_some()),
-    ];
-    match fields.into_iter().find(|(_, given)| *given) {
-        Some((field, _)) => Err(bad(field, format!("this agent does not support {field:?} yet"))),
-        None => Ok(()),
+/// A policy must be one that can be followed, before anything is started.
+fn policy(choice: Option<PolicyChoice>, engine: &Engine) -> Result<Option<PolicyChoice>, Refusal> {
+    match engine.policies.resolve(choice.as_ref()) {
+        Ok(_) => Ok(choice),
+        Err(error) => Err(bad("policy", format!("policy: {error}"))),
     }
+}
+
+fn check(check: Option<Check>) -> Result<Option<Check>, Refusal> {
+    let Some(check) = check else { return Ok(None) };
+    text("check", &check.command, CHECK_BYTES)?;
+    if check.command.trim().is_empty() {
+        return Err(bad("check", "check: a command that proves the task done, e.g. `cargo test`"));
+    }
+    timeout(check.timeout).map_err(|refusal| Refusal { field: Some("check.timeout"), ..refusal })?;
+    if check.retries > MOST_RETRIES {
+        return Err(bad("check.retries", format!("check.retries: at most {MOST_RETRIES}")));
+    }
+    Ok(Some(check))
 }
 
 fn tool(name: &str) -> Result<String, Refusal> {

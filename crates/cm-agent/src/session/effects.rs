@@ -25,6 +25,9 @@ impl Command {
             Self::Capture { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Transcript { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Pause { answer } => drop(answer.send(Err(error.clone()))),
+            Self::Hook { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Settle { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Explain { answer } => drop(answer.send(Err(error.clone()))),
             Self::Watch { answer, .. }
             | Self::Report { answer, .. }
             | Self::Resume { answer }
@@ -54,6 +57,9 @@ impl Actor {
                 let _ = answer.send(Ok(()));
                 return self.step(Some(control), Input::Report(&report)).await;
             }
+            Command::Hook { event, answer } => return self.hook(control, &event, answer).await,
+            Command::Settle { asked, answer } => return self.settle_prompt(control, asked, answer).await,
+            Command::Explain { answer } => drop(answer.send(Ok(self.explain()))),
             Command::Pause { answer } => return self.pause(control, answer).await,
             Command::Resume { answer } => return self.resume(control, answer).await,
             Command::Kill { answer } => return self.kill(control, answer).await,
@@ -67,7 +73,11 @@ impl Actor {
 
     /// Lets the state machine decide about something, and does what it decided.
     pub(super) async fn step(&mut self, control: Option<&Control>, input: Input<'_>) -> Round {
-        let effects = self.machine.step(input, clock::now());
+        let now = clock::now();
+        self.recorder.input(&input, now);
+        let effects = self.machine.step(input, now);
+        self.recorder.effects(&effects, self.machine.rule(), now);
+        self.past.decided(&effects, self.machine.rule());
         // Before anything is done about it, so that nothing is ever pressed or typed twice.
         self.engine.hub.remember_memory(&self.record.id, self.machine.memory(), self.machine.authority());
         let mut round = Round::On;
@@ -76,15 +86,11 @@ impl Actor {
         for effect in effects {
             match effect {
                 Effect::Announce { state, reason, prompt } => self.announce(state, reason, prompt),
-                Effect::DeliverTask => {
-                    let keys = Keys { text: self.record.task_text.clone(), named: Vec::new(), enter: true };
-                    if self.typing.is_some() {
-                        // A client types, say the answer to a question before the start: its text is not
-                        // cut in two, and it gets its answer.
-                        self.waiting.push_front((keys, Purpose::Task));
-                    } else {
-                        self.begin_typing(keys, Purpose::Task);
-                    }
+                Effect::DeliverTask => self.deliver(self.record.task_text.clone()),
+                Effect::DeliverWords { words } => self.deliver(words),
+                Effect::RunCheck => self.run_check(),
+                Effect::Choose { prompt, label, verdict, rule } => {
+                    self.begin_choice(prompt, label, verdict, rule);
                 }
                 Effect::Press { prompt, keys, rule } => {
                     if let Some(control) = control {
@@ -100,6 +106,18 @@ impl Actor {
             self.recall();
         }
         round
+    }
+
+    /// Types the task, or words that go on with it.
+    fn deliver(&mut self, text: String) {
+        let keys = Keys { text, named: Vec::new(), enter: true };
+        if self.typing.is_some() {
+            // A client types, say the answer to a question before the start: its text is not cut in two,
+            // and it gets its answer.
+            self.waiting.push_front((keys, Purpose::Task));
+        } else {
+            self.begin_typing(keys, Purpose::Task);
+        }
     }
 
     /// Takes over what the hub knows: what was announced or changed there is what is known here.
@@ -122,14 +140,19 @@ impl Actor {
             Some(control) => self.last_lines(control, TAIL, false).await.unwrap_or_default(),
             None => self.view.screen.as_ref().map(|s| s.lines.join("\n")).unwrap_or_default(),
         };
+        let proven = self.proof(state).await;
         let outcome = Outcome {
             state,
+            proof: proven.proof,
+            until: reason.as_deref().and_then(super::proving::until),
+            check: proven.check,
+            changes: proven.changes,
+            receipts: self.record.receipts.clone(),
             exit_code,
             signal,
             duration: (clock::unix_now() - self.record.task_began).max(0.0),
             tail: super::transcript::last_lines(&tail, TAIL).lines().map(str::to_owned).collect(),
             reason,
-            ..Outcome::default()
         };
         self.engine.hub.publish(EventKind::SessionCompleted {
             session_id: self.record.id.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use cm_protocol::{ErrorCode, ErrorReply, KeysObserved, Report, SessionId, TranscriptPage};
+use cm_protocol::{ErrorCode, ErrorReply, Explanation, KeysObserved, Report, SessionId, TranscriptPage};
 use tokio::sync::{mpsc, oneshot};
 
 use super::mailbox::Mailbox;
@@ -23,6 +23,9 @@ pub(super) enum Command {
     Watch { mailbox: Weak<Mailbox>, answer: Answer<()> },
     Unwatch { mailbox: Weak<Mailbox> },
     Report { report: Report, answer: Answer<()> },
+    Hook { event: serde_json::Value, answer: Answer<Option<serde_json::Value>> },
+    Settle { asked: cm_protocol::Answer, answer: Answer<(u64, KeysObserved)> },
+    Explain { answer: Answer<Explanation> },
     Pause { answer: Answer<bool> },
     Resume { answer: Answer<()> },
     Kill { answer: Answer<()> },
@@ -90,6 +93,21 @@ impl SessionHandle {
     /// Passes on what was said from inside.
     pub async fn report(&self, report: Report) -> Result<(), ErrorReply> {
         self.ask(|answer| Command::Report { report, answer }).await
+    }
+
+    /// Passes on what a tool's hook was called with; what the hook prints.
+    pub async fn hook(&self, event: serde_json::Value) -> Result<Option<serde_json::Value>, ErrorReply> {
+        self.ask(|answer| Command::Hook { event, answer }).await
+    }
+
+    /// Settles the prompt it waits on; which one it was, and what was seen to happen.
+    pub async fn settle(&self, asked: cm_protocol::Answer) -> Result<(u64, KeysObserved), ErrorReply> {
+        self.ask(|answer| Command::Settle { asked, answer }).await
+    }
+
+    /// Why it is in its state.
+    pub async fn explain(&self) -> Result<Explanation, ErrorReply> {
+        self.ask(|answer| Command::Explain { answer }).await
     }
 
     /// Stops its processes; whether they really stand still.

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use cm_protocol::{ErrorReply, EventKind, KeysObserved, Prompt};
+use cm_protocol::{ErrorReply, EventKind, KeysObserved, Prompt, Receipt};
 
 use super::actor::{Actor, Busy, Purpose, Round};
+use super::deciding::press;
 use super::effects::not_now;
 use super::handle::Answer;
 use super::look::screen_of;
 use super::typing::{Act, Keys, Typing};
 use crate::host::clock;
-use crate::tmux::{Capture, CommandError, Control, Key};
+use crate::tmux::{Control, Key};
 use crate::tool::{Input, Screen};
 
 impl Actor {
@@ -22,7 +23,7 @@ impl Actor {
         keys: Vec<String>,
         rule: String,
     ) -> Round {
-        let seen = match control.snapshot(Capture::default()).await {
+        let seen = match control.snapshot(self.capture()).await {
             Ok(seen) => seen,
             Err(error) => return self.lost_sight(&error),
         };
@@ -30,10 +31,23 @@ impl Actor {
             tracing::info!(session = %self.record.id, "the prompt has gone; nothing pressed");
             return Round::On;
         }
-        let keys: Vec<Key> = keys.iter().filter_map(|name| Key::parse(name).ok()).collect();
-        if let Err(error) = press(control, &keys).await {
+        let before = self.last_rows();
+        let pressed: Vec<Key> = keys.iter().filter_map(|name| Key::parse(name).ok()).collect();
+        if let Err(error) = press(control, &pressed).await {
             return self.lost_sight(&error);
         }
+        self.receive(Receipt {
+            at: clock::unix_now(),
+            prompt: Prompt { screen: Vec::new(), ..prompt.clone() },
+            verdict: "allow".into(),
+            rule: rule.clone(),
+            channel: "screen".into(),
+            option: None,
+            keys,
+            before,
+            after: Vec::new(),
+            outcome: "accepted".into(),
+        });
         let session_id = self.record.id.clone();
         self.engine.hub.publish(EventKind::AutoConfirmed {
             session_id,
@@ -122,6 +136,19 @@ impl Actor {
                     Round::On
                 }
             }
+            Purpose::Words => Round::On,
+            Purpose::Answer { answer, prompt } => {
+                let prompt_id = prompt.id;
+                let observed = result.as_ref().copied().unwrap_or(KeysObserved::NoEvidence);
+                self.receive(answer_receipt(prompt, observed, self.last_rows()));
+                let _ = answer.send(result.map(|observed| (prompt_id, observed)));
+                if observed == KeysObserved::Submitted {
+                    Round::On
+                } else {
+                    let why = "the answer was typed, but nothing was seen to happen".to_owned();
+                    Box::pin(self.step(Some(control), Input::Unanswered { prompt_id, why })).await
+                }
+            }
             Purpose::Task => {
                 let input = match result {
                     Ok(KeysObserved::Submitted) => Input::TaskDelivered,
@@ -146,8 +173,18 @@ impl Actor {
     }
 }
 
-/// Presses keys so that they reach the program, even if somebody left the terminal scrolled back.
-async fn press(control: &Control, keys: &[Key]) -> Result<(), CommandError> {
-    control.leave_copy_mode().await?;
-    control.press(keys).await
+/// That a person's words were typed; not the words, which may be secret.
+fn answer_receipt(prompt: Prompt, observed: KeysObserved, after: Vec<String>) -> Receipt {
+    Receipt {
+        at: clock::unix_now(),
+        prompt: Prompt { screen: Vec::new(), ..prompt },
+        verdict: "text".into(),
+        rule: "person".into(),
+        channel: "screen".into(),
+        option: None,
+        keys: Vec::new(),
+        before: Vec::new(),
+        after,
+        outcome: if observed == KeysObserved::Submitted { "accepted" } else { "no_effect" }.into(),
+    }
 }

@@ -15,6 +15,7 @@ use crate::host::process::{self, Grace, Marker, ProcessId};
 use crate::host::systemd::{Start, UnitLimits, UnitSpec};
 use crate::tmux::{Control, LaunchSpec, Notices, Open, launch_conf, server_argv};
 use crate::tool::Machine;
+use crate::work;
 
 /// How long making a terminal may take before it counts as failed.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -41,8 +42,11 @@ pub(super) async fn birth(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody
 async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor), ErrorReply> {
     let _turn = engine.launches.acquire().await.map_err(|_| internal("the agent is ending"))?;
     let socket = engine.runtime.session_socket(&spec.id).map_err(internal)?;
+    let (mut spec, mut record_warnings) = (spec, Vec::new());
+    let (base, tree) = ground(engine, &mut spec, &mut record_warnings).await?;
     let unit = engine.manager.as_ref().map(|_| unit_name(&spec.id));
-    let mut record = record_of(&spec, &socket, unit, engine);
+    let mut record = SessionRecord { base, tree, ..record_of(&spec, &socket, unit, engine) };
+    record_warnings.extend(warnings(&record));
     engine.hub.remember(record.clone());
     let (control, notices) = terminal(engine, &spec, &record, &socket).await?;
     let pane = control.inspect().await.map_err(internal)?;
@@ -69,9 +73,47 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
         session_id: spec.id.clone(),
         socket: record.socket.clone(),
         existing: false,
-        warnings: warnings(&record),
+        warnings: record_warnings,
     };
-    Ok((created, Actor::born(engine.clone(), record, machine, (control, notices))))
+    let machine = machine.with_bearings(engine.bearings_of(&record));
+    let mut env = spec.base_env;
+    env.extend(spec.task_env);
+    Ok((created, Actor::born(engine.clone(), record, machine, (control, notices), env)))
+}
+
+/// The ground a task works on: a work tree of its own if it is to have one, and where the repository stands.
+async fn ground(
+    engine: &Engine,
+    spec: &mut Spec,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<work::Base>, Option<work::Tree>), ErrorReply> {
+    let refused = |error: work::WorkError| {
+        let mut reply = ErrorReply::create_failed(ErrorCode::BadRequest, error);
+        reply.field = Some("worktree".into());
+        reply
+    };
+    let tree = match &spec.worktree {
+        None => None,
+        Some(wanted) => {
+            let task = spec.name.clone().or_else(|| spec.task.as_ref().map(|task| task.task_id.clone()));
+            let task = task.unwrap_or_else(|| spec.id.to_string());
+            let parent = engine.worktrees().join(spec.id.as_str());
+            let tree = work::add_worktree(Path::new(&spec.path), wanted, &task, &parent).await;
+            let tree = tree.map_err(refused)?;
+            spec.path = tree.path.display().to_string();
+            warnings.extend(tree.warnings.iter().cloned());
+            Some(tree)
+        }
+    };
+    // A repository that cannot be read is no reason not to start: only what changed will not be told.
+    let base = match work::base(Path::new(&spec.path)).await {
+        Ok(base) => base,
+        Err(error) => {
+            warnings.push(format!("what changes cannot be told: {error}"));
+            None
+        }
+    };
+    Ok((base, tree))
 }
 
 fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) -> SessionRecord {
@@ -117,6 +159,14 @@ fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) 
         task_began: now,
         authority: "process".into(),
         memory: None,
+        tool_version: spec.tool_version.clone(),
+        tool_session: None,
+        policy: spec.policy.clone(),
+        check: spec.check.clone(),
+        checked: None,
+        base: None,
+        tree: None,
+        receipts: Vec::new(),
     }
 }
 
@@ -216,7 +266,8 @@ fn prepare(engine: &Engine, spec: &Spec, record: &SessionRecord) -> std::io::Res
     env.extend(spec.task_env.clone());
     let text = launch_conf(&LaunchSpec {
         id: spec.id.as_str().to_owned(),
-        command: engine.holder.iter().chain(&spec.command).cloned().collect(),
+        command: engine.holder(spec.profile.reports_status()).into_iter().chain(spec.command.iter().cloned()).collect(),
+        allow_rename: spec.profile.reports_status(),
         cwd: spec.path.clone().into_bytes(),
         env,
         size: (spec.size.cols, spec.size.rows),

@@ -33,13 +33,17 @@ impl Actor {
     /// Looks, and lets everyone know who wants to.
     pub(super) async fn look(&mut self, control: &Control) -> Round {
         self.view.look_at = None;
-        let seen = match control.snapshot(Capture::default()).await {
+        let seen = match control.snapshot(self.capture()).await {
             Ok(seen) => seen,
             Err(error) => return self.lost_sight(&error),
         };
         self.view.looked = clock::now();
         self.take_in(&seen);
         let screen = self.view.screen.clone().unwrap_or_default();
+        let round = self.listen(control, &seen).await;
+        if !matches!(round, Round::On) {
+            return round;
+        }
         let round = self.step(Some(control), Input::Screen(&screen)).await;
         if !matches!(round, Round::On) {
             return round;
@@ -65,6 +69,10 @@ impl Actor {
             if !matches!(round, Round::On) {
                 return round;
             }
+        }
+        let round = self.go_on_choosing(control, &screen).await;
+        if !matches!(round, Round::On) {
+            return round;
         }
         self.go_on_typing(control, &screen).await
     }

@@ -7,18 +7,24 @@
 
 mod actor;
 mod adopt;
+pub mod choosing;
 mod create;
+mod deciding;
 mod effects;
 mod ending;
 pub mod environment;
+mod explaining;
 mod handle;
+mod hearing;
 mod keyboard;
 mod launch;
 mod look;
 mod mailbox;
 pub mod numbering;
+mod proving;
 mod reading;
 pub mod record;
+mod recording;
 pub mod transcript;
 pub mod typing;
 
@@ -40,8 +46,11 @@ use crate::host::dirs::RuntimeDir;
 use crate::host::systemd::UserManager;
 use crate::hub::{Claim, ClaimError, Claimed, Hub};
 use crate::tmux::Tmux;
-use crate::tool::Profiles;
+use crate::tool::policy::engine::PolicySet;
+use crate::tool::state::Bearings;
+use crate::tool::{Profile, Profiles};
 use create::Spec;
+use record::SessionRecord;
 use transcript::Wanted;
 
 /// Terminals made at the same time; more only get in each other's way.
@@ -63,6 +72,10 @@ pub struct Surroundings {
     pub transcripts: PathBuf,
     /// What is known of tools.
     pub profiles: Profiles,
+    /// What may be done without a person.
+    pub policies: PolicySet,
+    /// The agent's own directory: work trees, patches and recordings are there.
+    pub state: PathBuf,
     /// The agent's own environment.
     pub env: BTreeMap<String, String>,
     /// Where sessions without a path work.
@@ -77,8 +90,8 @@ pub struct Surroundings {
     pub keep_finished: Duration,
     /// The kernel's boot id.
     pub boot_id: String,
-    /// The command that holds a tool in its terminal (see [`crate::hold`]); the tool's own follows.
-    pub holder: Vec<String>,
+    /// This program as an agent: its subcommands hold tools in their terminals and serve their hooks.
+    pub program: Vec<String>,
     /// Cancelled when the agent ends; sessions go on without it.
     pub stop: CancellationToken,
 }
@@ -273,6 +286,44 @@ impl Engine {
                 format!("the text of {id} cannot be read from {}: {e}", self.transcript_file(id).display()),
             )),
             Err(_) => Err(ErrorReply::new(ErrorCode::Internal, "the agent is ending")),
+        }
+    }
+
+    /// The command that holds a tool in its terminal (see [`crate::hold`]); the tool's own follows.
+    pub(crate) fn holder(&self, reports_status: bool) -> Vec<String> {
+        let more = if reports_status { &["hold", "--status", "--"][..] } else { &["hold", "--"] };
+        self.program.iter().cloned().chain(more.iter().map(|&word| word.to_owned())).collect()
+    }
+
+    pub(crate) fn recording_file(&self, id: &SessionId) -> PathBuf {
+        self.state.join("recordings").join(format!("{id}.jsonl"))
+    }
+
+    pub(crate) fn patch_file(&self, id: &SessionId) -> PathBuf {
+        self.state.join("patches").join(format!("{id}.patch"))
+    }
+
+    pub(crate) fn worktrees(&self) -> PathBuf {
+        self.state.join("worktrees")
+    }
+
+    /// The facts a session's tool is judged by.
+    pub(crate) fn profile_of(&self, record: &SessionRecord) -> Profile {
+        self.profiles.for_version(&record.tool, record.tool_version.as_deref())
+    }
+
+    /// What a session's prompts are judged by.
+    pub(crate) fn bearings_of(&self, record: &SessionRecord) -> Bearings {
+        // It was checked when the session was made; a policy of the host's that has gone since asks.
+        let policy = self.policies.resolve(record.policy.as_ref());
+        let root = record.tree.as_ref().map(|tree| tree.root.clone());
+        let root = root.or_else(|| record.base.as_ref().map(|base| base.root.clone()));
+        Bearings {
+            policy: policy.unwrap_or_else(|_| self.policies.default_policy()),
+            tool: record.tool.clone(),
+            work_dir: root.map_or_else(|| record.path.clone(), |root| root.display().to_string()),
+            home: self.env.get("HOME").cloned().unwrap_or_else(|| "/".into()),
+            check: record.check.is_some(),
         }
     }
 

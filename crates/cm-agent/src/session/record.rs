@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use cm_protocol::{
-    Event, EventKind, OnDone, Outcome, Prompt, ResourceLimits, SessionDetail, SessionId, SessionInfo, Size,
-    State, TaskRef,
+    Check, CheckResult, Event, EventKind, OnDone, Outcome, PolicyChoice, Prompt, Receipt, ResourceLimits,
+    SessionDetail, SessionId, SessionInfo, Size, State, TaskRef,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::host::process::ProcessId;
 use crate::journal;
 use crate::tool::Memory;
+use crate::work::{Base, Tree};
 
 /// One line of the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,7 +127,34 @@ pub struct SessionRecord {
     pub authority: String,
     /// What the state machine remembers; absent until it has seen something.
     pub memory: Option<Box<Memory>>,
+    /// The tool's own version, where it could be told.
+    #[serde(default)]
+    pub tool_version: Option<String>,
+    /// The tool's own name for its conversation, to resume it by.
+    #[serde(default)]
+    pub tool_session: Option<String>,
+    /// What decides about its prompts; the agent's own choice if absent.
+    #[serde(default)]
+    pub policy: Option<PolicyChoice>,
+    /// The command that proves the task done.
+    #[serde(default)]
+    pub check: Option<Check>,
+    /// What that said last.
+    #[serde(default)]
+    pub checked: Option<CheckResult>,
+    /// Where its git repository stood when it began.
+    #[serde(default)]
+    pub base: Option<Base>,
+    /// The work tree it was given for itself.
+    #[serde(default)]
+    pub tree: Option<Tree>,
+    /// What was done about its prompts, the newest [`RECEIPTS`].
+    #[serde(default)]
+    pub receipts: Vec<Receipt>,
 }
+
+/// Receipts that are remembered with a session; the journal has all.
+const RECEIPTS: usize = 50;
 
 impl SessionRecord {
     /// Whether its terminal may exist.
@@ -143,6 +171,7 @@ impl SessionRecord {
                 if resting && !state.is_terminal() && *state != State::Idle {
                     self.task_began = event.timestamp;
                     self.outcome = None;
+                    self.checked = None;
                 }
                 self.state = *state;
                 self.reason.clone_from(reason);
@@ -154,9 +183,13 @@ impl SessionRecord {
                 // Hundreds of these are remembered; long texts have done their work.
                 shorten(&mut self.task_text, CLOSED_TASK);
             }
+            EventKind::Receipt { receipt, .. } => {
+                self.receipts.push((**receipt).clone());
+                let over = self.receipts.len().saturating_sub(RECEIPTS);
+                self.receipts.drain(..over);
+            }
             EventKind::SessionAdded { .. }
             | EventKind::AutoConfirmed { .. }
-            | EventKind::Receipt { .. }
             | EventKind::Notice(_) => {}
         }
     }

@@ -3,6 +3,8 @@
 //! What a policy may allow is bounded from outside it: only a question that decides nothing is ever answered
 //! by a key. Passwords, consents and choices are asked whatever a policy says.
 
+pub mod engine;
+
 use super::dialog::FoundPrompt;
 use super::profile::PromptKind;
 

@@ -259,6 +259,11 @@ impl Profile {
         self.launch.task == TaskEntry::Typed
     }
 
+    /// Whether it draws a screen of its own instead of printing line by line.
+    pub fn is_tui(&self) -> bool {
+        false
+    }
+
     /// Whether only its exit decides how it ends.
     pub fn life_is_process(&self) -> bool {
         matches!(self.life, Life::Process)

@@ -5,6 +5,7 @@
 //! believed; [`Machine::deadline`] says when to look at the clock again, and a session where nothing stands
 //! undecided has no deadline: it costs nothing.
 
+mod asking;
 mod holds;
 mod inputs;
 mod memory;
@@ -14,21 +15,51 @@ use std::time::Duration;
 
 use cm_protocol::{Prompt, Report, State};
 
-use super::detect::{Observation, still_there};
-use super::policy::Policy;
+use super::detect::{Activity, Observation, Seen, detect, still_there};
+use super::dialog::FoundPrompt;
+use super::hooks::Heard;
+use super::policy::engine::Compiled;
 use super::profile::{Life, Profile};
 use super::screen::Screen;
-use memory::{Instance, Mark, Phase, Source};
+use asking::class_of;
+use memory::{Instance, Mark, Phase, Source, Stage};
 
-pub use memory::Memory;
+pub use memory::{Memory, Voice};
 
 /// What happens to a session.
 #[derive(Debug, Clone)]
 pub enum Input<'a> {
     /// The screen, after output. Giving the same one twice changes nothing.
     Screen(&'a Screen),
-    /// A hook or a script inside says how things stand.
+    /// A script inside says how things stand.
     Report(&'a Report),
+    /// The tool itself says how things stand; absent: what it said before holds no more.
+    Heard(Voice, Option<Heard>),
+    /// The tool's hooks say what it works at.
+    Works(Activity),
+    /// A person has the terminal open, or has left it.
+    Attached(bool),
+    /// Somebody's answer to the open question is being given.
+    Answering {
+        /// The question.
+        prompt_id: u64,
+    },
+    /// An answer could not be given: the question is open again.
+    Unanswered {
+        /// The question.
+        prompt_id: u64,
+        /// Why, in words.
+        why: String,
+    },
+    /// The task's check has run.
+    Checked {
+        /// Whether it proves the task done.
+        passed: bool,
+        /// How it ended, in words.
+        summary: String,
+        /// What the tool is told, if it is to mend what failed.
+        again: Option<String>,
+    },
     /// The program has ended. Give the last screen before.
     Exited(Exit),
     /// The terminal is gone and nobody saw the program end.
@@ -83,6 +114,25 @@ pub enum Effect {
     },
     /// Type the task now: the tool is ready. Answer with `TaskDelivered` or `TaskUndeliverable`.
     DeliverTask,
+    /// Type these words now; they go on with the task. Answer as for the task.
+    DeliverWords {
+        /// The words.
+        words: String,
+    },
+    /// Run the task's check. Answer with `Checked`.
+    RunCheck,
+    /// Take this option of this question, if it is still there on a fresh screen. Once per instance of a
+    /// question.
+    Choose {
+        /// The question.
+        prompt: Prompt,
+        /// The option's label.
+        label: String,
+        /// `allow` or `deny`.
+        verdict: &'static str,
+        /// The rule that says so.
+        rule: String,
+    },
     /// Press these keys for this question, unless [`Machine::still_there`] denies on a fresh screen. Once per
     /// instance of a question.
     Press {
@@ -110,9 +160,36 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct Machine {
     profile: Arc<Profile>,
-    policy: Policy,
+    bearings: Bearings,
     memory: Memory,
     watch: Watch,
+}
+
+/// What a session's prompts are judged by.
+#[derive(Debug, Clone)]
+pub struct Bearings {
+    /// The policy.
+    pub policy: Arc<Compiled>,
+    /// The tool as it was asked for.
+    pub tool: String,
+    /// The root of the work tree, absolute.
+    pub work_dir: String,
+    /// The user's home.
+    pub home: String,
+    /// A check is to prove the task done.
+    pub check: bool,
+}
+
+impl Default for Bearings {
+    fn default() -> Self {
+        Self {
+            policy: Compiled::careful(),
+            tool: String::new(),
+            work_dir: "/".into(),
+            home: "/".into(),
+            check: false,
+        }
+    }
 }
 
 /// What is only known while watching: the last look, and since when things stand as they do.
@@ -136,6 +213,8 @@ struct Watch {
     tail: Vec<String>,
     /// This agent was restarted while the task was being typed.
     unsure: bool,
+    /// A person has the terminal open.
+    attached: bool,
 }
 
 #[derive(Debug)]
@@ -158,6 +237,7 @@ impl Watch {
             gone: None,
             tail: Vec::new(),
             unsure: false,
+            attached: false,
         }
     }
 }
@@ -167,25 +247,38 @@ impl Machine {
     pub fn new(profile: impl Into<Arc<Profile>>, has_task: bool, now: Duration) -> Self {
         let profile = profile.into();
         let phase = match profile.life {
-            Life::Process => Phase::Round { left: false },
-            Life::Screen { .. } => Phase::Starting { task: has_task && profile.types_task() },
+            Life::Process => Phase::Round { left: false, worked: false },
+            Life::Screen { .. } => Phase::Starting {
+                task: has_task && profile.types_task(),
+                given: has_task && !profile.types_task(),
+            },
         };
-        Self { profile, policy: Policy::careful(), memory: Memory::launched(phase), watch: Watch::new(now) }
+        Self {
+            profile,
+            bearings: Bearings::default(),
+            memory: Memory::launched(phase),
+            watch: Watch::new(now),
+        }
     }
 
     /// A session found again by a restarted agent. The first screen continues it: what has not changed is
     /// not announced again, and a question answered before is not answered again.
     pub fn restore(profile: impl Into<Arc<Profile>>, memory: Memory, now: Duration) -> Self {
-        let unsure = memory.phase == Phase::Delivering;
+        let unsure = matches!(memory.phase, Phase::Delivering { .. });
         let watch = Watch { unsure, ..Watch::new(now) };
-        Self { profile: profile.into(), policy: Policy::careful(), memory, watch }
+        Self { profile: profile.into(), bearings: Bearings::default(), memory, watch }
     }
 
-    /// The same with another policy.
+    /// The same, its prompts judged by these.
     #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+    pub fn with_bearings(mut self, bearings: Bearings) -> Self {
+        self.bearings = bearings;
         self
+    }
+
+    /// What its prompts are judged by.
+    pub fn bearings(&self) -> &Bearings {
+        &self.bearings
     }
 
     /// Takes one input in. `now` never goes back; an earlier time counts as the newest one given.
@@ -230,11 +323,11 @@ impl Machine {
         self.memory.shown.prompt.as_ref()
     }
 
-    /// What the state rests on: `process`, `screen` or `report`.
+    /// What the state rests on: `process`, `screen`, `report`, `hooks` or `status`.
     pub fn authority(&self) -> &'static str {
         match self.profile.life {
             _ if self.memory.is_ended() => "process",
-            _ if self.memory.report.is_some() => "report",
+            _ if self.memory.report.is_some() => self.memory.voice.as_str(),
             Life::Process => "process",
             Life::Screen { .. } => "screen",
         }
@@ -264,15 +357,31 @@ impl Machine {
     /// Whether a question is still the open one and still stands on a fresh screen. Ask immediately before
     /// pressing a key for it; drop the press if not.
     pub fn still_there(&self, screen: &Screen, prompt: &Prompt) -> bool {
-        let open = self.memory.asked.as_ref().filter(|asked| asked.prompt == *prompt);
+        let open = self.memory.asked.as_ref().filter(|asked| asked.prompt.id == prompt.id);
         !self.memory.paused
             && open.is_some_and(|asked| match asked.source {
+                Source::Screen(_) if !prompt.options.is_empty() => self.found_again(screen, prompt).is_some(),
                 Source::Screen(mark) => {
                     let here = Mark::of(screen);
                     (mark.row == here.row || mark.size != here.size) && still_there(screen, prompt)
                 }
                 Source::Report => false,
             })
+    }
+
+    /// The open question as it stands on a fresh screen, if it does: with the highlight where it is now.
+    pub fn found_again(&self, screen: &Screen, prompt: &Prompt) -> Option<FoundPrompt> {
+        match detect(&self.profile, &self.memory, screen).kind {
+            Seen::Asking(found) if Some(class_of(&found)) == prompt.class => Some(found),
+            _ => None,
+        }
+    }
+
+    /// The open question: the one with this id, or any.
+    pub fn open_prompt(&self, id: Option<u64>) -> Option<&Prompt> {
+        let asked = self.memory.asked.as_ref()?;
+        let open = matches!(asked.stage, Stage::Asked | Stage::AskedAgain);
+        (open && id.is_none_or(|id| id == asked.prompt.id)).then_some(&asked.prompt)
     }
 
     /// Says what is new to clients, if anything is.
@@ -291,6 +400,7 @@ impl Machine {
         };
         self.memory.phase = phase;
         self.memory.asked = None;
+        self.memory.refusal = None;
         self.memory.rule = rule.to_owned();
         self.watch.gone = None;
         self.announce(effects);

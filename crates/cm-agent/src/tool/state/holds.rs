@@ -2,15 +2,35 @@
 
 use std::time::Duration;
 
-use cm_protocol::{Prompt, ReportStatus, State};
+use cm_protocol::{ReportStatus, State};
 
-use super::memory::{Instance, Mark, Phase, Source, Stage};
+use super::memory::{Mark, Phase, Stage, Voice};
 use super::{Effect, Machine};
-use crate::tool::detect::Seen;
-use crate::tool::dialog::FoundPrompt;
+use crate::tool::detect::{Seen, Turn};
+use crate::tool::dialog::{Cause, FoundPrompt, Trouble};
 use crate::tool::hooks::Heard;
-use crate::tool::policy::{Verdict, decide};
-use crate::tool::profile::{Done, Life, PromptKind, Ready};
+use crate::tool::profile::{Done, Life, Ready};
+
+/// How long a drawn dialog must stand: long enough for the rest of its frame to follow.
+const DIALOG: Duration = Duration::from_millis(40);
+/// The same where the tool itself says that it is not asking: its word may be on the way.
+const DIALOG_UNSAID: Duration = Duration::from_millis(600);
+/// How long an unanswered dialog must stand untouched while a person has the terminal open (failure 18).
+const PERSON: Duration = Duration::from_secs(2);
+/// How long the tool's word that it is blocked may go without a dialog that is understood.
+const UNSEEN: Duration = Duration::from_millis(1500);
+/// After the tool's exact word that its turn is over: enough for the screen to catch up.
+const EXACT: Duration = Duration::from_millis(60);
+/// The prompt is back, and the line that ends a turn stands above it.
+const TOLD: Duration = Duration::from_millis(300);
+/// The prompt of a full-screen tool that was never seen at work.
+const UNWORKED: Duration = Duration::from_secs(10);
+/// A tool that was given its task as an argument stands at its prompt as if it had none.
+const UNTAKEN: Duration = Duration::from_secs(4);
+/// What stands in the tool's way is believed after this.
+const BLOCKED: Duration = Duration::from_secs(1);
+/// Hooks say that it works, but the prompt stands there: they are silent when a turn is broken off.
+const BROKEN_OFF: Duration = Duration::from_secs(3);
 
 /// What a hold that has run out leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +39,14 @@ pub(super) enum Move {
     Ready,
     /// The tool, idle, has shown its prompt at last.
     LearnPrompt(String),
+    /// The tool was started with its task, and has taken it.
+    Taken,
     /// The task is over.
     Finish { state: State, reason: Option<String>, rule: String },
+    /// The turn was broken off.
+    BrokenOff(String),
     /// A question on the screen is real.
-    Ask(FoundPrompt, Mark),
+    Ask(FoundPrompt, Option<String>, Mark),
     /// A report's question.
     AskByReport(String),
     /// An answer had no effect.
@@ -32,7 +56,11 @@ pub(super) enum Move {
 impl Machine {
     /// The next thing that will be believed, and when.
     pub(super) fn pending(&self) -> Option<(Duration, Move)> {
-        if self.memory.paused || matches!(self.memory.phase, Phase::Settled { .. } | Phase::Ended { .. }) {
+        let over = matches!(
+            self.memory.phase,
+            Phase::Settled { .. } | Phase::Ended { .. } | Phase::Checking { .. }
+        );
+        if self.memory.paused || over {
             return None;
         }
         let moves = [self.by_report(), self.by_question(), self.by_prompt()];
@@ -42,65 +70,155 @@ impl Machine {
     fn by_report(&self) -> Option<(Duration, Move)> {
         let heard = self.memory.report.as_ref()?;
         let at = self.watch.reported_at;
+        let exact = self.memory.voice != Voice::Report;
         if heard.status == ReportStatus::Waiting {
-            // Never held back (failure 10).
+            // Never held back (failure 10), but for the dialog itself, which says more.
+            let wait = if exact { UNSEEN } else { Duration::ZERO };
             let open = self.memory.asked.is_some();
-            return (!open).then(|| (at, Move::AskByReport(heard.message.clone().unwrap_or_default())));
+            return (!open)
+                .then(|| (at + wait, Move::AskByReport(heard.message.clone().unwrap_or_default())));
         }
         let Life::Screen { done, .. } = &self.profile.life else { return None };
-        let finish = |state| {
-            let rule = format!("report: {}", if state == State::Done { "done" } else { "failed" });
-            Some((at + done.report, Move::Finish { state, reason: heard.message.clone(), rule }))
-        };
+        let hold = if exact { EXACT } else { done.report };
         match (heard.status, &self.memory.phase) {
+            (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { given: true, .. }) => None,
+            (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { .. }) if exact => None,
             (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { .. }) => Some((at, Move::Ready)),
-            (ReportStatus::Idle | ReportStatus::Done, Phase::Round { .. }) => finish(State::Done),
-            (ReportStatus::Failed, Phase::Starting { .. } | Phase::Round { .. }) => finish(State::Failed),
+            (ReportStatus::Idle | ReportStatus::Done, Phase::Round { .. }) => {
+                Some((at + hold, self.concluded(State::Done, heard)))
+            }
+            (ReportStatus::Failed, Phase::Starting { .. } | Phase::Round { .. }) => {
+                Some((at + hold, self.concluded(State::Failed, heard)))
+            }
+            _ => None,
+        }
+    }
+
+    /// How a turn ended that the tool says is over; why, the screen may know better.
+    fn concluded(&self, state: State, heard: &Heard) -> Move {
+        let rule =
+            format!("{}: {}", self.memory.voice.as_str(), if state == State::Done { "done" } else { "failed" });
+        match self.turn_on_screen() {
+            Some(Turn::Failed(trouble)) => ended_by(trouble, rule),
+            _ => Move::Finish { state, reason: heard.message.clone(), rule },
+        }
+    }
+
+    fn turn_on_screen(&self) -> Option<&Turn> {
+        match &self.watch.look.as_ref()?.observation.kind {
+            Seen::AtPrompt { turn, .. } => turn.as_ref(),
             _ => None,
         }
     }
 
     fn by_question(&self) -> Option<(Duration, Move)> {
-        if self.memory.phase == Phase::Delivering {
+        if matches!(self.memory.phase, Phase::Delivering { .. }) {
             return None;
         }
         if let Some(asked) = &self.memory.asked {
-            let answered = matches!(asked.stage, Stage::AnsweredByPerson | Stage::Pressed);
+            let answered = !matches!(asked.stage, Stage::Asked | Stage::AskedAgain);
             return answered.then(|| (self.watch.answered_at + self.profile.asking.answered, Move::AskAgain));
         }
         let look = self.watch.look.as_ref()?;
+        let (steady, quiet) = (self.watch.steady_since, self.watch.quiet_since);
         match &look.observation.kind {
-            Seen::Asking(found) if self.memory.report.is_none() => Some((
-                self.watch.quiet_since + self.profile.asking.quiet,
-                Move::Ask(found.clone(), look.mark),
-            )),
+            Seen::Asking(found) if !found.options.is_empty() => {
+                let mut hold = self.dialog_hold()?;
+                if self.watch.attached && self.answers_itself(found) {
+                    hold = hold.max(PERSON);
+                }
+                Some((steady + hold, Move::Ask(found.clone(), None, look.mark)))
+            }
+            Seen::Asking(found) if self.memory.report.is_none() => {
+                Some((quiet + self.profile.asking.quiet, Move::Ask(found.clone(), None, look.mark)))
+            }
+            Seen::Blocked(trouble) if self.memory.report.is_none() || !self.memory.is_round() => {
+                let found = FoundPrompt::blocked(trouble);
+                Some((steady + BLOCKED, Move::Ask(found, Some(reason_of(trouble)), look.mark)))
+            }
             _ => None,
+        }
+    }
+
+    /// How long a drawn dialog must stand; none: what a script reports counts instead.
+    fn dialog_hold(&self) -> Option<Duration> {
+        match &self.memory.report {
+            Some(_) if self.memory.voice == Voice::Report => None,
+            Some(heard) if heard.status == ReportStatus::Waiting => Some(DIALOG),
+            Some(_) if self.memory.voice == Voice::Status && self.memory.is_round() => Some(DIALOG_UNSAID),
+            _ => Some(DIALOG),
         }
     }
 
     fn by_prompt(&self) -> Option<(Duration, Move)> {
         let Life::Screen { ready, done } = &self.profile.life else { return None };
+        if self.memory.asked.is_some() {
+            return None;
+        }
+        let steady = self.watch.steady_since;
         let seen = self.watch.look.as_ref().map(|look| &look.observation.kind);
         match (&self.memory.phase, seen) {
-            _ if self.memory.asked.is_some() => None,
-            (Phase::Starting { .. }, Some(Seen::Asking(_))) => None,
-            (Phase::Starting { .. }, _) => Some((self.ready_at(ready), Move::Ready)),
+            (Phase::Starting { .. }, Some(Seen::Asking(_) | Seen::Blocked(_))) => None,
+            (Phase::Starting { given: true, .. }, Some(Seen::Working { .. })) => {
+                Some((self.watch.now, Move::Taken))
+            }
+            (Phase::Starting { given: true, .. }, Some(Seen::AtPrompt { turn: Some(_), .. })) => {
+                Some((steady, Move::Taken))
+            }
+            (Phase::Starting { given: true, .. }, Some(Seen::AtPrompt { draft: false, .. })) => {
+                Some((steady + UNTAKEN, Move::Ready))
+            }
+            (Phase::Starting { .. }, _) => Some((self.ready_at(ready)?, Move::Ready)),
             (Phase::Idle, Some(Seen::AtPrompt { prompt_text, .. })) if self.memory.ready_prompt.is_none() => {
                 Some((self.watch.quiet_since + ready.quiet, Move::LearnPrompt(prompt_text.clone())))
             }
-            (Phase::Round { left }, Some(Seen::AtPrompt { .. })) if self.memory.report.is_none() => {
-                let rule = "the tool's prompt is back".to_owned();
-                Some((self.done_at(done, *left)?, Move::Finish { state: State::Done, reason: None, rule }))
+            (Phase::Round { left, worked }, Some(Seen::AtPrompt { turn, .. })) => {
+                self.end_at_prompt(done, (*left, *worked), turn.as_ref())
             }
             _ => None,
         }
     }
 
-    fn ready_at(&self, ready: &Ready) -> Duration {
+    /// The prompt is there while a task is worked on.
+    fn end_at_prompt(
+        &self,
+        done: &Done,
+        (left, worked): (bool, bool),
+        turn: Option<&Turn>,
+    ) -> Option<(Duration, Move)> {
+        let rule = "the tool's prompt is back".to_owned();
+        let steady = self.watch.steady_since;
+        if self.memory.report.is_some() {
+            // Hooks do not tell of a turn that was broken off; nothing else is believed against them.
+            return match turn {
+                Some(Turn::Failed(trouble)) if self.memory.voice == Voice::Hooks => {
+                    Some((steady + BROKEN_OFF, ended_by(trouble, rule)))
+                }
+                _ => None,
+            };
+        }
+        if let Some(Turn::Failed(trouble)) = turn {
+            return left.then(|| (steady + TOLD.max(done.quiet / 2), ended_by(trouble, rule)));
+        }
+        let at = match (self.profile.is_tui(), turn) {
+            (true, Some(Turn::Done)) if worked => left.then_some(steady + TOLD)?,
+            (true, _) if worked => left.then_some(steady + done.quiet)?,
+            (true, Some(Turn::Done)) => left.then_some(steady + done.quiet)?,
+            (true, _) => left.then_some(steady + UNWORKED)?,
+            (false, _) => self.done_at(done, left)?,
+        };
+        Some((at, Move::Finish { state: State::Done, reason: None, rule }))
+    }
+
+    fn ready_at(&self, ready: &Ready) -> Option<Duration> {
         let (quiet, steady) = (self.watch.quiet_since, self.watch.steady_since);
         match self.watch.look.as_ref().map(|look| &look.observation.kind) {
-            Some(Seen::AtPrompt { .. }) => (quiet + ready.quiet).min(steady + ready.animated),
-            _ => quiet + ready.silent,
+            // Somebody has typed something: it is theirs to finish (failure 18).
+            Some(Seen::AtPrompt { draft: true, .. }) => None,
+            Some(Seen::AtPrompt { .. }) => Some((quiet + ready.quiet).min(steady + ready.animated)),
+            // A tool that draws its prompt is ready when it has drawn it.
+            _ if self.profile.is_tui() => None,
+            _ => Some(quiet + ready.silent),
         }
     }
 
@@ -125,13 +243,11 @@ impl Machine {
                 self.memory.ready_prompt = Some(text);
                 self.memory.mark = self.watch.look.as_ref().map(|look| look.mark);
             }
+            Move::Taken => self.begin_round("the tool has taken its task"),
             Move::Finish { state, reason, rule } => self.settle(state, reason, &rule, effects),
-            Move::Ask(found, mark) => self.ask(&found, mark, effects),
-            Move::AskByReport(text) => {
-                let prompt = self.new_prompt(PromptKind::Report, text);
-                self.memory.rule = "report: waiting".into();
-                self.memory.asked = Some(Instance { prompt, source: Source::Report, stage: Stage::Asked });
-            }
+            Move::BrokenOff(text) => self.broken_off(text, effects),
+            Move::Ask(found, reason, mark) => self.ask(&found, reason, mark, effects),
+            Move::AskByReport(text) => self.ask_by_report(text),
             Move::AskAgain => {
                 if let Some(asked) = &mut self.memory.asked {
                     asked.stage = Stage::AskedAgain;
@@ -141,7 +257,7 @@ impl Machine {
     }
 
     fn become_ready(&mut self, effects: &mut Vec<Effect>) {
-        let Phase::Starting { task } = self.memory.phase else { return };
+        let Phase::Starting { task, given } = self.memory.phase else { return };
         self.memory.rule = "quiet, no prompt".into();
         if let Some(look) = &self.watch.look {
             self.memory.mark = Some(look.mark);
@@ -150,11 +266,11 @@ impl Machine {
                 self.memory.rule = look.observation.rule.clone();
             }
         }
-        if self.memory.report.is_some() {
+        if self.memory.report.is_some() && self.memory.voice == Voice::Report {
             self.memory.rule = "report: ready".into();
         }
-        if task {
-            self.memory.phase = Phase::Delivering;
+        if task || given {
+            self.memory.phase = Phase::Delivering { words: None };
             self.announce(effects);
             effects.push(Effect::DeliverTask);
         } else {
@@ -162,30 +278,49 @@ impl Machine {
         }
     }
 
-    fn ask(&mut self, found: &FoundPrompt, mark: Mark, effects: &mut Vec<Effect>) {
-        let prompt = self.new_prompt(found.kind, found.text.clone());
-        let decision = decide(&self.policy, found);
-        let press = match decision.verdict {
-            Verdict::Ask => None,
-            Verdict::Allow { press } => Some(press),
-        };
-        let stage = if press.is_some() { Stage::Pressed } else { Stage::Asked };
-        self.memory.asked = Some(Instance { prompt: prompt.clone(), source: Source::Screen(mark), stage });
-        self.memory.rule.clone_from(&decision.rule);
-        self.announce(effects);
-        if let Some(keys) = press {
-            self.watch.answered_at = self.watch.now;
-            effects.push(Effect::Press { prompt, keys, rule: decision.rule });
+    /// The turn was broken off: by a refusal of the policy's, or by a person.
+    fn broken_off(&mut self, text: String, effects: &mut Vec<Effect>) {
+        match self.memory.refusal.take() {
+            Some(refusal) => match refusal.message {
+                Some(message) => self.tell(message, "the tool is told why it was refused", effects),
+                None => {
+                    let reason = format!("{}: by {}", "denied", refusal.rule);
+                    self.settle(State::Failed, Some(reason), "refused", effects);
+                }
+            },
+            None => {
+                self.memory.rule = "the turn was broken off".into();
+                self.memory.activity = None;
+                self.memory.phase = Phase::Interrupted { reason: text };
+            }
         }
     }
 
-    fn new_prompt(&mut self, kind: PromptKind, text: String) -> Prompt {
-        self.memory.prompts += 1;
-        Prompt { id: self.memory.prompts, kind: kind.as_str().to_owned(), text, ..Prompt::default() }
+    /// Gives the tool words that go on with its task.
+    pub(super) fn tell(&mut self, words: String, rule: &str, effects: &mut Vec<Effect>) {
+        self.memory.rule = rule.to_owned();
+        self.memory.phase = Phase::Delivering { words: Some(words.clone()) };
+        self.announce(effects);
+        effects.push(Effect::DeliverWords { words });
     }
 
-    /// The newest report, for tests and `explain`.
+    /// The newest word from inside, for tests and `explain`.
     pub fn heard(&self) -> Option<&Heard> {
         self.memory.report.as_ref()
+    }
+}
+
+/// The reason for people and programs: its first word is stable.
+pub(super) fn reason_of(trouble: &Trouble) -> String {
+    let until = trouble.until.as_ref().map(|until| format!(" (until {until})")).unwrap_or_default();
+    format!("{}: {}{until}", trouble.cause.as_str(), trouble.text)
+}
+
+fn ended_by(trouble: &Trouble, rule: String) -> Move {
+    match trouble.cause {
+        Cause::Interrupted => Move::BrokenOff(reason_of(trouble)),
+        Cause::RateLimited | Cause::LoginRequired | Cause::ApiError => {
+            Move::Finish { state: State::Failed, reason: Some(reason_of(trouble)), rule }
+        }
     }
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use cm_protocol::{ReportStatus, State};
 
-use super::memory::{Instance, Mark, Phase, Source, Stage};
+use super::asking::class_of;
+use super::memory::{Instance, Mark, Phase, Source, Stage, Voice};
 use super::{Effect, Exit, Input, Look, Machine};
-use crate::tool::detect::{Seen, detect};
+use crate::tool::detect::{Activity, Seen, detect};
+use crate::tool::dialog::FoundPrompt;
 use crate::tool::hooks::{Heard, clean};
 use crate::tool::profile::Life;
 use crate::tool::screen::Screen;
@@ -24,20 +26,29 @@ impl Machine {
         }
         match input {
             Input::Screen(screen) => self.on_screen(screen, effects),
-            Input::Report(report) => self.on_report(Heard::from_report(report)),
+            Input::Report(report) => self.on_report(Voice::Report, Heard::from_report(report)),
+            Input::Heard(voice, Some(heard)) => self.on_report(voice, heard),
+            Input::Heard(voice, None) => self.on_silence(voice),
+            Input::Works(activity) => self.on_activity(activity),
+            Input::Attached(attached) => self.watch.attached = attached,
+            Input::Answering { prompt_id } => self.on_answering(prompt_id),
+            Input::Unanswered { prompt_id, why } => self.on_unanswered(prompt_id, why),
+            Input::Checked { passed, summary, again } => self.on_checked(passed, &summary, again, effects),
             Input::Exited(exit) => self.on_exit(exit, effects),
             Input::Vanished { cause } => {
                 self.end(State::Lost, Some(clean(&cause)), Exit::default(), "terminal gone", effects);
             }
             Input::KeysSubmitted => self.on_keys(),
             Input::TaskDelivered => {
-                if self.memory.phase == Phase::Delivering {
-                    self.begin_round("task delivered");
+                if let Phase::Delivering { words } = &self.memory.phase {
+                    let rule = if words.is_some() { "words delivered" } else { "task delivered" };
+                    self.begin_round(rule);
                 }
             }
             Input::TaskUndeliverable { why } => {
-                if self.memory.phase == Phase::Delivering {
-                    let reason = format!("the task could not be typed: {}", clean(&why));
+                if let Phase::Delivering { words } = &self.memory.phase {
+                    let what = if words.is_some() { "what follows on the task" } else { "the task" };
+                    let reason = format!("{what} could not be typed: {}", clean(&why));
                     self.settle(State::Failed, Some(reason), "task not delivered", effects);
                 }
             }
@@ -69,9 +80,10 @@ impl Machine {
         }
         self.follow_question(&look);
         self.compare_with_mark(&look);
+        self.follow_work(&look);
         self.watch.look = Some(look);
         // The task may have ended meanwhile in another way; then there is nothing left to find out.
-        if std::mem::take(&mut self.watch.unsure) && self.memory.phase == Phase::Delivering {
+        if std::mem::take(&mut self.watch.unsure) && matches!(self.memory.phase, Phase::Delivering { .. }) {
             self.resolve_delivery(effects);
         }
     }
@@ -79,11 +91,23 @@ impl Machine {
     /// Whether the open question is still the one on the screen (failure 1).
     fn follow_question(&mut self, look: &Look) {
         let now = self.watch.now;
-        let Seen::Asking(found) = &look.observation.kind else {
-            self.question_gone();
-            return;
+        let blocked;
+        let found = match &look.observation.kind {
+            Seen::Asking(found) => found,
+            Seen::Blocked(trouble) => {
+                blocked = FoundPrompt::blocked(trouble);
+                &blocked
+            }
+            _ => {
+                self.question_gone();
+                return;
+            }
         };
         let is_same = |asked: &Instance, also: &dyn Fn(&Mark) -> bool| match &asked.source {
+            // A drawn dialog is known by what it says; where it stands and what moves beside it is no matter.
+            Source::Screen(_) if !found.options.is_empty() => {
+                asked.prompt.class.as_deref() == Some(class_of(found).as_str())
+            }
             Source::Screen(mark) => {
                 // An attached person's window reflows lines: the row is another, the question is not.
                 let same_place = mark.row == look.mark.row || mark.size != look.mark.size;
@@ -117,6 +141,17 @@ impl Machine {
         }
     }
 
+    /// What the screen tells of the tool's work.
+    fn follow_work(&mut self, look: &Look) {
+        let Seen::Working { activity } = &look.observation.kind else { return };
+        if let Phase::Round { worked, .. } = &mut self.memory.phase {
+            *worked = true;
+        }
+        if let (Some(activity), false) = (activity, self.memory.hooked) {
+            self.memory.activity = Some(*activity);
+        }
+    }
+
     fn question_gone(&mut self) {
         if let Some(gone) = self.memory.asked.take_if(|asked| matches!(asked.source, Source::Screen(_))) {
             self.watch.gone = Some((gone, self.watch.now));
@@ -125,7 +160,7 @@ impl Machine {
 
     /// Whether the screen has changed since the task was given.
     fn compare_with_mark(&mut self, look: &Look) {
-        let (Phase::Round { left }, Some(mark)) = (&mut self.memory.phase, &mut self.memory.mark) else {
+        let (Phase::Round { left, .. }, Some(mark)) = (&mut self.memory.phase, &mut self.memory.mark) else {
             return;
         };
         if !*left && mark.size != look.mark.size {
@@ -154,6 +189,9 @@ impl Machine {
     /// holds the task or a part of it; anything else is the tool at work.
     fn resolve_delivery(&mut self, effects: &mut Vec<Effect>) {
         let at_prompt = match (self.memory.ready_prompt(), &self.watch.look) {
+            (_, Some(look)) if self.profile.is_tui() => {
+                matches!(look.observation.kind, Seen::AtPrompt { turn: None, .. })
+            }
             (Some(prompt), Some(Look { before_cursor: Some(text), .. })) => text.starts_with(prompt),
             _ => false,
         };
@@ -165,7 +203,12 @@ impl Machine {
         }
     }
 
-    fn on_report(&mut self, mut heard: Heard) {
+    fn on_report(&mut self, voice: Voice, mut heard: Heard) {
+        // One authority (failure 7): what a stronger voice says is not overruled by a weaker one.
+        if self.memory.report.is_some() && voice < self.memory.voice {
+            return;
+        }
+        self.memory.voice = voice;
         if self.profile.life_is_process() && heard.status != ReportStatus::Waiting {
             // Only its exit ends it; what it says is still worth showing.
             heard.status = ReportStatus::Working;
@@ -178,17 +221,81 @@ impl Machine {
                 asked.source == Source::Report
                     && asked.prompt.text == heard.message.as_deref().unwrap_or_default()
             });
-        if !same_question {
+        // That it is blocked is what its dialog says already.
+        let dialog_stands = heard.status == ReportStatus::Waiting
+            && voice != Voice::Report
+            && self.memory.asked.as_ref().is_some_and(|asked| matches!(asked.source, Source::Screen(_)));
+        // Hooks do not say that a dialog has gone; the screen does.
+        let dialog_unspoken = voice == Voice::Hooks
+            && self.memory.asked.as_ref().is_some_and(|asked| matches!(asked.source, Source::Screen(_)));
+        if !same_question && !dialog_stands && !dialog_unspoken {
             self.memory.asked = None;
             self.watch.gone = None;
         }
         let works = heard.status == ReportStatus::Working;
         self.memory.report = Some(heard);
         self.watch.reported_at = self.watch.now;
-        if works && matches!(self.memory.phase, Phase::Idle | Phase::Settled { .. }) {
-            self.keep_mark();
-            self.begin_round("report: working");
+        let rule = format!("{}: working", voice.as_str());
+        match &mut self.memory.phase {
+            Phase::Idle | Phase::Settled { .. } | Phase::Interrupted { .. } if works => {
+                self.keep_mark();
+                self.begin_round(&rule);
+            }
+            Phase::Starting { given: true, .. } if works => self.begin_round(&rule),
+            Phase::Round { worked, .. } => *worked |= works,
+            _ => {}
         }
+    }
+
+    /// What a voice said holds no more: the screen counts again, or what is said next.
+    fn on_silence(&mut self, voice: Voice) {
+        if self.memory.voice == voice && self.memory.report.take().is_some() {
+            self.memory.voice = Voice::default();
+            self.watch.quiet_since = self.watch.now;
+            self.watch.steady_since = self.watch.now;
+        }
+    }
+
+    fn on_activity(&mut self, activity: Activity) {
+        self.memory.hooked = true;
+        if let Phase::Round { worked, .. } = &mut self.memory.phase {
+            *worked = true;
+            self.memory.activity = Some(activity);
+        }
+    }
+
+    /// An answer is under way: the question is not open any more, and not answered a second time.
+    fn on_answering(&mut self, prompt_id: u64) {
+        if let Some(asked) = self.memory.asked.as_mut().filter(|asked| asked.prompt.id == prompt_id) {
+            asked.stage = Stage::PressedForPerson;
+            self.watch.answered_at = self.watch.now;
+        }
+    }
+
+    fn on_unanswered(&mut self, prompt_id: u64, why: String) {
+        if let Some(asked) = self.memory.asked.as_mut().filter(|asked| asked.prompt.id == prompt_id) {
+            asked.stage = Stage::Asked;
+            asked.reason = Some(clean(&why));
+        }
+    }
+
+    /// The check of a task that is said to be done.
+    fn on_checked(&mut self, passed: bool, summary: &str, again: Option<String>, effects: &mut Vec<Effect>) {
+        let Phase::Checking { exit, reason } = self.memory.phase.clone() else { return };
+        let (state, reason) = match (passed, again) {
+            (true, _) => (State::Done, reason),
+            (false, Some(words)) if exit.is_none() => {
+                return self.tell(words, "the check failed: the tool is to mend it", effects);
+            }
+            (false, _) => (State::Failed, Some(format!("check_failed: {}", clean(summary)))),
+        };
+        let rule = if passed { "the check passed" } else { "the check failed" };
+        let phase = match exit {
+            Some(_) => Phase::Ended { state, reason },
+            None => Phase::Settled { state, reason },
+        };
+        let exit = exit.map(|(code, signal)| Exit { code, signal }).unwrap_or_default();
+        self.finish(phase, exit, rule, effects);
     }
 
     fn on_keys(&mut self) {
@@ -200,7 +307,10 @@ impl Machine {
                 asked.stage = Stage::AnsweredByPerson;
             }
             self.watch.answered_at = self.watch.now;
-        } else if matches!(self.memory.phase, Phase::Idle | Phase::Settled { .. }) {
+        } else if matches!(
+            self.memory.phase,
+            Phase::Idle | Phase::Settled { .. } | Phase::Interrupted { .. }
+        ) {
             self.keep_mark();
             self.begin_round("keys submitted");
         }
@@ -233,15 +343,19 @@ impl Machine {
             Exit { code: Some(code), .. } => Some(format!("exit code {code}")),
             Exit { code: None, signal: None } => Some("ended, its exit code is not known".to_owned()),
         };
+        if let Phase::Checking { exit: ended, .. } = &mut self.memory.phase {
+            *ended = Some((exit.code, exit.signal));
+            return;
+        }
         let early = match self.memory.phase {
-            Phase::Starting { task } => Some(task),
-            Phase::Delivering => Some(true),
+            Phase::Starting { task, given } => Some(task || given),
+            Phase::Delivering { .. } => Some(true),
             _ => None,
         };
         let reason = match early {
             Some(task) if task || how.is_some() => {
                 let mut reason = "exited before it was ready".to_owned();
-                if self.memory.phase == Phase::Delivering {
+                if matches!(self.memory.phase, Phase::Delivering { .. }) {
                     reason = "exited before it had its task".to_owned();
                 }
                 if let Some(how) = &how {
@@ -252,11 +366,21 @@ impl Machine {
                 }
                 Some(reason)
             }
+            _ if self.is_crash(&exit) => {
+                Some(format!("crashed: {}", how.as_deref().unwrap_or("it exited while it was at work")))
+            }
             _ => how.clone(),
         };
-        let failed = how.is_some() || early == Some(true);
+        let failed = how.is_some() || early == Some(true) || self.is_crash(&exit);
         let state = if failed { State::Failed } else { State::Done };
         self.end(state, reason, exit, "process ended", effects);
+    }
+
+    /// Whether a full-screen tool has ended in the middle of its work: leaving at its prompt is an end like any.
+    fn is_crash(&self, exit: &Exit) -> bool {
+        let seen = self.watch.look.as_ref().map(|look| &look.observation.kind);
+        let resting = matches!(seen, Some(Seen::AtPrompt { .. }));
+        self.profile.is_tui() && self.memory.is_round() && (exit.code != Some(0) || !resting)
     }
 
     /// The program's end. A task that had ended before keeps its outcome.
@@ -270,9 +394,26 @@ impl Machine {
     ) {
         if let Phase::Settled { state, reason } = &self.memory.phase {
             self.memory.phase = Phase::Ended { state: *state, reason: reason.clone() };
+        } else if state == State::Done && self.bearings.check {
+            self.begin_check(Some((exit.code, exit.signal)), reason, effects);
         } else {
             self.finish(Phase::Ended { state, reason }, exit, rule, effects);
         }
+    }
+
+    /// The task is said to be done: its check has the word.
+    fn begin_check(
+        &mut self,
+        exit: Option<(Option<i32>, Option<String>)>,
+        reason: Option<String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.memory.phase = Phase::Checking { exit, reason };
+        self.memory.rule = "the task's check runs".into();
+        self.memory.asked = None;
+        self.memory.checks += 1;
+        self.announce(effects);
+        effects.push(Effect::RunCheck);
     }
 
     /// The task's end while the tool lives.
@@ -287,15 +428,24 @@ impl Machine {
         if let Some(look) = &self.watch.look {
             self.memory.mark = Some(look.mark);
         }
+        if state == State::Done && self.bearings.check {
+            return self.begin_check(None, reason, effects);
+        }
         self.finish(Phase::Settled { state, reason }, Exit::default(), rule, effects);
     }
 
-    fn begin_round(&mut self, rule: &str) {
+    pub(super) fn begin_round(&mut self, rule: &str) {
         let left = match (&self.watch.look, &self.memory.mark) {
             (Some(look), Some(mark)) => look.mark.print != mark.print,
             _ => false,
         };
-        self.memory.phase = Phase::Round { left };
+        let worked = self.memory.report.as_ref().is_some_and(|heard| heard.status == ReportStatus::Working)
+            || matches!(
+                self.watch.look.as_ref().map(|look| &look.observation.kind),
+                Some(Seen::Working { .. })
+            );
+        self.memory.phase = Phase::Round { left, worked };
+        self.memory.activity = None;
         self.memory.rule = rule.to_owned();
         // What stood before the task was given says nothing about it.
         self.watch.quiet_since = self.watch.now;

@@ -5,6 +5,7 @@
 use cm_protocol::{Prompt, ReportStatus, State};
 use serde::{Deserialize, Serialize};
 
+use crate::tool::detect::Activity;
 use crate::tool::hooks::Heard;
 use crate::tool::screen::Screen;
 
@@ -15,8 +16,23 @@ pub struct Memory {
     pub(super) phase: Phase,
     /// Nothing is announced, pressed or completed.
     pub(super) paused: bool,
-    /// The newest report; from the first on, reports beat the screen.
+    /// The newest word from inside; from the first on, such words beat the screen.
     pub(super) report: Option<Heard>,
+    /// Who said it: a stronger voice silences the weaker ones (failure 7).
+    #[serde(default)]
+    pub(super) voice: Voice,
+    /// Its hooks speak: what it works at comes from them.
+    #[serde(default)]
+    pub(super) hooked: bool,
+    /// What the tool works at, by its tool calls.
+    #[serde(default)]
+    pub(super) activity: Option<Activity>,
+    /// A refusal of the policy's may end the turn; the tool is to be told why, and which rule it was.
+    #[serde(default)]
+    pub(super) refusal: Option<Refusal>,
+    /// How often the task's check has been run.
+    #[serde(default)]
+    pub(super) checks: u32,
     /// The tool's prompt, as it stood when the tool was ready.
     pub(super) ready_prompt: Option<String>,
     /// The screen before the present task: its prompt there is the old one.
@@ -39,15 +55,37 @@ pub(super) enum Phase {
     Starting {
         /// A task is to be typed.
         task: bool,
+        /// The tool has the task already, as an argument.
+        #[serde(default)]
+        given: bool,
     },
-    /// The session is typing the task.
-    Delivering,
+    /// The session is typing the task, or words of the agent's own that go on with it.
+    Delivering {
+        /// Those words; absent: the task.
+        #[serde(default)]
+        words: Option<String>,
+    },
     /// Ready, never had a task.
     Idle,
     /// At work on a task.
     Round {
         /// The screen has changed since the task was given.
         left: bool,
+        /// The tool was seen or heard at work.
+        #[serde(default)]
+        worked: bool,
+    },
+    /// A person broke the task off; the tool waits for words.
+    Interrupted {
+        /// In the tool's words.
+        reason: String,
+    },
+    /// The tool says that the task is done; its check runs.
+    Checking {
+        /// How the program ended, if it has.
+        exit: Option<(Option<i32>, Option<String>)>,
+        /// What the tool said of the end.
+        reason: Option<String>,
     },
     /// The task is over, the tool lives.
     Settled {
@@ -63,6 +101,39 @@ pub(super) enum Phase {
         /// Why.
         reason: Option<String>,
     },
+}
+
+/// Who speaks from inside a session, the weakest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voice {
+    /// `cm-agent report`: a script or a hook of the user's.
+    #[default]
+    Report,
+    /// The tool's hooks. They say nothing when a person breaks a turn off.
+    Hooks,
+    /// The tool's own status reports (OSC 7501), exact at every transition.
+    Status,
+}
+
+impl Voice {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::Hooks => "hooks",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// A prompt the policy refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refusal {
+    /// By which rule.
+    pub(super) rule: String,
+    /// What the tool is told.
+    pub(super) message: Option<String>,
 }
 
 /// What clients have been told.
@@ -94,6 +165,9 @@ impl Mark {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Instance {
     pub(super) prompt: Prompt,
+    /// Why a person is needed, where that is more than the question.
+    #[serde(default)]
+    pub(super) reason: Option<String>,
     pub(super) source: Source,
     pub(super) stage: Stage,
 }
@@ -118,8 +192,10 @@ pub(super) enum Stage {
     AskedAgain,
     /// A person has typed something.
     AnsweredByPerson,
-    /// The agent has pressed the keys the policy allowed.
+    /// The agent answers or has answered, as the policy says.
     Pressed,
+    /// The agent answers or has answered for a person.
+    PressedForPerson,
 }
 
 impl Memory {
@@ -129,6 +205,11 @@ impl Memory {
             phase,
             paused: false,
             report: None,
+            voice: Voice::default(),
+            hooked: false,
+            activity: None,
+            refusal: None,
+            checks: 0,
             ready_prompt: None,
             mark: None,
             asked: None,
@@ -140,14 +221,18 @@ impl Memory {
 
     /// What is known of a tool seen for the first time: for looking at one screen without a session.
     pub fn fresh() -> Self {
-        Self::launched(Phase::Starting { task: false })
+        Self::launched(Phase::Starting { task: false, given: false })
     }
 
     /// A tool at work, or one that has not been ready, with a remembered prompt.
     #[cfg(test)]
     pub(crate) fn for_test(works: bool, ready_prompt: Option<String>) -> Self {
         let works = works || ready_prompt.is_some();
-        let phase = if works { Phase::Round { left: false } } else { Phase::Starting { task: false } };
+        let phase = if works {
+            Phase::Round { left: false, worked: false }
+        } else {
+            Phase::Starting { task: false, given: false }
+        };
         Self { ready_prompt, ..Self::launched(phase) }
     }
 
@@ -167,6 +252,11 @@ impl Memory {
         self.ready_prompt.is_none() && matches!(self.phase, Phase::Starting { .. } | Phase::Idle)
     }
 
+    /// Whether the task is being worked on, as far as is known.
+    pub(super) fn is_round(&self) -> bool {
+        matches!(self.phase, Phase::Round { .. })
+    }
+
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended { .. })
     }
@@ -180,24 +270,41 @@ impl Memory {
                 return show(*state, reason.as_deref(), None);
             }
             _ if self.paused => return show(State::Paused, None, None),
-            Phase::Starting { .. } | Phase::Delivering | Phase::Idle | Phase::Round { .. } => {}
+            Phase::Checking { .. } => return show(State::Testing, Some("the task's check runs"), None),
+            Phase::Starting { .. }
+            | Phase::Delivering { .. }
+            | Phase::Idle
+            | Phase::Interrupted { .. }
+            | Phase::Round { .. } => {}
         }
         match &self.asked {
-            Some(Instance { prompt, stage: Stage::Asked, .. }) => {
-                return show(State::Waiting, None, Some(prompt.clone()));
+            Some(Instance { prompt, reason, stage: Stage::Asked, .. }) => {
+                return show(State::Waiting, reason.as_deref(), Some(prompt.clone()));
             }
             Some(Instance { prompt, stage: Stage::AskedAgain, .. }) => {
                 let reason = "an answer was given, but the question still stands";
                 return show(State::Waiting, Some(reason), Some(prompt.clone()));
             }
-            Some(Instance { stage: Stage::AnsweredByPerson | Stage::Pressed, .. }) | None => {}
+            Some(Instance {
+                stage: Stage::AnsweredByPerson | Stage::Pressed | Stage::PressedForPerson, ..
+            })
+            | None => {}
         }
-        match self.phase {
+        match &self.phase {
             Phase::Idle => show(State::Idle, None, None),
+            Phase::Interrupted { reason } => show(State::Idle, Some(reason), None),
             Phase::Round { .. } => {
                 let working = self.report.as_ref().filter(|heard| heard.status == ReportStatus::Working);
-                show(State::Running, working.and_then(|heard| heard.message.as_deref()), None)
+                let state = match self.activity {
+                    Some(Activity::Planning) => State::Planning,
+                    Some(Activity::Editing) => State::Editing,
+                    Some(Activity::Testing) => State::Testing,
+                    Some(Activity::Running) | None => State::Running,
+                };
+                show(state, working.and_then(|heard| heard.message.as_deref()), None)
             }
+            // Told of a task it has taken already.
+            Phase::Delivering { words: Some(_) } => show(State::Running, None, None),
             _ => show(State::Starting, None, None),
         }
     }

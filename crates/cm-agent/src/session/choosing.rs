@@ -1,0 +1,242 @@
+//! Taking an option of a drawn dialog by its label: move the highlight, look, and only then press Enter. PURE.
+//!
+//! Never a fixed digit, never an option that is not seen highlighted, never a second Enter for the same
+//! instance of a prompt (failures 1, 2 and 5).
+
+use std::time::Duration;
+
+use cm_protocol::PromptOption;
+
+use crate::tmux::Key;
+use crate::tool::{FoundPrompt, Layout};
+
+/// How long a key may take to move the highlight, or to make the dialog go away.
+const EFFECT: Duration = Duration::from_millis(1500);
+/// Moves of the highlight at most; no dialog has more options.
+const MOVES: u32 = 40;
+
+/// What the session is to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Press this key.
+    Press(Key),
+    /// Type this text, then Enter.
+    Type(String),
+    /// Look again when the screen changes, at the latest then.
+    Look(Duration),
+    /// It is over.
+    Finished(Chosen),
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    /// The key was pressed and the dialog has gone.
+    Accepted,
+    /// The key was pressed and the dialog still stands.
+    NoEffect,
+    /// The dialog had gone or had become another before the deciding key; that key was not pressed.
+    Dropped,
+    /// The highlight could not be brought to the option; the deciding key was not pressed.
+    Unreachable,
+}
+
+/// One act of choosing, from the first look to the verdict.
+#[derive(Debug)]
+pub struct Choosing {
+    label: String,
+    moves: u32,
+    stage: Stage,
+    /// The keys that were pressed, as tmux names them.
+    pub pressed: Vec<String>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Stage {
+    /// Nothing is under way.
+    Aiming,
+    /// The highlight was told to move from this option.
+    Moving { from: Option<usize>, until: Duration },
+    /// The deciding key is pressed.
+    Decided { until: Duration },
+}
+
+impl Choosing {
+    /// Begins; nothing is done before the first [`Choosing::step`].
+    pub fn new(label: impl Into<String>) -> Self {
+        Self { label: label.into(), moves: 0, stage: Stage::Aiming, pressed: Vec::new() }
+    }
+
+    /// What to do next. `found`: the same dialog on the newest screen, if it still stands there.
+    pub fn step(&mut self, found: Option<&FoundPrompt>, now: Duration) -> Act {
+        let decided = matches!(self.stage, Stage::Decided { .. });
+        let Some(found) = found else {
+            return Act::Finished(if decided { Chosen::Accepted } else { Chosen::Dropped });
+        };
+        match self.stage {
+            Stage::Decided { until } if now < until => return Act::Look(until),
+            Stage::Decided { .. } => return Act::Finished(Chosen::NoEffect),
+            Stage::Moving { from, until } if highlighted(found) == from && now < until => {
+                return Act::Look(until);
+            }
+            Stage::Moving { .. } | Stage::Aiming => {}
+        }
+        self.aim(found, now)
+    }
+
+    fn aim(&mut self, found: &FoundPrompt, now: Duration) -> Act {
+        let Some(wanted) = found.options.iter().position(|option| option.label == self.label) else {
+            return Act::Finished(Chosen::Dropped);
+        };
+        let option = &found.options[wanted];
+        match found.layout {
+            Layout::Typed => match typed(option) {
+                Some(text) => self.decide(Act::Type(text), now),
+                None => Act::Finished(Chosen::Unreachable),
+            },
+            Layout::Keys => match option.key.as_deref().and_then(key_named) {
+                Some(key) => self.decide(Act::Press(key), now),
+                None => Act::Finished(Chosen::Unreachable),
+            },
+            Layout::Vertical | Layout::Horizontal => self.steer(found, wanted, now),
+        }
+    }
+
+    /// A list or a row: the highlight is brought to the option, step by step.
+    fn steer(&mut self, found: &FoundPrompt, wanted: usize, now: Duration) -> Act {
+        match highlighted(found) {
+            Some(at) if at == wanted => self.decide(Act::Press(Key::enter()), now),
+            Some(at) if self.moves < MOVES => {
+                let name = match (found.layout == Layout::Horizontal, at < wanted) {
+                    (true, true) => "Right",
+                    (true, false) => "Left",
+                    (false, true) => "Down",
+                    (false, false) => "Up",
+                };
+                self.moves += 1;
+                self.stage = Stage::Moving { from: Some(at), until: now + EFFECT / 5 };
+                match Key::parse(name) {
+                    Ok(key) => {
+                        self.pressed.push(name.to_owned());
+                        Act::Press(key)
+                    }
+                    Err(_) => Act::Finished(Chosen::Unreachable),
+                }
+            }
+            _ => Act::Finished(Chosen::Unreachable),
+        }
+    }
+
+    fn decide(&mut self, act: Act, now: Duration) -> Act {
+        self.stage = Stage::Decided { until: now + EFFECT };
+        self.pressed.push(match &act {
+            Act::Press(key) => key.as_str().to_owned(),
+            Act::Type(text) => format!("{text} Enter"),
+            Act::Look(_) | Act::Finished(_) => String::new(),
+        });
+        act
+    }
+}
+
+/// The one highlighted option; none if it is not surely one.
+fn highlighted(found: &FoundPrompt) -> Option<usize> {
+    let mut marked = found.options.iter().enumerate().filter(|(_, option)| option.selected);
+    match (marked.next(), marked.next()) {
+        (Some((at, _)), None) => Some(at),
+        _ => None,
+    }
+}
+
+/// What is typed for an option at a line-oriented prompt.
+fn typed(option: &PromptOption) -> Option<String> {
+    let text = option.key.clone().unwrap_or_else(|| option.label.clone());
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || " -_.".contains(c));
+    plain.then_some(text)
+}
+
+/// The key a screen names: `y`, `Esc`, `enter`, `1`.
+fn key_named(name: &str) -> Option<Key> {
+    let name = match name.to_ascii_lowercase().as_str() {
+        "esc" | "escape" => "Escape",
+        "enter" | "return" | "↵" | "⏎" => "Enter",
+        "tab" => "Tab",
+        "space" => "Space",
+        _ => name,
+    };
+    Key::parse(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use cm_protocol::Meaning;
+
+    use super::*;
+    use crate::tool::PromptKind;
+
+    /// `>` marks the highlight, `y=Yes` an option with a key.
+    fn dialog(layout: Layout, options: &str) -> FoundPrompt {
+        let options = options.split(", ").map(|text| {
+            let (selected, text) = text.strip_prefix('>').map_or((false, text), |rest| (true, rest));
+            let (key, label) = text.split_once('=').map_or((None, text), |(k, l)| (Some(k.to_owned()), l));
+            PromptOption { label: label.into(), key, selected, meaning: Meaning::Answer }
+        });
+        FoundPrompt { layout, options: options.collect(), ..FoundPrompt::plain(PromptKind::Command, "?", "r") }
+    }
+
+    /// Steps are (milliseconds, options on the screen or `-` where the dialog has gone); acts in short.
+    fn check(layout: Layout, label: &str, steps: &[(u64, &str)], expected: &str) {
+        let mut choosing = Choosing::new(label);
+        let acts: Vec<String> = steps
+            .iter()
+            .map(|(ms, options)| {
+                let found = (*options != "-").then(|| dialog(layout, options));
+                match choosing.step(found.as_ref(), Duration::from_millis(*ms)) {
+                    Act::Press(key) => key.as_str().to_owned(),
+                    Act::Type(text) => format!("type {text}"),
+                    Act::Look(_) => "look".into(),
+                    Act::Finished(chosen) => format!("{chosen:?}"),
+                }
+            })
+            .collect();
+        assert_eq!(acts.join(" "), expected, "{label} {steps:?}");
+    }
+
+    #[test]
+    fn the_highlight_is_seen_on_the_option_before_enter() {
+        let list = |steps: &[(u64, &str)], expected| check(Layout::Vertical, "Yes", steps, expected);
+        list(&[(0, ">Yes, No"), (9, "-")], "Enter Accepted");
+        list(&[(0, ">No, Yes"), (5, ">No, Yes"), (20, "No, >Yes"), (30, "-")], "Down look Enter Accepted");
+        list(&[(0, "No, Always, Yes, >Exit"), (20, "No, Always, >Yes, Exit")], "Up Enter");
+        // A key that was swallowed is pressed again, not Enter instead.
+        list(&[(0, ">No, Yes"), (400, ">No, Yes"), (420, "No, >Yes")], "Down Down Enter");
+    }
+
+    #[test]
+    fn what_is_not_surely_so_is_left_alone() {
+        let list = |steps: &[(u64, &str)], expected| check(Layout::Vertical, "Yes", steps, expected);
+        list(&[(0, "-")], "Dropped");
+        list(&[(0, ">No, Maybe")], "Dropped");
+        list(&[(0, "Yes, No")], "Unreachable");
+        list(&[(0, ">Yes, >No")], "Unreachable");
+        list(&[(0, ">No, Yes"), (20, "-")], "Down Dropped");
+        let stuck: Vec<(u64, &str)> = (0..42).map(|n| (n * 400, ">No, Yes")).collect();
+        let expected = format!("{}Unreachable Unreachable", "Down ".repeat(40));
+        list(&stuck, &expected);
+    }
+
+    #[test]
+    fn enter_is_pressed_once() {
+        let steps = [(0, ">Yes, No"), (10, ">Yes, No"), (1499, ">Yes, No"), (1501, ">Yes, No")];
+        check(Layout::Vertical, "Yes", &steps, "Enter look look NoEffect");
+    }
+
+    #[test]
+    fn rows_keys_and_words() {
+        check(Layout::Horizontal, "Allow", &[(0, "Allow, >Reject"), (9, ">Allow, Reject")], "Left Enter");
+        check(Layout::Keys, "Yes", &[(0, "y=Yes, esc=No"), (9, "-")], "y Accepted");
+        check(Layout::Keys, "No", &[(0, "y=Yes, esc=No")], "Escape");
+        check(Layout::Keys, "Yes", &[(0, "Yes, esc=No")], "Unreachable");
+        check(Layout::Typed, "Yes", &[(0, "y=Yes, n=No"), (9, "-")], "type y Accepted");
+        check(Layout::Typed, "a; rm", &[(0, "a; rm")], "Unreachable");
+    }
+}
