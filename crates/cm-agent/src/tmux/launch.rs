@@ -21,6 +21,9 @@ pub struct LaunchSpec {
     pub history_limit: u32,
     /// `TERM` for the program: `tmux-256color` where the host has its description, else `screen-256color`.
     pub terminal: String,
+    /// Whether what runs in the terminal may give the window its name: only `cm-agent hold --status` may, which
+    /// tells the tool's status that way.
+    pub allow_rename: bool,
 }
 
 /// What cannot be launched.
@@ -70,6 +73,9 @@ pub fn launch_conf(spec: &LaunchSpec) -> Result<Vec<u8>, LaunchError> {
     let mut conf = Conf(Vec::new());
     for (scope, name, value) in OPTIONS {
         conf.line(["set-option", "-q", scope, name, value]);
+    }
+    if spec.allow_rename {
+        conf.line(["set-option", "-q", "-gw", "allow-rename", "on"]);
     }
     let (cols, rows) = (spec.size.0.max(1).to_string(), spec.size.1.max(1).to_string());
     conf.line(["set-option", "-s", "default-terminal", &spec.terminal]);
@@ -160,6 +166,7 @@ mod tests {
             size: (100, 30),
             history_limit: 5000,
             terminal: "screen-256color".into(),
+            allow_rename: false,
         }
     }
 
@@ -187,6 +194,17 @@ mod tests {
         set-option "-s" "@cm-cwd" "/tmp/a \043\173b\175"
         new-session "-d" "-s" "main" "-n" "main" "-x" "100" "-y" "30" "-c" "\043\173@cm-cwd\175" "--" "sh" "-c" "echo \042\044A\042\073 exit 1\012"
         "###);
+    }
+
+    #[test]
+    fn the_window_is_named_from_inside_only_where_that_is_wanted() {
+        let text = |allow_rename| {
+            let conf = launch_conf(&LaunchSpec { allow_rename, ..spec() }).expect("launchable");
+            String::from_utf8(conf).expect("ASCII")
+        };
+        let line = "set-option \"-q\" \"-gw\" \"allow-rename\" \"on\"\n";
+        assert_eq!(text(true).replacen(line, "", 1), text(false));
+        assert!(text(true).contains(line) && !text(false).contains(line));
     }
 
     #[test]

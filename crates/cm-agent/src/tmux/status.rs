@@ -1,12 +1,12 @@
 //! PURE: what one question tells of a pane, its program and its server.
 
-/// The question. Numbers first; the three free texts come last and are cut by the lengths of the first two in
-/// bytes, so that nothing a program calls itself can be taken for a separator. (The third has no length of its
+/// The question. Numbers first; the four free texts come last and are cut by the lengths of the first three in
+/// bytes, so that nothing a program calls itself can be taken for a separator. (The last has no length of its
 /// own: tmux asks the system anew each time the name of the program is mentioned.)
 pub const STATUS_FORMAT: &str = "#{pid}|#{start_time}|#{pane_pid}|#{pane_dead}|#{pane_dead_status}|\
 #{pane_dead_signal}|#{pane_dead_time}|#{@cm-died}|#{cursor_x}|#{cursor_y}|#{cursor_flag}|#{alternate_on}|#{history_size}|\
 #{history_limit}|#{pane_width}|#{pane_height}|#{pane_in_mode}|#{session_attached_list}|#{n:@cm-id}|\
-#{n:pane_title}|#{@cm-id}#{pane_title}#{pane_current_command}";
+#{n:pane_title}|#{n:window_name}|#{@cm-id}#{pane_title}#{window_name}#{pane_current_command}";
 
 /// A pane and its server at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub struct PaneStatus {
     pub people: usize,
     /// The terminal's title.
     pub title: String,
+    /// The window's name: `main` at first, then the tool's status where it is told
+    /// ([`Status::from_window_name`](crate::tool::Status::from_window_name)), `cm-dead` after the end.
+    pub window_name: String,
     /// The program in the foreground.
     pub program: String,
 }
@@ -85,7 +88,7 @@ impl PaneStatus {
     /// Reads the answer to [`STATUS_FORMAT`]. `None`: it is no such answer.
     pub fn parse(body: &[u8]) -> Option<Self> {
         let body = body.strip_suffix(b"\n").unwrap_or(body);
-        let mut fields = body.splitn(21, |&b| b == b'|');
+        let mut fields = body.splitn(22, |&b| b == b'|');
         let mut text = || std::str::from_utf8(fields.next()?).ok();
         let server_pid = text()?.parse().ok()?;
         let server_start = text()?.parse().ok()?;
@@ -111,15 +114,15 @@ impl PaneStatus {
         let in_mode = !matches!(text()?, "" | "0");
         // A terminal's client is called by its tty, any other `client-PID`.
         let people = text()?.split(',').filter(|name| name.starts_with('/')).count();
-        let lengths = [text()?.parse::<usize>().ok()?, text()?.parse().ok()?];
+        let lengths = [text()?.parse::<usize>().ok()?, text()?.parse().ok()?, text()?.parse().ok()?];
         let mut rest = fields.next()?;
         let mut cut = |length: usize| {
             let (text, tail) = rest.split_at_checked(length)?;
             rest = tail;
             Some(String::from_utf8_lossy(text).into_owned())
         };
-        let (session_id, title, program) =
-            (cut(lengths[0])?, cut(lengths[1])?, String::from_utf8_lossy(rest).into_owned());
+        let (session_id, title, window_name) = (cut(lengths[0])?, cut(lengths[1])?, cut(lengths[2])?);
+        let program = String::from_utf8_lossy(rest).into_owned();
         Some(Self {
             server_pid,
             server_start,
@@ -137,6 +140,7 @@ impl PaneStatus {
             in_mode,
             people,
             title,
+            window_name,
             program,
         })
     }
@@ -178,7 +182,7 @@ mod tests {
     use super::*;
 
     const ALIVE: &str =
-        "10|1700000000|11|0|||||3|4|1|0|100|2000|80|24|0|client-5,/dev/pts/1|4|5|cm-1a|b\nc.e|sh x";
+        "10|1700000000|11|0|||||3|4|1|0|100|2000|80|24|0|client-5,/dev/pts/1|4|5|6|cm-1a|b\ncma|n:1.e|sh x";
 
     #[test]
     fn a_living_pane() {
@@ -187,7 +191,8 @@ mod tests {
         assert_eq!((status.cursor_x, status.cursor_y, status.cursor_visible), (3, 4, true));
         assert_eq!((status.history, status.history_limit, status.cols, status.rows), (100, 2000, 80, 24));
         assert_eq!((status.people, status.in_mode, status.alternate), (1, false, false));
-        assert_eq!((&*status.session_id, &*status.title, &*status.program), ("cm-1", "a|b\nc", ".e|sh x"));
+        assert_eq!((&*status.session_id, &*status.title), ("cm-1", "a|b\nc"));
+        assert_eq!((&*status.window_name, &*status.program), ("ma|n:1", ".e|sh x"));
         assert_eq!(status.life, Life::Running);
     }
 

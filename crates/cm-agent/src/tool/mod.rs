@@ -11,6 +11,7 @@
 pub mod detect;
 pub mod dialog;
 pub mod hooks;
+pub mod osc;
 pub mod policy;
 pub mod profile;
 pub mod screen;
@@ -19,6 +20,7 @@ pub mod state;
 pub use detect::{Activity, Observation, Seen, Turn, detect, still_there};
 pub use dialog::{Cause, FoundPrompt, Layout, Trouble};
 pub use hooks::Heard;
+pub use osc::{Blocked, Status};
 pub use policy::{Decision, Policy, Verdict, decide};
 pub use profile::{Profile, ProfileError, Profiles, PromptKind};
 pub use screen::{Cursor, Screen};

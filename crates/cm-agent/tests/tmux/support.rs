@@ -43,6 +43,7 @@ impl Room {
             size: (80, 24),
             history_limit: 1000,
             terminal: "screen-256color".into(),
+            allow_rename: false,
         }
     }
 
