@@ -68,6 +68,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "10", value_parser = seconds())]
     pub on_demand: Option<u64>,
 
+    /// What decides about prompts where a task does not say: read-only, careful, trusting, or a YAML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "careful")]
+    pub policy: String,
+
     /// Seconds a client may take to log in
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().login_seconds, hide = true)]
     #[arg(value_parser = seconds())]

@@ -15,4 +15,6 @@ pub mod serve;
 pub mod server;
 pub mod session;
 pub mod tmux;
+pub mod replay;
 pub mod tool;
+pub mod work;

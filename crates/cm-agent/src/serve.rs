@@ -21,6 +21,7 @@ use crate::session::record::{Record, recover};
 use crate::session::{Engine, Surroundings, adopt_all};
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
+use crate::tool::policy::engine::PolicySet;
 
 /// How long the service manager may take to answer before sessions run without it.
 const MANAGER: Duration = Duration::from_secs(3);
@@ -110,6 +111,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     for private in ["recordings", "patches", "worktrees"] {
         dirs::make_private(&state.join(private))?;
     }
+    let Knowledge { profiles, policies } = knowledge(&args, &lookup)?;
     let program = program(words)?;
     // Last of what may fail, for it leaves a file.
     let unix = server::listen_unix(&socket).await?;
@@ -156,6 +158,20 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     }
     drop(lock);
     Ok(())
+}
+
+/// What is known of tools and of what may be done.
+struct Knowledge {
+    profiles: Profiles,
+    policies: PolicySet,
+}
+
+/// Reads what the host's user has added to it.
+fn knowledge(
+    _args: &ServeArgs,
+    _env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Knowledge, ServeError> {
+    Ok(Knowledge { profiles: Profiles::builtin(), policies: PolicySet::default() })
 }
 
 /// Announces what a person should know from the start.

@@ -16,3 +16,37 @@ pub fn now() -> Duration {
 pub fn unix_now() -> f64 {
     now().as_secs_f64()
 }
+
+/// The local time's distance from UTC in seconds, as it was when first asked for; 0 where it cannot be told.
+pub fn utc_offset() -> i32 {
+    static OFFSET: OnceLock<i32> = OnceLock::new();
+    *OFFSET.get_or_init(|| {
+        let said = std::process::Command::new("date").arg("+%z").stdin(std::process::Stdio::null()).output();
+        said.ok().and_then(|out| offset(String::from_utf8_lossy(&out.stdout).trim())).unwrap_or(0)
+    })
+}
+
+/// `+0530` in seconds.
+fn offset(text: &str) -> Option<i32> {
+    let (sign, digits) = match text.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    let number: i32 = digits.parse().ok().filter(|_| digits.len() == 4)?;
+    Some(sign * (number / 100 * 3600 + number % 100 * 60))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn offsets() {
+        let check = |text, expected| assert_eq!(super::offset(text), expected, "{text:?}");
+        check("+0000", Some(0));
+        check("+0530", Some(19_800));
+        check("-0800", Some(-28_800));
+        check("CET", None);
+        check("", None);
+        check("+05", None);
+    }
+}

@@ -44,15 +44,47 @@ pub(super) struct Spec {
     pub(super) policy: Option<PolicyChoice>,
     pub(super) check: Option<Check>,
     pub(super) worktree: Option<Worktree>,
+    pub(super) tool_version: Option<String>,
+}
+
+/// A program, and how it is asked for its version.
+pub(super) struct Located {
+    pub(super) program: PathBuf,
+    pub(super) version_args: Vec<String>,
+    pub(super) env: BTreeMap<String, String>,
 }
 
 impl Spec {
-    /// Checks a request. Reads the file system, changes nothing.
+    /// Checks a request. Reads the file system, changes nothing. `version`: the tool's, where it is known.
     ///
     /// # Errors
     /// What to answer: always the original's `Failed to create session: …`, with a code and the field.
-    pub(super) fn check(request: CreateSession, id: SessionId, engine: &Engine) -> Result<Self, ErrorReply> {
-        Self::read(request, id, engine).map_err(Refusal::reply)
+    pub(super) fn check(
+        request: CreateSession,
+        id: SessionId,
+        version: Option<String>,
+        engine: &Engine,
+    ) -> Result<Self, ErrorReply> {
+        Self::read(request, id, version, engine).map_err(Refusal::reply)
+    }
+
+    /// The program that a request is about, and how it is asked for its version.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(super) fn locate(request: &CreateSession, engine: &Engine) -> Result<Located, ErrorReply> {
+        let located = || {
+            let tool = tool(request.tool())?;
+            let env = variables(&request.env)?;
+            let profile = engine.profiles.for_tool(&tool);
+            let marks = Marks { session: "", agent_socket: "" };
+            let mut all = environment::base(&engine.env, |name| profile.passes_env(name), &marks);
+            all.extend(env);
+            let search = all.get("PATH").map_or("", String::as_str);
+            let program = program(&profile.program, &tool, search)?;
+            Ok(Located { program: program.into(), version_args: profile.version_args().to_vec(), env: all })
+        };
+        located().map_err(Refusal::reply)
     }
 
     /// Which attempt at which task is asked for.
@@ -63,7 +95,12 @@ impl Spec {
         task_ref(request).map_err(Refusal::reply)
     }
 
-    fn read(request: CreateSession, id: SessionId, engine: &Engine) -> Result<Self, Refusal> {
+    fn read(
+        request: CreateSession,
+        id: SessionId,
+        version: Option<String>,
+        engine: &Engine,
+    ) -> Result<Self, Refusal> {
         let tool = tool(request.tool())?;
         let task_text = text("task", request.task(), engine.limits.task_bytes)?;
         for arg in &request.args {
@@ -72,7 +109,7 @@ impl Spec {
         at_most("args", request.args.iter().map(String::len).sum(), EXTRAS_BYTES)?;
         let path = directory(request.path(), engine)?;
         let env = variables(&request.env)?;
-        let profile = engine.profiles.for_tool(&tool);
+        let profile = engine.profiles.for_version(&tool, version.as_deref());
         let marks = Marks { session: id.as_str(), agent_socket: &engine.socket };
         let base_env = environment::base(&engine.env, |name| profile.passes_env(name), &marks);
         let mut command = profile.argv(&task_text, &request.args);
@@ -86,6 +123,7 @@ impl Spec {
             policy: policy(request.policy, engine)?,
             check: check(request.check)?,
             worktree: request.worktree,
+            tool_version: version,
             size: size(request.size)?,
             on_done: request.on_done.unwrap_or_default(),
             id,

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::actor::{Actor, Round};
 use super::handle::Answer;
-use crate::host::clock;
 use crate::tmux::{Capture, Control, Snapshot};
 use crate::tool::hooks::Heard;
 use crate::tool::osc::{Blocked, Status};
@@ -13,6 +12,11 @@ use crate::tool::{Input};
 use cm_protocol::ReportStatus;
 
 impl Actor {
+    pub(super) async fn hook(&mut self, _: &Control, _: &Value, answer: Answer<Option<Value>>) -> Round {
+        let _ = answer.send(Ok(None));
+        Round::On
+    }
+
     /// How this tool's screen is taken.
     pub(super) fn capture(&self) -> Capture {
         Capture { escapes: self.machine.profile().styles, ..Capture::default() }

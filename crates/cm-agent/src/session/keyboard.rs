@@ -9,10 +9,10 @@ use super::deciding::press;
 use super::effects::not_now;
 use super::handle::Answer;
 use super::look::screen_of;
-use super::typing::{Act, Keys, Typing};
+use super::typing::{Act, InBox, Keys, Typing};
 use crate::host::clock;
 use crate::tmux::{Control, Key};
-use crate::tool::{Input, Screen};
+use crate::tool::{Input, Screen, Seen};
 
 impl Actor {
     /// Presses keys a policy has allowed, if the prompt is still the one that was decided on.
@@ -81,7 +81,11 @@ impl Actor {
     }
 
     pub(super) fn begin_typing(&mut self, keys: Keys, purpose: Purpose) {
-        self.typing = Some(Busy { typing: Typing::new(keys), purpose, until: Some(clock::now()) });
+        let typing = match purpose {
+            Purpose::Task => Typing::yielding(keys),
+            Purpose::Words | Purpose::Answer { .. } | Purpose::Client { .. } => Typing::new(keys),
+        };
+        self.typing = Some(Busy { typing, purpose, until: Some(clock::now()) });
     }
 
     /// Takes typing a step further, now that the screen has been seen.
@@ -91,7 +95,12 @@ impl Actor {
             let result = busy.typing.ended().ok_or_else(|| self.conflict("its program has ended"));
             return self.typed(control, busy.purpose, result).await;
         }
-        let done = match busy.typing.step(screen, clock::now()) {
+        let in_box = match self.machine.observation().map(|seen| &seen.kind) {
+            Some(Seen::AtPrompt { draft: true, .. }) => InBox::Text,
+            Some(Seen::AtPrompt { .. }) if self.machine.profile().is_tui() => InBox::Nothing,
+            _ => InBox::Unknown,
+        };
+        let done = match busy.typing.step(screen, in_box, clock::now()) {
             Act::Paste(text) => control.paste(&text).await,
             Act::Press(keys) => press(control, &keys).await,
             Act::Enter => press(control, &[Key::enter()]).await,

@@ -273,7 +273,6 @@ fn prepare(engine: &Engine, spec: &Spec, record: &SessionRecord) -> std::io::Res
         size: (spec.size.cols, spec.size.rows),
         history_limit: engine.history,
         terminal: engine.terminal.clone(),
-        allow_rename: false,
     })
     .map_err(std::io::Error::other)?;
     let conf = dir.join(CONF);

@@ -8,7 +8,7 @@ use cm_protocol::ScreenFrame;
 use super::actor::{Actor, Round};
 use super::mailbox::Mailbox;
 use crate::host::clock;
-use crate::tmux::{Capture, CommandError, Control, Ending, Snapshot};
+use crate::tmux::{CommandError, Control, Ending, Snapshot};
 use crate::tool::{Cursor, Exit, Input, Screen};
 
 /// After the first output, wait this long for the rest of it: a program draws in several writes.

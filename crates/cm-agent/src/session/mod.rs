@@ -27,6 +27,7 @@ pub mod record;
 mod recording;
 pub mod transcript;
 pub mod typing;
+mod version;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -52,6 +53,7 @@ use crate::tool::{Profile, Profiles};
 use create::Spec;
 use record::SessionRecord;
 use transcript::Wanted;
+use version::Versions;
 
 /// Terminals made at the same time; more only get in each other's way.
 const LAUNCHES: usize = 4;
@@ -104,6 +106,8 @@ pub struct Engine {
     /// What terminals call themselves to programs.
     terminal: String,
     launches: Semaphore,
+    /// What is known of tools' versions.
+    versions: Versions,
     /// Sessions being made: waited on by repeats of the same request.
     making: Mutex<HashMap<SessionId, watch::Receiver<()>>>,
     /// Every session's task, joined at the end.
@@ -126,6 +130,7 @@ impl Engine {
             history: 20_000,
             terminal: launch::terminal_name(),
             launches: Semaphore::new(LAUNCHES),
+            versions: Versions::default(),
             making: Mutex::default(),
             tracker: TaskTracker::new(),
         })
@@ -205,14 +210,11 @@ impl Engine {
 
     /// Checks a request where a file system that does not answer holds up nobody else.
     async fn checked(self: &Arc<Self>, request: CreateSession, id: SessionId) -> Result<Spec, ErrorReply> {
+        let (engine, wanted) = (self.clone(), request.clone());
+        let located = apart(move || Spec::locate(&wanted, &engine)).await?;
+        let version = self.versions.of(&located.program, &located.version_args, &located.env).await;
         let engine = self.clone();
-        let checking = tokio::task::spawn_blocking(move || Spec::check(request, id, &engine));
-        let why = match tokio::time::timeout(CHECK, checking).await {
-            Ok(Ok(checked)) => return checked,
-            Ok(Err(_)) => "the agent is ending".to_owned(),
-            Err(_) => format!("the file system has not answered within {CHECK:?}"),
-        };
-        Err(ErrorReply::create_failed(ErrorCode::Internal, why))
+        apart(move || Spec::check(request, id, version, &engine)).await
     }
 
     /// Answers a repeated request with the session that exists, waiting until it does.
@@ -337,6 +339,18 @@ impl Engine {
         self.tracker.close();
         self.tracker.wait().await;
     }
+}
+
+/// Looks at the file system where one that does not answer holds up nobody else.
+async fn apart<T: Send + 'static>(
+    look: impl FnOnce() -> Result<T, ErrorReply> + Send + 'static,
+) -> Result<T, ErrorReply> {
+    let why = match tokio::time::timeout(CHECK, tokio::task::spawn_blocking(look)).await {
+        Ok(Ok(seen)) => return seen,
+        Ok(Err(_)) => "the agent is ending".to_owned(),
+        Err(_) => format!("the file system has not answered within {CHECK:?}"),
+    };
+    Err(ErrorReply::create_failed(ErrorCode::Internal, why))
 }
 
 /// A position in memory from a difference of row numbers, which can never exceed it.

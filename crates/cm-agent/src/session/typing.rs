@@ -15,6 +15,21 @@ use crate::tool::Screen;
 const ECHO: Duration = Duration::from_millis(600);
 /// How long Enter may take to show an effect.
 const EFFECT: Duration = Duration::from_millis(1000);
+/// How long text a person has left in the tool's box is waited for (failure 18).
+const PERSON: Duration = Duration::from_secs(600);
+/// How often Enter is pressed again while our text still stands in the box (failure 15).
+const AGAIN: u32 = 2;
+
+/// What stands in the tool's input box, where it draws one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InBox {
+    /// It draws none, or it is not to be seen.
+    Unknown,
+    /// Nothing.
+    Nothing,
+    /// Text that nobody has submitted.
+    Text,
+}
 
 /// What is to be typed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,11 +64,17 @@ pub struct Typing {
     stage: Stage,
     /// The text or a key was seen to arrive.
     seen: bool,
+    /// It comes from the agent itself: what a person has typed is waited for.
+    yields: bool,
+    /// Presses of Enter that had no effect.
+    again: u32,
 }
 
 #[derive(Debug)]
 enum Stage {
     Fresh,
+    /// A person's text stands in the box.
+    Yielding { until: Duration },
     Echo { before: Face, until: Duration },
     Pressed { before: Face, until: Duration },
     Effect { before: Face, until: Duration },
@@ -82,20 +103,36 @@ impl Face {
 impl Typing {
     /// Begins; nothing is done before the first [`Typing::step`].
     pub fn new(keys: Keys) -> Self {
-        Self { keys, stage: Stage::Fresh, seen: false }
+        Self { keys, stage: Stage::Fresh, seen: false, yields: false, again: 0 }
+    }
+
+    /// The same for text of the agent's own: it waits for a person who is half-way through a line.
+    pub fn yielding(keys: Keys) -> Self {
+        Self { yields: true, ..Self::new(keys) }
     }
 
     /// What to do next, given the screen as it is now.
-    pub fn step(&mut self, screen: &Screen, now: Duration) -> Act {
+    pub fn step(&mut self, screen: &Screen, in_box: InBox, now: Duration) -> Act {
         let face = Face::of(screen);
         match &self.stage {
+            Stage::Fresh if self.yields && in_box == InBox::Text => {
+                self.stage = Stage::Yielding { until: now + PERSON };
+                Act::Look(now + EFFECT)
+            }
+            Stage::Yielding { until } if in_box == InBox::Text => {
+                if now < *until { Act::Look(now + EFFECT) } else { self.finished() }
+            }
+            Stage::Yielding { .. } => {
+                self.stage = Stage::Fresh;
+                self.step(screen, in_box, now)
+            }
             Stage::Fresh if self.keys.text.is_empty() => self.press(face, now),
             Stage::Fresh => {
                 self.stage = Stage::Echo { before: face, until: now + ECHO };
                 Act::Paste(std::mem::take(&mut self.keys.text))
             }
             Stage::Echo { before, until } => {
-                let arrived = *before != face;
+                let arrived = *before != face && in_box != InBox::Nothing;
                 if !arrived && now < *until {
                     return Act::Look(*until);
                 }
@@ -111,8 +148,13 @@ impl Typing {
                 self.enter(face, now)
             }
             Stage::Effect { before, until } => {
-                if *before != face {
+                if *before != face && in_box != InBox::Text {
                     Act::Finished(KeysObserved::Submitted)
+                } else if in_box == InBox::Text && now >= *until && self.again < AGAIN {
+                    // It was swallowed: the text still stands there, so this submits it once.
+                    self.again += 1;
+                    self.stage = Stage::Effect { before: face, until: now + EFFECT };
+                    Act::Enter
                 } else if now < *until {
                     Act::Look(*until)
                 } else {
@@ -125,7 +167,7 @@ impl Typing {
     /// The program has ended while something was typed: that is an effect, if anything had been sent.
     pub fn ended(&self) -> Option<KeysObserved> {
         match self.stage {
-            Stage::Fresh => None,
+            Stage::Fresh | Stage::Yielding { .. } => None,
             Stage::Echo { .. } | Stage::Pressed { .. } => Some(KeysObserved::Typed),
             Stage::Effect { .. } => Some(KeysObserved::Submitted),
         }
@@ -169,7 +211,7 @@ mod tests {
         let mut typing = Typing::new(keys);
         let acts: Vec<String> = steps
             .iter()
-            .map(|(line, row, ms)| match typing.step(&screen(line, *row), Duration::from_millis(*ms)) {
+            .map(|(line, row, ms)| match typing.step(&screen(line, *row), InBox::Unknown, Duration::from_millis(*ms)) {
                 Act::Paste(text) => format!("paste {text}"),
                 Act::Press(keys) => {
                     format!("press {}", keys.iter().map(Key::as_str).collect::<Vec<_>>().join(" "))
@@ -194,9 +236,9 @@ mod tests {
     fn a_program_that_ends_at_enter_has_taken_it() {
         let mut typing = Typing::new(text("q"));
         assert_eq!(typing.ended(), None);
-        typing.step(&screen("$ ", 0), Duration::ZERO);
+        typing.step(&screen("$ ", 0), InBox::Unknown, Duration::ZERO);
         assert_eq!(typing.ended(), Some(KeysObserved::Typed), "the text is not the Enter");
-        assert_eq!(typing.step(&screen("$ q", 0), Duration::ZERO), Act::Enter);
+        assert_eq!(typing.step(&screen("$ q", 0), InBox::Unknown, Duration::ZERO), Act::Enter);
         assert_eq!(typing.ended(), Some(KeysObserved::Submitted));
     }
 

@@ -14,8 +14,10 @@ pub mod hooks;
 pub mod osc;
 pub mod policy;
 pub mod profile;
+pub mod recording;
 pub mod screen;
 pub mod state;
+pub mod until;
 
 pub use detect::{Activity, Observation, Seen, Turn, detect, still_there};
 pub use dialog::{Cause, FoundPrompt, Layout, Trouble};

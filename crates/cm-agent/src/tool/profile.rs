@@ -26,6 +26,8 @@ pub struct Profile {
     pub launch: Launch,
     /// What its state rests on, as long as nothing inside reports.
     pub life: Life,
+    /// Its screen is looked at with its colours.
+    pub styles: bool,
     /// How long a question must stand.
     pub asking: Asking,
     /// The questions it may ask, in the order they are tried.
@@ -259,6 +261,16 @@ impl Profile {
         self.launch.task == TaskEntry::Typed
     }
 
+    /// x
+    pub fn version_args(&self) -> &[String] {
+        &[]
+    }
+
+    /// x
+    pub fn reports_status(&self) -> bool {
+        false
+    }
+
     /// Whether it draws a screen of its own instead of printing line by line.
     pub fn is_tui(&self) -> bool {
         false
@@ -307,6 +319,11 @@ impl Profiles {
             Some(profile) => profile.clone(),
             None => Profile { program: tool.to_owned(), ..self.generic.clone() },
         }
+    }
+
+    /// x
+    pub fn for_version(&self, tool: &str, _: Option<&str>) -> Profile {
+        self.for_tool(tool)
     }
 
     /// The names of tools with a profile of their own.

@@ -1,7 +1,8 @@
 //! One look at a terminal: its visible lines, its cursor, and what stands where the cursor is (PURE).
 
 /// Where the cursor is, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Cursor {
     /// Column; a terminal with a pending wrap reports `cols`.
     pub col: u16,
@@ -12,9 +13,11 @@ pub struct Cursor {
 }
 
 /// What a terminal shows at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Screen {
     /// The visible rows from the top, trailing blanks removed; rows missing at the end are blank.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
     /// The cursor.
     pub cursor: Cursor,

@@ -276,6 +276,11 @@ impl Machine {
         self
     }
 
+    /// The facts it is judged by.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
     /// What its prompts are judged by.
     pub fn bearings(&self) -> &Bearings {
         &self.bearings

@@ -105,6 +105,7 @@ fn build(read: ProfileFile) -> Result<Profile, Wrong> {
         version: read.version.into_inner(),
         launch: read.launch,
         life,
+        styles: false,
         asking: read.asking,
         prompts: Arc::from(prompts),
     })

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use cm_protocol::ReportStatus;
+use cm_protocol::{Meaning, ReportStatus};
 use proptest::prelude::*;
 
 use super::*;
@@ -122,7 +122,18 @@ impl Witness {
                 prop_assert!(self.pressed.insert(prompt.id), "pressed twice");
                 prop_assert!(!self.paused, "pressed while paused");
             }
-            Effect::DeliverTask => prop_assert!(!self.paused, "typed while paused"),
+            Effect::Choose { prompt, label, verdict, .. } => {
+                let option = prompt.options.iter().find(|option| option.label == *label);
+                let meaning = option.map(|option| option.meaning);
+                let expected = if *verdict == "allow" { Meaning::Once } else { Meaning::Refuse };
+                prop_assert_eq!(meaning, Some(expected));
+                prop_assert!(self.pressed.insert(prompt.id), "answered twice");
+                prop_assert!(!self.paused, "answered while paused");
+            }
+            Effect::RunCheck => prop_assert!(!self.completed_since_running, "checked after the end"),
+            Effect::DeliverTask | Effect::DeliverWords { .. } => {
+                prop_assert!(!self.paused, "typed while paused");
+            }
         }
         Ok(())
     }

@@ -93,6 +93,11 @@ fn tell(effect: &Effect) -> String {
             format!("{state}{}{prompt}", because(reason))
         }
         Effect::DeliverTask => "DELIVER".into(),
+        Effect::DeliverWords { words } => format!("TELL {words:?}"),
+        Effect::RunCheck => "CHECK".into(),
+        Effect::Choose { prompt, label, verdict, rule } => {
+            format!("CHOOSE #{} {label:?} {verdict} by {rule}", prompt.id)
+        }
         Effect::Press { prompt, keys, rule } => format!("PRESS #{} {} by {rule}", prompt.id, keys.join(" ")),
         Effect::Complete { state, exit_code, signal, .. } => {
             let code = exit_code.map(|code| format!(" code {code}")).unwrap_or_default();
