@@ -57,7 +57,8 @@ pub enum Replayed {
 
 /// Replays a recording, a text with one JSON object a line.
 pub fn replay(text: &str, profiles: &Profiles, policies: &PolicySet) -> Vec<Replayed> {
-    let mut replay = Replay { profiles, policies, machine: None, screen: None, out: Vec::new(), open: Vec::new() };
+    let mut replay =
+        Replay { profiles, policies, machine: None, screen: None, out: Vec::new(), open: Vec::new() };
     for (number, line) in text.lines().enumerate().take(LINES).filter(|(_, line)| !line.trim().is_empty()) {
         match serde_json::from_str::<Line>(line) {
             Ok(line) => replay.line(line),
@@ -132,9 +133,9 @@ impl Replay<'_> {
 
     /// The recorded session decided this: is it among what was decided again?
     fn compare(&mut self, at: f64, effect: &str, rule: &str) {
-        let found = self.open.iter().position(|index| {
-            matches!(&self.out[*index], Replayed::Decided { effect: again, .. } if again == effect)
-        });
+        let found = self.open.iter().position(
+            |index| matches!(&self.out[*index], Replayed::Decided { effect: again, .. } if again == effect),
+        );
         match found {
             Some(place) => {
                 let index = self.open.remove(place);

@@ -167,10 +167,7 @@ struct Knowledge {
 }
 
 /// Reads what the host's user has added to it.
-fn knowledge(
-    _args: &ServeArgs,
-    _env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Knowledge, ServeError> {
+fn knowledge(_args: &ServeArgs, _env: &dyn Fn(&str) -> Option<String>) -> Result<Knowledge, ServeError> {
     Ok(Knowledge { profiles: Profiles::builtin(), policies: PolicySet::default() })
 }
 

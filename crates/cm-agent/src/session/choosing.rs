@@ -180,7 +180,11 @@ mod tests {
             let (key, label) = text.split_once('=').map_or((None, text), |(k, l)| (Some(k.to_owned()), l));
             PromptOption { label: label.into(), key, selected, meaning: Meaning::Answer }
         });
-        FoundPrompt { layout, options: options.collect(), ..FoundPrompt::plain(PromptKind::Command, "?", "r") }
+        FoundPrompt {
+            layout,
+            options: options.collect(),
+            ..FoundPrompt::plain(PromptKind::Command, "?", "r")
+        }
     }
 
     /// Steps are (milliseconds, options on the screen or `-` where the dialog has gone); acts in short.

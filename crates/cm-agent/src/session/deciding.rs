@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use cm_protocol::{
-    Answer, AnswerDecision, ErrorReply, EventKind, KeysObserved, Meaning, Prompt, PromptOption,
-    Receipt,
+    Answer, AnswerDecision, ErrorReply, EventKind, KeysObserved, Meaning, Prompt, PromptOption, Receipt,
 };
 
 use super::actor::{Actor, Purpose, Round};
@@ -14,7 +13,7 @@ use super::handle;
 use super::typing::Keys;
 use crate::host::clock;
 use crate::tmux::{CommandError, Control, Key};
-use crate::tool::{Input, PromptKind, Screen};
+use crate::tool::{Input, Layout, PromptKind, Screen, Seen};
 
 /// Lines of the screen in a receipt.
 const RECEIPT_LINES: usize = 16;
@@ -41,7 +40,13 @@ pub(super) struct Choice {
 
 impl Actor {
     /// Begins to take an option, as the policy says.
-    pub(super) fn begin_choice(&mut self, prompt: Prompt, label: String, verdict: &'static str, rule: String) {
+    pub(super) fn begin_choice(
+        &mut self,
+        prompt: Prompt,
+        label: String,
+        verdict: &'static str,
+        rule: String,
+    ) {
         self.choose(prompt, label, verdict, rule, None, None);
     }
 
@@ -147,10 +152,9 @@ impl Actor {
 
     /// Tells of a receipt: with that it is in the journal and in the session's record.
     pub(super) fn receive(&mut self, receipt: Receipt) {
-        self.engine.hub.publish(EventKind::Receipt {
-            session_id: self.record.id.clone(),
-            receipt: Box::new(receipt),
-        });
+        self.engine
+            .hub
+            .publish(EventKind::Receipt { session_id: self.record.id.clone(), receipt: Box::new(receipt) });
         self.recall();
     }
 
@@ -161,7 +165,12 @@ impl Actor {
     }
 
     /// A person's answer to the open prompt.
-    pub(super) async fn settle_prompt(&mut self, control: &Control, asked: Answer, answer: Answered) -> Round {
+    pub(super) async fn settle_prompt(
+        &mut self,
+        control: &Control,
+        asked: Answer,
+        answer: Answered,
+    ) -> Round {
         let settled = match self.settling(&asked) {
             Ok(settled) => settled,
             Err(error) => {
@@ -206,7 +215,11 @@ impl Actor {
         if prompt.kind == PromptKind::Report.as_str() {
             return Err(self.conflict("what it waits for cannot be answered from here; attach to it"));
         }
-        settling(prompt.clone(), asked)
+        let typed = matches!(
+            self.machine.observation().map(|seen| &seen.kind),
+            Some(Seen::Asking(found)) if found.layout == Layout::Typed
+        );
+        settling(prompt.clone(), asked, typed)
     }
 }
 
@@ -221,7 +234,8 @@ struct Settling {
     then: Option<String>,
 }
 
-fn settling(prompt: Prompt, asked: &Answer) -> Result<Settling, ErrorReply> {
+/// `typed`: its answer is typed at the cursor, whatever options it names.
+fn settling(prompt: Prompt, asked: &Answer, typed: bool) -> Result<Settling, ErrorReply> {
     let bad = |field: &str, why: String| Err(ErrorReply::bad_request(field, why));
     let labels = || prompt.options.iter().map(|o| format!("{:?}", o.label)).collect::<Vec<_>>().join(", ");
     let mut then = asked.text.clone();
@@ -265,7 +279,7 @@ fn settling(prompt: Prompt, asked: &Answer) -> Result<Settling, ErrorReply> {
             });
             match free {
                 Some(option) => (Some(option.label.clone()), "text"),
-                None if prompt.options.is_empty() => (None, "text"),
+                None if typed || prompt.options.is_empty() => (None, "text"),
                 None => return bad("text", format!("it takes no words, only one of {}", labels())),
             }
         }
@@ -332,7 +346,7 @@ mod tests {
             _ => (Vec::new(), Some(words.to_owned()).filter(|w| !w.is_empty())),
         };
         let asked = Answer { decision, options, text, ..Answer::default() };
-        let got = settling(prompt.clone(), &asked);
+        let got = settling(prompt.clone(), &asked, false);
         let got = match &got {
             Ok(settled) => Ok((settled.label.as_deref().unwrap_or("-"), settled.verdict)),
             Err(error) => Err(error.field.as_deref().unwrap_or_default()),

@@ -104,9 +104,10 @@ impl super::Engine {
     pub(crate) fn explain_closed(&self, record: &super::record::SessionRecord) -> Explanation {
         let profile = self.profile_of(record);
         let bearings = self.bearings_of(record);
-        let machine = record.memory.as_deref().map(|memory| {
-            crate::tool::Machine::restore(profile.clone(), memory.clone(), clock::now())
-        });
+        let machine = record
+            .memory
+            .as_deref()
+            .map(|memory| crate::tool::Machine::restore(profile.clone(), memory.clone(), clock::now()));
         Explanation {
             session_id: record.id.clone(),
             tool: record.tool.clone(),

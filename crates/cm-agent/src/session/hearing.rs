@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::actor::{Actor, Round};
 use super::handle::Answer;
 use crate::tmux::{Capture, Control, Snapshot};
+use crate::tool::Input;
 use crate::tool::hooks::Heard;
 use crate::tool::osc::{Blocked, Status};
 use crate::tool::state::Voice;
-use crate::tool::{Input};
 use cm_protocol::ReportStatus;
 
 impl Actor {

@@ -266,7 +266,11 @@ fn prepare(engine: &Engine, spec: &Spec, record: &SessionRecord) -> std::io::Res
     env.extend(spec.task_env.clone());
     let text = launch_conf(&LaunchSpec {
         id: spec.id.as_str().to_owned(),
-        command: engine.holder(spec.profile.reports_status()).into_iter().chain(spec.command.iter().cloned()).collect(),
+        command: engine
+            .holder(spec.profile.reports_status())
+            .into_iter()
+            .chain(spec.command.iter().cloned())
+            .collect(),
         allow_rename: spec.profile.reports_status(),
         cwd: spec.path.clone().into_bytes(),
         env,

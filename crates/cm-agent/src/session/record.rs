@@ -188,9 +188,7 @@ impl SessionRecord {
                 let over = self.receipts.len().saturating_sub(RECEIPTS);
                 self.receipts.drain(..over);
             }
-            EventKind::SessionAdded { .. }
-            | EventKind::AutoConfirmed { .. }
-            | EventKind::Notice(_) => {}
+            EventKind::SessionAdded { .. } | EventKind::AutoConfirmed { .. } | EventKind::Notice(_) => {}
         }
     }
 

@@ -74,10 +74,21 @@ pub struct Typing {
 enum Stage {
     Fresh,
     /// A person's text stands in the box.
-    Yielding { until: Duration },
-    Echo { before: Face, until: Duration },
-    Pressed { before: Face, until: Duration },
-    Effect { before: Face, until: Duration },
+    Yielding {
+        until: Duration,
+    },
+    Echo {
+        before: Face,
+        until: Duration,
+    },
+    Pressed {
+        before: Face,
+        until: Duration,
+    },
+    Effect {
+        before: Face,
+        until: Duration,
+    },
 }
 
 /// What is compared of a screen: its text and where the cursor stands.
@@ -120,7 +131,11 @@ impl Typing {
                 Act::Look(now + EFFECT)
             }
             Stage::Yielding { until } if in_box == InBox::Text => {
-                if now < *until { Act::Look(now + EFFECT) } else { self.finished() }
+                if now < *until {
+                    Act::Look(now + EFFECT)
+                } else {
+                    self.finished()
+                }
             }
             Stage::Yielding { .. } => {
                 self.stage = Stage::Fresh;
@@ -211,14 +226,16 @@ mod tests {
         let mut typing = Typing::new(keys);
         let acts: Vec<String> = steps
             .iter()
-            .map(|(line, row, ms)| match typing.step(&screen(line, *row), InBox::Unknown, Duration::from_millis(*ms)) {
-                Act::Paste(text) => format!("paste {text}"),
-                Act::Press(keys) => {
-                    format!("press {}", keys.iter().map(Key::as_str).collect::<Vec<_>>().join(" "))
+            .map(|(line, row, ms)| {
+                match typing.step(&screen(line, *row), InBox::Unknown, Duration::from_millis(*ms)) {
+                    Act::Paste(text) => format!("paste {text}"),
+                    Act::Press(keys) => {
+                        format!("press {}", keys.iter().map(Key::as_str).collect::<Vec<_>>().join(" "))
+                    }
+                    Act::Enter => "enter".into(),
+                    Act::Look(_) => "look".into(),
+                    Act::Finished(seen) => format!("{seen:?}"),
                 }
-                Act::Enter => "enter".into(),
-                Act::Look(_) => "look".into(),
-                Act::Finished(seen) => format!("{seen:?}"),
             })
             .collect();
         assert_eq!(acts, expected);

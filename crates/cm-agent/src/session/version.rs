@@ -82,7 +82,8 @@ async fn ask(program: &Path, args: &[String], env: &BTreeMap<String, String>) ->
 pub(super) fn version_in(text: &str) -> Option<String> {
     text.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '/' | '@')).find_map(|word| {
         let word = word.strip_prefix(['v', 'V']).unwrap_or(word);
-        let digits = word.split('.').take_while(|part| part.starts_with(|c: char| c.is_ascii_digit())).count();
+        let digits =
+            word.split('.').take_while(|part| part.starts_with(|c: char| c.is_ascii_digit())).count();
         (digits >= 2 && word.len() <= 64).then(|| word.to_owned())
     })
 }

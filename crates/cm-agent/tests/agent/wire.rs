@@ -9,16 +9,20 @@ use tokio::net::UnixStream;
 use super::support::{Agent, Raw, until};
 
 /// Every `type` an agent sends, and the codes of those errors that need no broken machine.
-const EVERYTHING: [&str; 27] = [
+const EVERYTHING: [&str; 31] = [
     "agent_info",
+    "answered",
     "auto_confirmed",
     "error bad_request",
     "error conflict",
     "error not_found",
     "error unknown_action",
+    "explained",
+    "hook_answered",
     "keys_sent",
     "notice",
     "pane_output",
+    "receipt",
     "reported",
     "screen",
     "screen_unwatched",
@@ -183,6 +187,10 @@ async fn what_is_asked_and_answered(client: &mut Witness) {
         asked.then_some(())
     })
     .await;
+    client.ask(json!({"action":"explain_session","sessionId":id})).await;
+    client.ask(json!({"action":"hook","sessionId":id,"event":{"hook_event_name":"Stop"}})).await;
+    client.ask(json!({"action":"answer","sessionId":id,"decision":"text","text":"n"})).await;
+    client.told("session_completed", &id).await;
     client.ask(json!({"action":"kill_session","sessionId":id})).await;
 }
 

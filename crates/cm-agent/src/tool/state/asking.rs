@@ -43,7 +43,8 @@ impl Machine {
         };
         let (Act::Ask(rule) | Act::Press(_, rule) | Act::Choose { rule, .. }) = &act;
         self.memory.rule.clone_from(rule);
-        self.memory.asked = Some(Instance { prompt: prompt.clone(), reason, source: Source::Screen(mark), stage });
+        self.memory.asked =
+            Some(Instance { prompt: prompt.clone(), reason, source: Source::Screen(mark), stage });
         self.announce(effects);
         if stage == Stage::Pressed {
             self.watch.answered_at = self.watch.now;
@@ -52,8 +53,7 @@ impl Machine {
             Act::Ask(_) => {}
             Act::Press(keys, rule) => effects.push(Effect::Press { prompt, keys, rule }),
             Act::Choose { label, verdict, rule, message } => {
-                self.memory.refusal =
-                    (verdict == "deny").then(|| Refusal { rule: rule.clone(), message });
+                self.memory.refusal = (verdict == "deny").then(|| Refusal { rule: rule.clone(), message });
                 effects.push(Effect::Choose { prompt, label, verdict, rule });
             }
         }

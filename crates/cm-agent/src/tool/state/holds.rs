@@ -56,10 +56,8 @@ pub(super) enum Move {
 impl Machine {
     /// The next thing that will be believed, and when.
     pub(super) fn pending(&self) -> Option<(Duration, Move)> {
-        let over = matches!(
-            self.memory.phase,
-            Phase::Settled { .. } | Phase::Ended { .. } | Phase::Checking { .. }
-        );
+        let over =
+            matches!(self.memory.phase, Phase::Settled { .. } | Phase::Ended { .. } | Phase::Checking { .. });
         if self.memory.paused || over {
             return None;
         }
@@ -96,8 +94,11 @@ impl Machine {
 
     /// How a turn ended that the tool says is over; why, the screen may know better.
     fn concluded(&self, state: State, heard: &Heard) -> Move {
-        let rule =
-            format!("{}: {}", self.memory.voice.as_str(), if state == State::Done { "done" } else { "failed" });
+        let rule = format!(
+            "{}: {}",
+            self.memory.voice.as_str(),
+            if state == State::Done { "done" } else { "failed" }
+        );
         match self.turn_on_screen() {
             Some(Turn::Failed(trouble)) => ended_by(trouble, rule),
             _ => Move::Finish { state, reason: heard.message.clone(), rule },

@@ -307,10 +307,8 @@ impl Machine {
                 asked.stage = Stage::AnsweredByPerson;
             }
             self.watch.answered_at = self.watch.now;
-        } else if matches!(
-            self.memory.phase,
-            Phase::Idle | Phase::Settled { .. } | Phase::Interrupted { .. }
-        ) {
+        } else if matches!(self.memory.phase, Phase::Idle | Phase::Settled { .. } | Phase::Interrupted { .. })
+        {
             self.keep_mark();
             self.begin_round("keys submitted");
         }

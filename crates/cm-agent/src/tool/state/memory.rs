@@ -286,7 +286,8 @@ impl Memory {
                 return show(State::Waiting, Some(reason), Some(prompt.clone()));
             }
             Some(Instance {
-                stage: Stage::AnsweredByPerson | Stage::Pressed | Stage::PressedForPerson, ..
+                stage: Stage::AnsweredByPerson | Stage::Pressed | Stage::PressedForPerson,
+                ..
             })
             | None => {}
         }
