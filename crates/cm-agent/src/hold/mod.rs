@@ -4,6 +4,11 @@
 //! the stop signals it would respect are ignored by the kernel in a pane's first process group. A tool one
 //! level down can be stopped like any process. It also sees to it that nothing the tool printed is lost:
 //! when a terminal's first process ends, the kernel throws away what the terminal has not read yet.
+//!
+//! With status it also stands between the two terminals and understands what the tool says of itself (see
+//! [`crate::tool::osc`]).
+
+mod shim;
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -26,14 +31,45 @@ pub fn run(argv: &[OsString]) -> ExitCode {
         eprintln!("cm-agent hold: no program to run");
         return ExitCode::from(2);
     };
-    let status = match start_and_wait(program, args) {
-        Ok(status) => status,
-        Err(error) => {
-            eprintln!("cm-agent: {} cannot be run: {error}", program.display());
-            let missing = error.kind() == std::io::ErrorKind::NotFound;
-            return ExitCode::from(if missing { NOT_FOUND } else { NOT_RUNNABLE });
-        }
+    match start_and_wait(program, args) {
+        Ok(status) => end(status),
+        Err(error) => cannot_run(program, &error),
+    }
+}
+
+/// The same, in a terminal of the program's own, with its status passed on as the window's name. `starter`:
+/// what calls [`become_tool`] with the arguments behind it, beginning with this program's name. Where there is
+/// no terminal, or no second one can be had, it is [`run`].
+pub fn run_with_status(starter: &[&str], argv: &[OsString]) -> ExitCode {
+    let (Some(program), Ok(terminals)) = (argv.first(), shim::Terminals::open()) else { return run(argv) };
+    let command: Vec<OsString> = starter.iter().map(OsString::from).chain(argv.iter().cloned()).collect();
+    match shim::run(terminals, &command) {
+        Ok(status) => end(status),
+        Err(error) => cannot_run(program, &error),
+    }
+}
+
+/// Makes the terminal we were started in that of a session of our own, and becomes the program. Returns only
+/// if that fails.
+pub fn become_tool(argv: &[OsString]) -> ExitCode {
+    let Some((program, args)) = argv.split_first() else { return ExitCode::from(2) };
+    let taken = rustix::process::setsid()
+        .and_then(|_| rustix::process::ioctl_tiocsctty(std::io::stdin()))
+        .map_err(std::io::Error::from);
+    let error = match taken {
+        Ok(()) => Command::new(program).args(args).exec(),
+        Err(error) => error,
     };
+    cannot_run(program, &error)
+}
+
+fn cannot_run(program: &OsString, error: &std::io::Error) -> ExitCode {
+    eprintln!("cm-agent: {} cannot be run: {error}", program.display());
+    let missing = error.kind() == std::io::ErrorKind::NotFound;
+    ExitCode::from(if missing { NOT_FOUND } else { NOT_RUNNABLE })
+}
+
+fn end(status: ExitStatus) -> ExitCode {
     // Without a terminal, or no longer in its foreground, there is nothing to wait for.
     let _ = await_display();
     end_as(status)
@@ -76,14 +112,15 @@ fn await_display() -> std::io::Result<()> {
 fn start_and_wait(program: &OsString, args: &[OsString]) -> std::io::Result<ExitStatus> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        // Ctrl-C goes to everyone in the foreground; what to make of it is the tool's business. A signal
-        // that is caught, unlike one that is ignored, is a fresh one for the program started next.
-        let _caught = [SignalKind::interrupt(), SignalKind::quit()]
-            .map(signal)
-            .into_iter()
-            .collect::<Result<Vec<Signal>, _>>()?;
+        let _caught = caught()?;
         tokio::process::Command::new(program).args(args).spawn()?.wait().await
     })
+}
+
+/// Ctrl-C goes to everyone in the foreground; what to make of it is the tool's business. A signal that is
+/// caught, unlike one that is ignored, is a fresh one for the program started next.
+fn caught() -> std::io::Result<Vec<Signal>> {
+    [SignalKind::interrupt(), SignalKind::quit()].map(signal).into_iter().collect()
 }
 
 fn end_as(status: ExitStatus) -> ExitCode {
