@@ -11,5 +11,6 @@ pub mod exit;
 pub mod failure;
 pub mod local;
 pub mod parse;
+pub mod policy;
 pub mod report;
 pub mod sessions;
