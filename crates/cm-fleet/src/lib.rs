@@ -14,3 +14,4 @@ pub mod parse;
 pub mod policy;
 pub mod report;
 pub mod sessions;
+pub mod waiting;

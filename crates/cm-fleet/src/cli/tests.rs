@@ -101,6 +101,10 @@ fn help_teaches() {
       logs         Show what a session has printed
       attach       Open a session's terminal here
       send         Type into a session
+      waiting      Show what waits for an answer, each with its whole prompt [alias: inbox]
+      approve      Allow what sessions ask for, this one time
+      deny         Refuse what sessions ask for
+      answer       Answer a session's question
       kill         End sessions and everything that runs in them
       pause        Stop a session's processes and its clock
       resume       Let paused sessions go on
