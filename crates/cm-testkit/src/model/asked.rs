@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::scenario::{Scenarios, is_name_byte};
+use super::edit_blocks;
+use super::scenario::{Scenarios, Step, is_name_byte};
 
 /// Chosen where the user names none, or one that does not exist.
 pub const DEFAULT: &str = "say";
@@ -130,8 +131,8 @@ impl Talk {
         }
     }
 
-    /// Which step of which scenario comes now.
-    pub fn place(&self, scenarios: &Scenarios) -> Place {
+    /// Which step of which scenario comes now. A client without tools gets only the steps that can be written.
+    pub fn place(&self, scenarios: &Scenarios, wants: Wants) -> Place {
         let named = self.turns.iter().enumerate().rev().find_map(|(at, turn)| match turn {
             Turn::User(text) => last_name(text).map(|name| (at, name)),
             Turn::Model | Turn::Result => None,
@@ -139,8 +140,11 @@ impl Talk {
         let (at, name) = named.unwrap_or((0, DEFAULT.to_owned()));
         let since = self.turns.iter().skip(at).filter(|turn| **turn == Turn::Model).count();
         let name = if scenarios.contains_key(&name) { name } else { DEFAULT.to_owned() };
-        let steps = scenarios.get(&name).map_or(1, |scenario| scenario.step.len());
-        Place { name, step: since.min(steps.saturating_sub(1)), turn: at }
+        let all = scenarios.get(&name).map_or(&[][..], |scenario| &scenario.step);
+        let played = |step: &Step| wants != Wants::EditBlocks || edit_blocks::can_write(step);
+        let steps: Vec<usize> = (0..all.len()).filter(|at| played(&all[*at])).collect();
+        let step = steps.get(since).or(steps.last()).copied().unwrap_or(0);
+        Place { name, step, turn: at }
     }
 }
 
@@ -249,7 +253,7 @@ mod tests {
     fn the_last_name_counts_and_the_models_turns_since() {
         let scenarios = builtin().unwrap();
         let check = |turns: &str, name: &str, step: usize| {
-            let place = talk(turns).place(&scenarios);
+            let place = talk(turns).place(&scenarios, Wants::Turn);
             assert_eq!((place.name.as_str(), place.step), (name, step), "{turns}");
         };
         check("", "say", 0);
@@ -264,6 +268,13 @@ mod tests {
         check("SCENARIO:Write", "write", 0);
         check("SCENARIO:nonsense", "say", 0);
         check("SCENARIO:", "say", 0);
+    }
+
+    #[test]
+    fn a_client_without_tools_is_not_told_to_read() {
+        let scenarios = builtin().unwrap();
+        let step = |turns: &str| talk(turns).place(&scenarios, Wants::EditBlocks).step;
+        assert_eq!((step("SCENARIO:edit"), step("SCENARIO:edit m")), (1, 2));
     }
 
     #[test]

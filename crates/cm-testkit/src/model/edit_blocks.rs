@@ -1,6 +1,6 @@
 //! PURE. Calls as text, for a client that has no tools and reads what to do out of the answer.
 
-use super::scenario::Call;
+use super::scenario::{Call, Step};
 
 /// The call in the words of search-and-replace blocks; what has none is left out.
 pub fn written(call: &Call) -> String {
@@ -15,6 +15,11 @@ pub fn written(call: &Call) -> String {
         Call::Fetch { url } => format!("\n\nSee {url}\n"),
         Call::Read { .. } | Call::ExitPlan { .. } | Call::Todo { .. } | Call::Raw { .. } => String::new(),
     }
+}
+
+/// Whether anything of the step can be written: its words alone, if it calls nothing.
+pub fn can_write(step: &Step) -> bool {
+    step.calls.is_empty() || step.calls.iter().any(|call| !written(call).is_empty())
 }
 
 /// The text with a line's end, unless it is empty.
