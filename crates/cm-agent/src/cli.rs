@@ -57,6 +57,16 @@ enum Command {
     /// Run a program as the first process of a terminal, and end as it ends
     #[command(hide = true)]
     Hold {
+        /// Give it a terminal of its own and pass on what it says of its status
+        #[arg(long)]
+        status: bool,
+        /// The program and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        argv: Vec<OsString>,
+    },
+    /// Take the terminal for a session of its own, and become a program
+    #[command(hide = true)]
+    HoldChild {
         /// The program and its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         argv: Vec<OsString>,
@@ -110,6 +120,17 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
         );
         return ExitCode::SUCCESS;
     }
+    let command = match cli.command {
+        None => return ExitCode::from(2),
+        Some(Command::Hold { status: false, argv }) => return crate::hold::run(&argv),
+        Some(Command::Hold { status: true, argv }) => {
+            let starter: Vec<&str> =
+                ["cm-agent"].iter().chain(words).chain(&["hold-child", "--"]).copied().collect();
+            return crate::hold::run_with_status(&starter, &argv);
+        }
+        Some(Command::HoldChild { argv }) => return crate::hold::become_tool(&argv),
+        Some(command) => command,
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // A second call in one process (tests) keeps the first subscriber.
@@ -120,11 +141,6 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .try_init();
-    let command = match cli.command {
-        None => return ExitCode::from(2),
-        Some(Command::Hold { argv }) => return crate::hold::run(&argv),
-        Some(command) => command,
-    };
     let threads = if matches!(command, Command::Serve(_)) { 2 } else { 1 };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = match runtime {
@@ -139,7 +155,8 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
 
 async fn run(command: Command, words: &[&str]) -> ExitCode {
     match command {
-        Command::Hold { argv } => crate::hold::run(&argv),
+        // These were done with before there was a runtime.
+        Command::Hold { .. } | Command::HoldChild { .. } => ExitCode::from(2),
         Command::Serve(args) => match crate::serve::serve(*args, words).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

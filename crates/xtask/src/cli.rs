@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::failure::Failure;
 use crate::test::Part;
 use crate::workspace::Workspace;
-use crate::{bench, demo, hosts, schema, test};
+use crate::{bench, demo, hosts, schema, test, tools};
 
 /// What contributors run.
 #[derive(Debug, Parser)]
@@ -27,11 +27,25 @@ enum Command {
         /// Leave out the tests that need a host with systemd (and so Docker).
         #[arg(long)]
         no_hosts: bool,
+        /// Leave out the tests with the real coding CLIs (and so npm and pip).
+        #[arg(long)]
+        no_tools: bool,
     },
     /// Hosts to test against: Debian with systemd, sshd and tmux, each in a container on 127.0.1.N.
     Hosts {
         #[command(subcommand)]
         command: HostsCommand,
+    },
+    /// Install the real coding CLIs that tests run, at their pinned versions, into the build directory.
+    Tools {
+        /// Which (default: all). NAME@VERSION takes another version.
+        names: Vec<String>,
+        /// Install nothing; show which there are.
+        #[arg(long, conflicts_with = "names")]
+        list: bool,
+        /// Install nothing; print where this one's program is.
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "list"])]
+        path: Option<String>,
     },
     /// Measure the agent (a release build) and print the table of docs/performance.md.
     Bench {
@@ -82,13 +96,18 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     let workspace = Workspace::find()?;
     match cli.command {
         Command::Demo => demo::run(&workspace),
-        Command::Test { parts, no_hosts } => test::run(&workspace, &Part::chosen(&parts, no_hosts)),
+        Command::Test { parts, no_hosts, no_tools } => {
+            test::run(&workspace, &Part::chosen(&parts, no_hosts, no_tools))
+        }
         Command::Hosts { command } => match command {
             HostsCommand::Build => hosts::build(&workspace),
             HostsCommand::Up { n } => hosts::up(&workspace, n),
             HostsCommand::Down { all, images } => hosts::down(&workspace, all, images),
             HostsCommand::Status => hosts::status(&workspace),
         },
+        Command::Tools { list: true, .. } => tools::list(&workspace),
+        Command::Tools { path: Some(name), .. } => tools::path(&workspace, &name),
+        Command::Tools { names, .. } => tools::install(&workspace, &names),
         Command::Bench { what: Bench::Agent } => bench::run(&workspace),
         Command::Schema { check: true } => schema::check(&workspace),
         Command::Schema { check: false } => schema::write(&workspace),

@@ -1,4 +1,4 @@
-//! `cargo xtask`: parse, run, exit code. What contributors run: demo, test, test hosts, schema.
+//! `cargo xtask`: parse, run, exit code. What contributors run: demo, test, test hosts, tools, schema.
 
 mod bench;
 mod cli;
@@ -9,6 +9,7 @@ mod need;
 mod schema;
 mod sh;
 mod test;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;

@@ -44,7 +44,7 @@ pub struct PaneStatus {
     /// The terminal's title.
     pub title: String,
     /// The window's name: `main` at first, then the tool's status where it is told
-    /// ([`Status::from_window_name`](crate::tool::Status::from_window_name)), `cm-dead` after the end.
+    /// ([`Told`](crate::tool::Told)), `cm-dead` after the end.
     pub window_name: String,
     /// The program in the foreground.
     pub program: String,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 mod status;
 
-pub use status::{Blocked, Report, Status};
+pub use status::{Blocked, Report, Status, Told};
 
 const ESC: u8 = 0x1b;
 const BEL: u8 = 0x07;
@@ -40,8 +40,8 @@ pub struct Scanner {
     held: Vec<u8>,
     /// When the string that is being dropped or skipped began.
     since: Duration,
-    /// How many reports there were.
-    count: u64,
+    /// What has been reported so far.
+    told: Option<Told>,
 }
 
 /// Where in the output we are. Strings other than these (OSC, APC …) need no states: like plain text, they
@@ -272,9 +272,13 @@ impl Scanner {
         if content == QUESTION {
             tool.extend_from_slice(ANSWER);
         } else if let Some(report) = Report::parse(content) {
-            self.count += 1;
+            let told = match self.told.take() {
+                None => Told::first(report.status),
+                Some(told) => told.next(report.status),
+            };
             screen.extend_from_slice(b"\x1bk");
-            screen.extend_from_slice(report.status.window_name(self.count).as_bytes());
+            screen.extend_from_slice(told.window_name().as_bytes());
+            self.told = Some(told);
             screen.extend_from_slice(b"\x1b\\");
         } else {
             screen.append(&mut self.held);

@@ -4,5 +4,6 @@ mod failures;
 mod flood;
 mod launching;
 mod life;
+mod shim;
 mod support;
 mod typing;

@@ -8,6 +8,8 @@ use crate::workspace::Workspace;
 const TMUX: Version = Version::new(3, 2);
 /// The first nextest that knows everything `.config/nextest.toml` says.
 const NEXTEST: Version = Version::new(0, 9);
+/// Some of the real tools' packages say 18; one of the tools needs more and says so itself.
+const NODE: Version = Version::new(18, 0);
 /// Installed where there is none at all; a newer or older one that is there already will do.
 const NEXTEST_CRATE: &str = "0.9.143";
 const DENY_CRATE: &str = "0.20.2";
@@ -35,6 +37,12 @@ pub enum Need {
     Iptables,
     /// Makes a Debian root filesystem from packages.
     Mmdebstrap,
+    /// Runs some of the real coding CLIs.
+    Node,
+    /// Installs them.
+    Npm,
+    /// Runs another, in an environment of its own.
+    Python,
 }
 
 /// What a look found.
@@ -66,6 +74,9 @@ pub enum How {
 const DOCKER: &str = "docker --version && { docker info >/dev/null 2>&1 || \
     PATH=$PATH:/usr/sbin:/sbin command -v dockerd; }";
 
+/// Debian has the making of environments in a package of its own.
+const PYTHON: &str = "import sys, venv, ensurepip; print('Python', sys.version.split()[0])";
+
 impl Need {
     /// What people call it.
     pub const fn name(self) -> &'static str {
@@ -80,6 +91,9 @@ impl Need {
             Self::Docker => "docker",
             Self::Iptables => "iptables",
             Self::Mmdebstrap => "mmdebstrap",
+            Self::Node => "node",
+            Self::Npm => "npm",
+            Self::Python => "python3",
         }
     }
 
@@ -96,6 +110,9 @@ impl Need {
             Self::Docker => How::Package(&["docker.io"]),
             Self::Iptables => How::Package(&["iptables"]),
             Self::Mmdebstrap => How::Package(&["mmdebstrap"]),
+            Self::Node => How::Package(&["nodejs"]),
+            Self::Npm => How::Package(&["npm"]),
+            Self::Python => How::Package(&["python3", "python3-venv"]),
         }
     }
 
@@ -124,6 +141,9 @@ impl Need {
             Self::Docker => says(Run::new("sh").args(["-c", DOCKER]), None),
             Self::Iptables => says(Run::new("iptables").env("PATH", with_sbin()).arg("--version"), None),
             Self::Mmdebstrap => says(Run::new("mmdebstrap").arg("--version"), None),
+            Self::Node => says(Run::new("node").arg("--version"), Some(NODE)),
+            Self::Npm => says(Run::new("npm").arg("--version"), None),
+            Self::Python => says(Run::new("python3").args(["-c", PYTHON]), None),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::workspace::Workspace;
 
 pub use known::Need;
 use known::{How, State};
+pub use version::Version;
 
 /// apt must never ask, and waits for another apt (a fresh cloud machine runs one at boot).
 const APT: [&str; 5] = ["-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "install"];

@@ -13,6 +13,7 @@ use crate::hosts;
 use crate::need::{self, Need};
 use crate::schema;
 use crate::sh::{LONG, Run};
+use crate::tools;
 use crate::workspace::Workspace;
 
 pub use tally::{Runner, Tally};
@@ -32,18 +33,21 @@ pub enum Part {
     Unit,
     /// Examples in the documentation run, and the documentation builds without warnings.
     Doc,
+    /// Tests with the real coding CLIs, against a model server on this machine.
+    Tools,
     /// Tests that need a host with systemd, inside one.
     Hosts,
 }
 
 impl Part {
     /// The parts to run: those named, or all, in the order in which a mistake shows soonest.
-    pub fn chosen(named: &[Self], no_hosts: bool) -> Vec<Self> {
+    pub fn chosen(named: &[Self], no_hosts: bool, no_tools: bool) -> Vec<Self> {
         Self::value_variants()
             .iter()
             .copied()
             .filter(|part| named.is_empty() || named.contains(part))
             .filter(|part| !(no_hosts && *part == Self::Hosts))
+            .filter(|part| !(no_tools && *part == Self::Tools))
             .collect()
     }
 
@@ -55,6 +59,7 @@ impl Part {
             Self::Schema => "schema",
             Self::Unit => "unit",
             Self::Doc => "doc",
+            Self::Tools => "tools",
             Self::Hosts => "hosts",
         }
     }
@@ -67,6 +72,7 @@ impl Part {
             Self::Schema => &[],
             Self::Unit => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Doc => &[Need::Git, Need::Tmux],
+            Self::Tools => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Hosts => &hosts::NEEDS,
         }
     }
@@ -79,6 +85,7 @@ impl Part {
             Self::Schema => schema::check(workspace).map(|()| Tally::default()),
             Self::Unit => unit(workspace),
             Self::Doc => doc(workspace),
+            Self::Tools => with_tools(workspace),
             Self::Hosts => on_host::run(workspace),
         }
     }
@@ -168,7 +175,8 @@ fn deny(workspace: &Workspace) -> Result<Tally, Failure> {
     Ok(Tally::default())
 }
 
-/// Everything but `systemd-tests`, which changes the machine it runs on and has a host of its own.
+/// Everything but `systemd-tests`, which changes the machine it runs on and has a host of its own, and
+/// `real-tools`, which needs what `cargo xtask tools` installs.
 fn unit(workspace: &Workspace) -> Result<Tally, Failure> {
     let run = Run::cargo_with_tools(workspace).args([
         "nextest",
@@ -180,6 +188,15 @@ fn unit(workspace: &Workspace) -> Result<Tally, Failure> {
         "--color",
         color(),
     ]);
+    counted(run, Runner::Nextest, "nextest")
+}
+
+/// The tests in files called `real_tools`, with the tools installed first.
+fn with_tools(workspace: &Workspace) -> Result<Tally, Failure> {
+    tools::install(workspace, &[])?;
+    let run = Run::cargo_with_tools(workspace)
+        .args(["nextest", "run", "--locked", "--profile", "ci", "--color", color()])
+        .args(["-p", "cm-testkit", "--features", "cm-testkit/real-tools", "--test", "real_tools"]);
     counted(run, Runner::Nextest, "nextest")
 }
 
@@ -218,13 +235,15 @@ mod tests {
 
     #[test]
     fn all_parts_unless_some_are_named() {
-        let check = |named: &[Part], no_hosts, expected: &[Part]| {
-            assert_eq!(Part::chosen(named, no_hosts), expected, "{named:?}");
+        let check = |named: &[Part], no_hosts, no_tools, expected: &[Part]| {
+            assert_eq!(Part::chosen(named, no_hosts, no_tools), expected, "{named:?}");
         };
-        check(&[], false, Part::value_variants());
-        check(&[], true, &Part::value_variants()[..6]);
-        check(&[Part::Unit, Part::Fmt], false, &[Part::Fmt, Part::Unit]);
-        check(&[Part::Hosts], true, &[]);
+        check(&[], false, false, Part::value_variants());
+        check(&[], true, false, &Part::value_variants()[..7]);
+        check(&[], true, true, &Part::value_variants()[..6]);
+        check(&[Part::Unit, Part::Fmt], false, false, &[Part::Fmt, Part::Unit]);
+        check(&[Part::Hosts], true, false, &[]);
+        check(&[Part::Tools], false, true, &[]);
     }
 
     #[test]

@@ -94,25 +94,90 @@ impl Status {
         }
     }
 
-    /// The window's name that stands for it: `cm-status:working#12`. `count` tells equal ones apart that
-    /// follow each other.
-    pub fn window_name(self, count: u64) -> String {
-        format!("{NAME}:{}#{count}", self.as_str())
+    /// Reads a window's name that tells a status. `None`: the window is called something else.
+    pub fn from_window_name(name: &str) -> Option<Self> {
+        Told::from_window_name(name).map(|told| told.status)
+    }
+
+    fn letter(self) -> char {
+        match self {
+            Self::Idle => 'i',
+            Self::Working => 'w',
+            Self::Done => 'd',
+            Self::Error => 'e',
+            Self::Clear => 'c',
+            Self::Blocked(Blocked::Permission) => 'p',
+            Self::Blocked(Blocked::Question) => 'q',
+            Self::Blocked(Blocked::Other) => 'o',
+        }
+    }
+
+    fn from_letter(letter: char) -> Option<Self> {
+        let blocked = [Blocked::Permission, Blocked::Question, Blocked::Other].map(Self::Blocked);
+        [Self::Idle, Self::Working, Self::Done, Self::Error, Self::Clear]
+            .into_iter()
+            .chain(blocked)
+            .find(|status| status.letter() == letter)
+    }
+}
+
+/// What a window's name tells: the newest status, and those before it. tmux tells of two renames in quick
+/// succession as if both were the second, so each name carries what may have been missed:
+/// `cm-status:done#12-wpwd`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The newest.
+    pub status: Status,
+    /// How many there have been.
+    pub count: u64,
+    /// The last ones (at most [`Told::RECENT`]), oldest first; the newest is among them.
+    pub recent: Vec<Status>,
+}
+
+impl Told {
+    /// How many statuses a name carries at most.
+    pub const RECENT: usize = 12;
+
+    /// The first.
+    pub(super) fn first(status: Status) -> Self {
+        Self { status, count: 1, recent: vec![status] }
+    }
+
+    /// The next one after this.
+    pub(super) fn next(mut self, status: Status) -> Self {
+        if self.recent.len() >= Self::RECENT {
+            self.recent.remove(0);
+        }
+        self.recent.push(status);
+        Self { status, count: self.count + 1, recent: self.recent }
+    }
+
+    /// Those that came after the first `count`, oldest first, as far as they are known.
+    pub fn since(&self, count: u64) -> &[Status] {
+        let new = usize::try_from(self.count.saturating_sub(count)).unwrap_or(usize::MAX);
+        &self.recent[self.recent.len().saturating_sub(new)..]
+    }
+
+    /// The window's name.
+    pub fn window_name(&self) -> String {
+        let recent: String = self.recent.iter().map(|status| status.letter()).collect();
+        format!("{NAME}:{}#{}-{recent}", self.status.as_str(), self.count)
     }
 
     /// Reads such a name. `None`: the window is called something else.
     pub fn from_window_name(name: &str) -> Option<Self> {
         // A tmux that does not want a colon in a name makes it an underscore.
         let rest = name.strip_prefix(NAME)?.strip_prefix([':', '_'])?;
-        let (words, count) = rest.rsplit_once('#')?;
-        if count.is_empty() || !count.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        match words.split_once([':', '_']) {
-            Some(("blocked", kind)) => Self::from_words("blocked", Some(kind)),
-            Some(_) => None,
-            None => Self::from_words(words, None),
-        }
+        let (words, rest) = rest.split_once('#')?;
+        let (count, recent) = rest.split_once('-')?;
+        let status = match words.split_once([':', '_']) {
+            Some(("blocked", kind)) => Status::from_words("blocked", Some(kind))?,
+            Some(_) => return None,
+            None => Status::from_words(words, None)?,
+        };
+        let recent = recent.chars().map(Status::from_letter).collect::<Option<Vec<_>>>()?;
+        let count = count.parse().ok()?;
+        (recent.last() == Some(&status)).then_some(Self { status, count, recent })
     }
 }
 
@@ -192,11 +257,14 @@ mod tests {
         let all = [Status::Idle, Status::Working, Status::Done, Status::Error, Status::Clear];
         let blocked = [Blocked::Permission, Blocked::Question, Blocked::Other].map(Status::Blocked);
         for status in all.into_iter().chain(blocked) {
-            let name = status.window_name(12);
-            assert_eq!(Status::from_window_name(&name), Some(status), "{name}");
-            assert_eq!(Status::from_window_name(&name.replace(':', "_")), Some(status), "{name}");
+            let told = Told::first(Status::Idle).next(status);
+            let name = told.window_name();
+            assert_eq!(Told::from_window_name(&name), Some(told.clone()), "{name}");
+            assert_eq!(Told::from_window_name(&name.replace(':', "_")), Some(told), "{name}");
+            assert_eq!(Status::from_window_name(&name), Some(status));
         }
-        assert_eq!(Status::Blocked(Blocked::Permission).window_name(7), "cm-status:blocked:permission#7");
+        let asks = Told::first(Status::Working).next(blocked[0]);
+        assert_eq!(asks.window_name(), "cm-status:blocked:permission#2-wp");
         for other in [
             "",
             "main",
@@ -205,12 +273,33 @@ mod tests {
             "cm-status:",
             "cm-status:working",
             "cm-status:working#",
-            "cm-status:working#1x",
-            "cm-status:working:permission#1",
-            "cm-status:dancing#1",
-            "xcm-status:idle#1",
+            "cm-status:working#1",
+            "cm-status:working#1-",
+            "cm-status:working#1-i",
+            "cm-status:working#1-xw",
+            "cm-status:working#1x-w",
+            "cm-status:working:permission#1-w",
+            "cm-status:dancing#1-w",
+            "xcm-status:idle#1-i",
         ] {
-            assert_eq!(Status::from_window_name(other), None, "{other}");
+            assert_eq!(Told::from_window_name(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_was_missed_is_in_the_next_name() {
+        let mut told = Told::first(Status::Idle);
+        for status in [Status::Working, Status::Done] {
+            told = told.next(status);
+        }
+        assert_eq!(told.since(0), [Status::Idle, Status::Working, Status::Done]);
+        assert_eq!(told.since(1), [Status::Working, Status::Done]);
+        assert_eq!(told.since(3), []);
+        assert_eq!(told.since(9), []);
+        for _ in 0..100 {
+            told = told.next(Status::Error);
+        }
+        assert_eq!((told.count, told.recent.len(), told.since(0).len()), (103, Told::RECENT, Told::RECENT));
+        assert!(told.window_name().len() < 60);
     }
 }

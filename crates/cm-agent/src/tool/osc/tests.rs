@@ -32,25 +32,25 @@ fn passes(output: &[u8]) {
 
 #[test]
 fn a_report_becomes_a_name_in_its_place() {
-    let name = b"ab\x1bkcm-status:working#1\x1b\\cd";
+    let name = b"ab\x1bkcm-status:working#1-w\x1b\\cd";
     for end in ["\x07", "\x1b\\", "\u{9c}"] {
         check(format!("ab\x1b]7501;state=working:app=x{end}cd").as_bytes(), name, b"");
     }
     check(b"ab\x1b]7501;state=working\x9ccd", name, b"");
     check(
         b"\x1b]7501;state=blocked:kind=permission\x07\x1b]7501;state=idle\x07",
-        b"\x1bkcm-status:blocked:permission#1\x1b\\\x1bkcm-status:idle#2\x1b\\",
+        b"\x1bkcm-status:blocked:permission#1-p\x1b\\\x1bkcm-status:idle#2-pi\x1b\\",
         b"",
     );
     // In a character of three bytes the one-byte terminator ends nothing.
-    check("\x1b]7501;state=done:app=\u{271c}x\x07".as_bytes(), b"\x1bkcm-status:done#1\x1b\\", b"");
+    check("\x1b]7501;state=done:app=\u{271c}x\x07".as_bytes(), b"\x1bkcm-status:done#1-d\x1b\\", b"");
     // Behind half a character.
-    check(b"\xe2\x9c\x1b]7501;state=done\x07", b"\xe2\x9c\x1bkcm-status:done#1\x1b\\", b"");
+    check(b"\xe2\x9c\x1b]7501;state=done\x07", b"\xe2\x9c\x1bkcm-status:done#1-d\x1b\\", b"");
     // After another sequence that was left unfinished.
-    check(b"\x1b]0;t\x1b]7501;state=done\x07", b"\x1b]0;t\x1bkcm-status:done#1\x1b\\", b"");
-    check(b"\x1b[1\x1b]7501;state=done\x07", b"\x1b[1\x1bkcm-status:done#1\x1b\\", b"");
-    check(b"\x1b\x1b]7501;state=done\x07", b"\x1b\x1bkcm-status:done#1\x1b\\", b"");
-    check(b"\x1b_x\x1b\\\x1b]7501;state=done\x07", b"\x1b_x\x1b\\\x1bkcm-status:done#1\x1b\\", b"");
+    check(b"\x1b]0;t\x1b]7501;state=done\x07", b"\x1b]0;t\x1bkcm-status:done#1-d\x1b\\", b"");
+    check(b"\x1b[1\x1b]7501;state=done\x07", b"\x1b[1\x1bkcm-status:done#1-d\x1b\\", b"");
+    check(b"\x1b\x1b]7501;state=done\x07", b"\x1b\x1bkcm-status:done#1-d\x1b\\", b"");
+    check(b"\x1b_x\x1b\\\x1b]7501;state=done\x07", b"\x1b_x\x1b\\\x1bkcm-status:done#1-d\x1b\\", b"");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_tools_own_names_are_dropped() {
     check(b"a\x1bkcm-dead\x07\x1b\\b", b"ab", b"");
     check(b"a\x1bkcm-status:idle#9\x1b[mb", b"a\x1b[mb", b"");
     check(b"a\x1bkx\x18b", b"ab", b"");
-    check(b"\x1bkx\x1b]7501;state=done\x07", b"\x1bkcm-status:done#1\x1b\\", b"");
+    check(b"\x1bkx\x1b]7501;state=done\x07", b"\x1bkcm-status:done#1-d\x1b\\", b"");
     // tmux executes what stands between the escape and its letter, and goes on waiting for the letter.
     check(b"\x1b\nkx\x1b\\b", b"\x1b\n\x18b", b"");
     check(b"\x1b\xffkx\x1b\\b", b"\x1b\xff\x18b", b"");
@@ -112,7 +112,7 @@ fn what_never_ends_is_passed_on() {
     scanner.feed(Duration::ZERO, &endless, &mut screen, &mut Vec::new());
     assert_eq!(screen, endless, "and does not wait for the end");
     let after = [endless.as_slice(), b"\x1b\\\x1b]7501;state=done\x07"].concat();
-    check(&after, &[endless.as_slice(), b"\x1b\\\x1bkcm-status:done#1\x1b\\"].concat(), b"");
+    check(&after, &[endless.as_slice(), b"\x1b\\\x1bkcm-status:done#1-d\x1b\\"].concat(), b"");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_string_that_does_not_end_is_given_up_when_tmux_gives_it_up() {
     check([b"\x1bPq", b"\x1bkx\x1b\\"], 4, b"\x1bPq\x1bkx\x1b\\");
     check([b"\x1bPq", b"\x1bkx\x1b\\"], 5, b"\x1bPq");
     // A report that was cut by a pause is one all the same.
-    check([b"\x1b]7501;state=", b"done\x07"], 500, b"\x1bkcm-status:done#1\x1b\\");
+    check([b"\x1b]7501;state=", b"done\x07"], 500, b"\x1bkcm-status:done#1-d\x1b\\");
 }
 
 /// Pieces of output, many of them beginnings and ends of sequences.
@@ -223,7 +223,7 @@ proptest! {
             if report {
                 count += 1;
                 output.extend_from_slice(b"\x1b]7501;state=done\x1b\\");
-                expected.extend_from_slice(format!("\x1bkcm-status:done#{count}\x1b\\").as_bytes());
+                expected.extend_from_slice(format!("\x1bkcm-status:done#{count}-{}\x1b\\", "d".repeat(count.min(Told::RECENT))).as_bytes());
             }
         }
         let (screen, tool) = scan(cut(&output, &lengths), Duration::ZERO);
