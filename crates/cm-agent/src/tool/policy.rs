@@ -3,6 +3,10 @@
 //! What a policy may allow is bounded from outside it: only a question that decides nothing is ever answered
 //! by a key. Passwords, consents and choices are asked whatever a policy says.
 
+mod compile;
+pub mod engine;
+mod read;
+
 use super::dialog::FoundPrompt;
 use super::profile::PromptKind;
 
