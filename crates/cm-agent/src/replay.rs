@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cm_protocol::PolicyChoice;
-
-use crate::tool::policy::engine::PolicySet;
+use crate::tool::policy::Policies;
 use crate::tool::recording::{Entry, Line, Start, shown};
 use crate::tool::state::Bearings;
 use crate::tool::{Input, Machine, Profiles, Screen};
@@ -56,7 +54,7 @@ pub enum Replayed {
 }
 
 /// Replays a recording, a text with one JSON object a line.
-pub fn replay(text: &str, profiles: &Profiles, policies: &PolicySet) -> Vec<Replayed> {
+pub fn replay(text: &str, profiles: &Profiles, policies: &Policies) -> Vec<Replayed> {
     let mut replay =
         Replay { profiles, policies, machine: None, screen: None, out: Vec::new(), open: Vec::new() };
     for (number, line) in text.lines().enumerate().take(LINES).filter(|(_, line)| !line.trim().is_empty()) {
@@ -74,7 +72,7 @@ pub fn replay(text: &str, profiles: &Profiles, policies: &PolicySet) -> Vec<Repl
 
 struct Replay<'a> {
     profiles: &'a Profiles,
-    policies: &'a PolicySet,
+    policies: &'a Policies,
     machine: Option<Machine>,
     screen: Option<Screen>,
     out: Vec<Replayed>,
@@ -101,8 +99,8 @@ impl Replay<'_> {
         self.settle();
         let now = seconds(at);
         let profile = self.profiles.for_version(&start.tool, start.tool_version.as_deref());
-        let choice = PolicyChoice::Rules(start.policy.clone());
-        let policy = self.policies.resolve(Some(&choice)).unwrap_or_else(|_| self.policies.default_policy());
+        // A policy that is not to be had here any more asks for everything it did not allow.
+        let policy = self.policies.resolve(start.policy.as_ref()).unwrap_or_else(|_| Policies::careful());
         let bearings = Bearings {
             policy,
             tool: start.tool.clone(),

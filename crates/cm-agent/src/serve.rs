@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cm_protocol::Limits;
+use cm_protocol::{Limits, PolicyChoice};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use crate::session::record::{Record, recover};
 use crate::session::{Engine, Surroundings, adopt_all};
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
-use crate::tool::policy::engine::PolicySet;
+use crate::tool::policy::Policies;
 
 /// How long the service manager may take to answer before sessions run without it.
 const MANAGER: Duration = Duration::from_secs(3);
@@ -111,7 +111,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     for private in ["recordings", "patches", "worktrees"] {
         dirs::make_private(&state.join(private))?;
     }
-    let Knowledge { profiles, policies } = knowledge(&args, &lookup)?;
+    let Knowledge { profiles, policies, policy, problems } = knowledge(&args, &lookup)?;
     let program = program(words)?;
     // Last of what may fail, for it leaves a file.
     let unix = server::listen_unix(&socket).await?;
@@ -132,11 +132,16 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         boot_id: boot_id.clone(),
         program,
         policies,
+        policy,
         state: state.clone(),
         stop: stop.clone(),
         env,
     });
     tell_problems(&engine, opened.problems);
+    for problem in problems {
+        tracing::warn!("{problem}");
+        engine.hub.notice("configuration", problem);
+    }
     adopt_all(&engine, &sessions);
     let (shutdown, shutdowns) = mpsc::channel(16);
     let (facts, max_clients) = (facts(boot_id), args.max_clients);
@@ -163,12 +168,30 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
 /// What is known of tools and of what may be done.
 struct Knowledge {
     profiles: Profiles,
-    policies: PolicySet,
+    policies: Policies,
+    /// What decides where a task does not say.
+    policy: PolicyChoice,
+    /// What could not be used of what the user has added.
+    problems: Vec<String>,
 }
 
-/// Reads what the host's user has added to it.
-fn knowledge(_args: &ServeArgs, _env: &dyn Fn(&str) -> Option<String>) -> Result<Knowledge, ServeError> {
-    Ok(Knowledge { profiles: Profiles::builtin(), policies: PolicySet::default() })
+/// Reads what this host's user has added to what the agent knows: profiles in `tools/`, policies in
+/// `policies/` of the configuration's directory. What is wrong there is told, and left out.
+fn knowledge(args: &ServeArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<Knowledge, ServeError> {
+    let config = places::config_dir(env);
+    let (profiles, mut problems) = match &config {
+        Some(dir) => {
+            let (profiles, errors) = crate::tools_dir::load(&dir.join("tools"));
+            (profiles, errors.iter().map(ToString::to_string).collect())
+        }
+        None => (Profiles::builtin(), Vec::new()),
+    };
+    let mut policies = Policies::builtin();
+    if let Some(dir) = &config {
+        problems.extend(policies_dir::load(&dir.join("policies"), &mut policies));
+    }
+    let policy = policies_dir::chosen(&args.policy, &policies).map_err(ServeError::Policy)?;
+    Ok(Knowledge { profiles, policies, policy, problems })
 }
 
 /// Announces what a person should know from the start.

@@ -197,7 +197,12 @@ impl Actor {
     ) -> Self {
         let (handle, inbox) = handle::channel(record.id.clone());
         engine.hub.attach(handle);
-        let recorder = Recorder::open(&engine.recording_file(&record.id), &record, &machine);
+        let recorder = Recorder::open(
+            &engine.recording_file(&record.id),
+            &record,
+            &machine,
+            engine.policy_of(record.policy.as_ref()).clone(),
+        );
         Self {
             recorder,
             env,

@@ -175,7 +175,7 @@ fn text(field: &'static str, value: &str, limit: usize) -> Result<String, Refusa
 
 /// A policy must be one that can be followed, before anything is started.
 fn policy(choice: Option<PolicyChoice>, engine: &Engine) -> Result<Option<PolicyChoice>, Refusal> {
-    match engine.policies.resolve(choice.as_ref()) {
+    match engine.policies.resolve(Some(engine.policy_of(choice.as_ref()))) {
         Ok(_) => Ok(choice),
         Err(error) => Err(bad("policy", format!("policy: {error}"))),
     }

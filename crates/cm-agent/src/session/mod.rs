@@ -34,7 +34,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cm_protocol::{CreateSession, ErrorCode, ErrorReply, Limits, ReplyBody, SessionId, TranscriptPage};
+use cm_protocol::{
+    CreateSession, ErrorCode, ErrorReply, Limits, PolicyChoice, ReplyBody, SessionId, TranscriptPage,
+};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,7 +49,7 @@ use crate::host::dirs::RuntimeDir;
 use crate::host::systemd::UserManager;
 use crate::hub::{Claim, ClaimError, Claimed, Hub};
 use crate::tmux::Tmux;
-use crate::tool::policy::engine::PolicySet;
+use crate::tool::policy::Policies;
 use crate::tool::state::Bearings;
 use crate::tool::{Profile, Profiles};
 use create::Spec;
@@ -75,7 +77,9 @@ pub struct Surroundings {
     /// What is known of tools.
     pub profiles: Profiles,
     /// What may be done without a person.
-    pub policies: PolicySet,
+    pub policies: Policies,
+    /// What decides where a task does not say.
+    pub policy: PolicyChoice,
     /// The agent's own directory: work trees, patches and recordings are there.
     pub state: PathBuf,
     /// The agent's own environment.
@@ -314,14 +318,19 @@ impl Engine {
         self.profiles.for_version(&record.tool, record.tool_version.as_deref())
     }
 
+    /// The policy chosen for a task: its own, or the host's.
+    pub(crate) fn policy_of<'a>(&'a self, asked: Option<&'a PolicyChoice>) -> &'a PolicyChoice {
+        asked.unwrap_or(&self.policy)
+    }
+
     /// What a session's prompts are judged by.
     pub(crate) fn bearings_of(&self, record: &SessionRecord) -> Bearings {
         // It was checked when the session was made; a policy of the host's that has gone since asks.
-        let policy = self.policies.resolve(record.policy.as_ref());
+        let policy = self.policies.resolve(Some(self.policy_of(record.policy.as_ref())));
         let root = record.tree.as_ref().map(|tree| tree.root.clone());
         let root = root.or_else(|| record.base.as_ref().map(|base| base.root.clone()));
         Bearings {
-            policy: policy.unwrap_or_else(|_| self.policies.default_policy()),
+            policy: policy.unwrap_or_else(|_| Policies::careful()),
             tool: record.tool.clone(),
             work_dir: root.map_or_else(|| record.path.clone(), |root| root.display().to_string()),
             home: self.env.get("HOME").cloned().unwrap_or_else(|| "/".into()),

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use cm_protocol::PolicyChoice;
+
 use super::record::SessionRecord;
 use crate::host::clock;
 use crate::tool::recording::{Entry, Line, Start, shown};
@@ -23,7 +25,12 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// Opens, or goes on with, a recording.
-    pub(super) fn open(path: &Path, record: &SessionRecord, machine: &Machine) -> Self {
+    pub(super) fn open(
+        path: &Path,
+        record: &SessionRecord,
+        machine: &Machine,
+        policy: PolicyChoice,
+    ) -> Self {
         let opened = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let (file, written) = match opened {
             Ok(file) => {
@@ -44,7 +51,7 @@ impl Recorder {
                 tool: record.tool.clone(),
                 tool_version: record.tool_version.clone(),
                 profile: format!("{} {}", profile.name, profile.version),
-                policy: bearings.policy.source().clone(),
+                policy: Some(policy),
                 task: !record.task_text.is_empty(),
                 work_dir: bearings.work_dir.clone(),
                 home: bearings.home.clone(),

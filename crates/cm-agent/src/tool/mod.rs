@@ -23,7 +23,7 @@ pub use detect::{Activity, Observation, Seen, Turn, detect, still_there};
 pub use dialog::{Cause, FoundPrompt, Layout, Trouble};
 pub use hooks::Heard;
 pub use osc::{Blocked, Status, Told};
-pub use policy::{Decision, Policy, Verdict, decide};
+pub use policy::{Policies, PolicyError};
 pub use profile::{Profile, ProfileError, Profiles, PromptKind};
 pub use screen::{Cursor, Screen};
 pub use state::{Effect, Exit, Input, Machine, Memory};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cm_protocol::{Policy, Report, State};
+use cm_protocol::{PolicyChoice, Report, State};
 use serde::{Deserialize, Serialize};
 
 use super::detect::Activity;
@@ -102,7 +102,7 @@ pub struct Start {
     /// The profile and its version.
     pub profile: String,
     /// The policy.
-    pub policy: Policy,
+    pub policy: Option<PolicyChoice>,
     /// It was created with a task.
     pub task: bool,
     /// The root of the work tree.

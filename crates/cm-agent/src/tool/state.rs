@@ -18,7 +18,7 @@ use cm_protocol::{Prompt, Report, State};
 use super::detect::{Activity, Observation, Seen, detect, still_there};
 use super::dialog::FoundPrompt;
 use super::hooks::Heard;
-use super::policy::engine::Compiled;
+use super::policy::{Compiled, Policies};
 use super::profile::{Life, Profile};
 use super::screen::Screen;
 use asking::class_of;
@@ -183,7 +183,7 @@ pub struct Bearings {
 impl Default for Bearings {
     fn default() -> Self {
         Self {
-            policy: Compiled::careful(),
+            policy: Policies::careful(),
             tool: String::new(),
             work_dir: "/".into(),
             home: "/".into(),

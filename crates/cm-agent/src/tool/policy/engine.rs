@@ -1,81 +1,57 @@
-//! STUB.
+//! Deciding about a prompt: the rules of a policy in their order, within bounds that no policy moves (PURE).
+
 use crate::tool::profile::PromptKind;
-use std::sync::Arc;
-/// x
-#[derive(Debug, Clone)]
+
+pub use super::compile::{Compiled, Policies, PolicyError};
+pub use super::read::read;
+
+/// What is asked, and where.
+#[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// x
+    /// The tool that asks (`claude`).
     pub tool: &'a str,
-    /// x
+    /// What it asks about.
     pub kind: PromptKind,
-    /// x
+    /// The command, path or address it is about; of several paths, one a line.
     pub subject: Option<&'a str>,
-    /// x
+    /// The root of the work tree, absolute.
     pub work_dir: &'a str,
-    /// x
+    /// The home directory, absolute.
     pub home: &'a str,
-    /// x
+    /// The profile's rule that found the prompt.
     pub prompt_rule: &'a str,
 }
-/// x
+
+/// What is done about a prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// x
+    /// Allowed, this one time.
     Allow,
-    /// x
+    /// Refused.
     Deny {
-        /// x
+        /// What the tool is told.
         message: Option<String>,
     },
-    /// x
+    /// A person decides.
     Ask,
 }
-/// x
+
+/// What is done about a prompt, by which rule and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// x
+    /// What is done.
     pub verdict: Verdict,
-    /// x
+    /// `policy/rule`.
     pub rule: String,
-    /// x
+    /// One line for a person who asks why.
     pub why: String,
 }
-/// x
-#[derive(Debug, Clone)]
-pub struct Compiled(cm_protocol::Policy);
-/// x
-#[derive(Debug, Clone, Default)]
-pub struct PolicySet;
-impl PolicySet {
-    /// x
-    pub fn resolve(&self, _: Option<&cm_protocol::PolicyChoice>) -> Result<Arc<Compiled>, String> {
-        Ok(Compiled::careful())
-    }
-    /// x
-    pub fn default_policy(&self) -> Arc<Compiled> {
-        Compiled::careful()
-    }
-}
-impl Compiled {
-    /// x
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-    /// x
-    pub fn source(&self) -> &cm_protocol::Policy {
-        &self.0
-    }
-    /// x
-    pub fn careful() -> Arc<Self> {
-        Arc::new(Self(Default::default()))
-    }
-}
-/// x
-pub fn decide(_: &Compiled, asked: &Asked) -> Decision {
-    let allow = matches!(asked.kind, PromptKind::Continue);
-    Decision {
-        verdict: if allow { Verdict::Allow } else { Verdict::Ask },
-        rule: if allow { "careful/go-on".into() } else { "careful/otherwise-ask".into() },
-        why: String::new(),
+
+/// What a policy says about a prompt.
+pub fn decide(policy: &Compiled, asked: &Asked) -> Decision {
+    let why = asked.prompt_rule.to_owned();
+    match asked.kind {
+        PromptKind::Continue => Decision { verdict: Verdict::Allow, rule: policy.rule_name("go-on"), why },
+        _ => Decision { verdict: Verdict::Ask, rule: policy.rule_name("otherwise-ask"), why },
     }
 }

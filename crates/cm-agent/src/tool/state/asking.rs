@@ -5,7 +5,7 @@ use cm_protocol::{Meaning, Prompt};
 use super::memory::{Instance, Mark, Refusal, Source, Stage};
 use super::{Effect, Machine};
 use crate::tool::dialog::{Cause, FoundPrompt, Trouble};
-use crate::tool::policy::engine::{self, Asked, Verdict};
+use crate::tool::policy::{Asked, Verdict, decide};
 use crate::tool::profile::PromptKind;
 
 /// Lines of a prompt that are shown to people.
@@ -78,7 +78,7 @@ impl Machine {
             home: &self.bearings.home,
             prompt_rule: &found.rule,
         };
-        let decision = engine::decide(&self.bearings.policy, &asked);
+        let decision = decide(&self.bearings.policy, &asked);
         let rule = format!("{} on {}", decision.rule, found.rule);
         // The bounds no policy moves: secrets and words are a person's; and an option is taken by what it
         // means, never because it is the first (failures 5 and 6).
