@@ -16,3 +16,4 @@ pub mod server;
 pub mod session;
 pub mod tmux;
 pub mod tool;
+pub mod work;
