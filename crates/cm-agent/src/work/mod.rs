@@ -1,51 +1,22 @@
-//! STUB.
-use cm_protocol::{Changes, CheckResult, Worktree};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-/// x
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Base {
-    /// x
-    pub root: PathBuf,
-}
-/// x
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Tree {
-    /// x
-    pub path: PathBuf,
-    /// x
-    pub root: PathBuf,
-    /// x
-    pub warnings: Vec<String>,
-}
-/// x
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct WorkError;
-/// x
-pub async fn base(_: &Path) -> Result<Option<Base>, WorkError> {
-    Ok(None)
-}
-/// x
-pub async fn add_worktree(_: &Path, _: &Worktree, _: &str, _: &Path) -> Result<Tree, WorkError> {
-    Err(WorkError)
-}
-/// x
-pub async fn changes(_: &Base, _: Option<&Path>) -> Result<Changes, WorkError> {
-    Err(WorkError)
-}
-/// x
-pub async fn check(
-    _: &str,
-    _: &Path,
-    _: &BTreeMap<String, String>,
-    _: Duration,
-    _: &crate::host::process::Marker,
-) -> CheckResult {
-    CheckResult::default()
-}
-/// x
-pub fn failure_message(_: &CheckResult) -> String {
-    String::new()
-}
+//! What proves a task done: its check, what changed in its git work tree, a work tree of its own.
+//!
+//! Nothing in here knows what a session is; it knows directories, git and commands. git is run as a program, in
+//! an environment without the surroundings' `GIT_*`, without hooks and without locks of its own: the user's
+//! index, stashes and settings are read and never written.
+
+pub mod base;
+pub mod changes;
+pub mod check;
+pub mod error;
+mod git;
+mod index;
+pub mod parse;
+pub mod tree;
+pub mod words;
+
+pub use base::{Base, base, same_tree};
+pub use changes::changes;
+pub use check::{check, end_stale};
+pub use error::WorkError;
+pub use tree::{Removed, Tree, add_worktree, remove_worktree};
+pub use words::failure_message;

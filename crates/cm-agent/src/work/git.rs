@@ -1,0 +1,1 @@
+//! Running git: a clean environment, a deadline, bounded output.

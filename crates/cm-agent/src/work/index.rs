@@ -1,0 +1,1 @@
+//! An index of our own, with what git does not know yet.

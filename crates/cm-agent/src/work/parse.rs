@@ -1,0 +1,1 @@
+//! What git prints, and names for branches. PURE.
