@@ -1,9 +1,10 @@
 //! A method for every action: what it asks, what it answers.
 
 use cm_protocol::{
-    Action, AgentInfo, CapturePane, CreateSession, GetSession, KeysObserved, KillSession, ListSessions,
-    PauseSession, ReplyBody, Report, ResumeSession, SendKeys, SessionDetail, SessionId, SessionInfo,
-    Shutdown, Subscribe, Transcript, TranscriptPage, UnwatchScreen, WatchScreen,
+    Action, AgentInfo, Answer, CapturePane, CreateSession, ExplainSession, Explanation, GetSession, Hook,
+    KeysObserved, KillSession, ListSessions, PauseSession, ReplyBody, Report, ResumeSession, SendKeys,
+    SessionDetail, SessionId, SessionInfo, Shutdown, Subscribe, Transcript, TranscriptPage, UnwatchScreen,
+    WatchScreen,
 };
 
 use crate::client::Client;
@@ -20,6 +21,15 @@ pub struct Created {
     pub existing: bool,
     /// Things worth knowing that are no errors.
     pub warnings: Vec<String>,
+}
+
+/// The answer to [`Client::answer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// The prompt that was answered.
+    pub prompt_id: u64,
+    /// What was seen to happen; only [`KeysObserved::Submitted`] is success.
+    pub observed: KeysObserved,
 }
 
 /// Each method sends one command and waits for its answer, at most as long as
@@ -224,6 +234,44 @@ impl Client {
     pub async fn report(&self, report: Report) -> Result<(), ClientError> {
         self.pick(Action::Report(report), |body| matches!(body, ReplyBody::Reported { .. }).then_some(()))
             .await
+    }
+
+    /// Passes on what a tool's hook was called with, from inside a session. The answer is what the hook
+    /// prints; `None`: nothing.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn hook(&self, hook: Hook) -> Result<Option<serde_json::Value>, ClientError> {
+        self.pick(Action::Hook(hook), |body| match body {
+            ReplyBody::HookAnswered { output, .. } => Some(output),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Settles a prompt a session waits on.
+    ///
+    /// # Errors
+    /// See above; `conflict` where another prompt is open by now, or none.
+    pub async fn answer(&self, answer: Answer) -> Result<Answered, ClientError> {
+        self.pick(Action::Answer(answer), |body| match body {
+            ReplyBody::Answered { prompt_id, observed, .. } => Some(Answered { prompt_id, observed }),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Why a session is in its state.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn explain_session(&self, session: &SessionId) -> Result<Explanation, ClientError> {
+        let explain = ExplainSession { session_id: session.clone() };
+        self.pick(Action::ExplainSession(explain), |body| match body {
+            ReplyBody::Explained { explanation } => Some(*explanation),
+            _ => None,
+        })
+        .await
     }
 
     /// Ends the agent; sessions go on. The answer is how many tasks it still waits for.

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use cm_client::protocol::{CreateSession, ErrorCode, KeysObserved, SessionId, Transcript};
+use cm_client::protocol::{Answer, CreateSession, ErrorCode, Hook, KeysObserved, SessionId, Transcript};
 use cm_client::{ClientError, Closed};
 use common::{connected, hello, original_hello};
 use serde_json::{Map, json};
@@ -77,6 +77,10 @@ async fn every_method_asks_and_reads_its_own() {
             ("transcript", "transcript"),
             ("agent_info", "agent_info"),
             ("report", "reported"),
+            ("hook", "hook_answered"),
+            ("hook", "hook_answered.nothing"),
+            ("answer", "answered"),
+            ("explain_session", "explained"),
             ("shutdown", "shutting_down"),
             ("list_sessions", "keys_sent"),
         ] {
@@ -101,6 +105,13 @@ async fn every_method_asks_and_reads_its_own() {
         assert_eq!(page.unwrap().next, 1202);
         assert_eq!(client.agent_info().await.unwrap().tmux, "3.3a");
         client.report(cm_client::protocol::Report::default()).await.unwrap();
+        let hook = Hook { session_id: s.clone(), event: json!({"hook_event_name": "Stop"}) };
+        assert!(client.hook(hook.clone()).await.unwrap().is_some());
+        assert_eq!(client.hook(hook).await.unwrap(), None);
+        let answer = Answer { session_id: s.clone(), prompt_id: Some(3), ..Answer::default() };
+        let answered = client.answer(answer).await.unwrap();
+        assert_eq!((answered.prompt_id, answered.observed), (3, KeysObserved::Submitted));
+        assert_eq!(client.explain_session(&s).await.unwrap().authority, "hooks");
         assert_eq!(client.shutdown(cm_client::protocol::Shutdown::default()).await.unwrap(), 2);
         client.list_sessions().await.unwrap_err()
     };

@@ -72,6 +72,15 @@ enum Command {
     Attach(command::attach::Attach),
     /// Type into a session
     Send(command::send::Send),
+    /// Show what waits for an answer, each with its whole prompt
+    #[command(visible_alias = "inbox")]
+    Waiting(command::waiting::Waiting),
+    /// Allow what sessions ask for, this one time
+    Approve(command::settle::Approve),
+    /// Refuse what sessions ask for
+    Deny(command::settle::Deny),
+    /// Answer a session's question
+    Answer(command::settle::AnswerArgs),
     /// End sessions and everything that runs in them
     Kill(command::act::Kill),
     /// Stop a session's processes and its clock
@@ -134,6 +143,10 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Logs(args) => command::logs::run(args, &global).await,
             Command::Attach(args) => command::attach::run(args, &global).await,
             Command::Send(args) => command::send::run(args, &global).await,
+            Command::Waiting(args) => command::waiting::run(args, &global).await,
+            Command::Approve(args) => command::settle::approve(args, &global).await,
+            Command::Deny(args) => command::settle::deny(args, &global).await,
+            Command::Answer(args) => command::settle::run(args, &global).await,
             Command::Kill(args) => command::act::kill(args, &global).await,
             Command::Pause(args) => command::act::pause(args, &global).await,
             Command::Resume(args) => command::act::resume(args, &global).await,

@@ -11,5 +11,7 @@ pub mod exit;
 pub mod failure;
 pub mod local;
 pub mod parse;
+pub mod policy;
 pub mod report;
 pub mod sessions;
+pub mod waiting;

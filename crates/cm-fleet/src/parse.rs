@@ -117,6 +117,18 @@ pub fn env(text: &str) -> Result<EnvArg, String> {
     })
 }
 
+/// A command for a shell: anything but nothing.
+///
+/// # Errors
+/// In words, for the command line.
+pub fn command(text: &str) -> Result<String, String> {
+    match text {
+        _ if text.trim().is_empty() => Err("there is no command in it; write it as for `sh -c`".into()),
+        _ if text.contains('\0') => Err("it contains a NUL byte".into()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// Tasks of a file: one a line; empty lines and lines that begin with `#` are skipped.
 pub fn task_lines(text: &str) -> Vec<String> {
     text.lines()
@@ -199,6 +211,15 @@ mod tests {
         }
         let told = env("BAD NAME=hunter2").expect_err("a blank in a name");
         assert!(!told.contains("hunter2"), "{told}");
+    }
+
+    #[test]
+    fn commands() {
+        let check = |text: &str, good: bool| assert_eq!(command(text).is_ok(), good, "{text:?}");
+        check("cargo test && git diff --quiet", true);
+        for bad in ["", " ", "\n", "a\0b"] {
+            check(bad, false);
+        }
     }
 
     #[test]

@@ -153,14 +153,15 @@ impl ServerFrame {
         match value.get("type").and_then(Value::as_str) {
             Some(
                 "state_change" | "auto_confirmed" | "session_completed" | "session_added" | "session_closed"
-                | "notice",
+                | "receipt" | "notice",
             ) => read(value).map(Self::Event),
             Some("snapshot") => read(value).map(Self::Snapshot),
             Some("screen") => read(value).map(Self::Screen),
             Some(
                 "session_created" | "keys_sent" | "pane_output" | "sessions_list" | "session_killed"
                 | "subscribed" | "session_paused" | "session_resumed" | "screen_watched" | "screen_unwatched"
-                | "session" | "transcript" | "agent_info" | "reported" | "shutting_down",
+                | "session" | "transcript" | "agent_info" | "reported" | "hook_answered" | "answered"
+                | "explained" | "shutting_down",
             ) => read(value).map(Self::Reply),
             Some(_) => Ok(Self::Unknown(text.to_owned())),
             None => Err(FrameError::NotAMessage("no `type` and no `error`".into())),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use cm_protocol::{
-    Action, AuthReply, CapturePane, ClientFrame, Context, CreateSession, GetSession, KillSession,
-    ListSessions, OnDone, PauseSession, Report, ReportStatus, Request, RequestId, ResourceLimits,
-    ResumeSession, SendKeys, ServerFrame, SessionId, Shutdown, Size, Subscribe, Transcript, UnwatchScreen,
-    WatchScreen, frame::to_text, request::ACTIONS,
+    Action, Answer, AnswerDecision, AuthReply, CapturePane, Check, ClientFrame, Context, CreateSession,
+    ExplainSession, GetSession, Hook, KillSession, ListSessions, OnDone, PauseSession, Policy, PolicyChoice,
+    PolicyRule, PolicyVerdict, Report, ReportStatus, Request, RequestId, ResourceLimits, ResumeSession,
+    SendKeys, ServerFrame, SessionId, Shutdown, Size, Subscribe, Transcript, UnwatchScreen, WatchScreen,
+    Worktree, frame::to_text, request::ACTIONS,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -67,6 +68,15 @@ fn word() -> impl Strategy<Value = String> {
         "editing",
         "done",
         "authenticated",
+        "policy",
+        "check",
+        "worktree",
+        "event",
+        "decision",
+        "promptId",
+        "prompt",
+        "receipt",
+        "allow",
     ];
     prop_oneof![
         8 => prop::sample::select(known.to_vec()).prop_map(String::from),
@@ -84,6 +94,40 @@ fn seconds() -> impl Strategy<Value = f64> {
     (0u32..1_000_000).prop_map(|n| f64::from(n) / 4.0)
 }
 
+fn words() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(".{0,8}", 0..3)
+}
+
+fn policy() -> impl Strategy<Value = PolicyChoice> {
+    let then = prop_oneof![Just(PolicyVerdict::Allow), Just(PolicyVerdict::Deny), Just(PolicyVerdict::Ask)];
+    let lists = (words(), words(), words(), words(), words());
+    let rule = (of(".{0,8}"), lists, then, of(".{0,8}")).prop_map(
+        |(name, (tool, kind, path, command, host), then, message)| PolicyRule {
+            name,
+            tool,
+            kind,
+            path,
+            command,
+            host,
+            then,
+            message,
+        },
+    );
+    let rules = (".{0,8}", of(".{0,8}"), prop::collection::vec(rule, 0..3))
+        .prop_map(|(name, extends, rules)| PolicyChoice::Rules(Policy { name, extends, rules }));
+    prop_oneof![".{0,8}".prop_map(PolicyChoice::Name), rules]
+}
+
+fn proof() -> impl Strategy<Value = (Option<Check>, Option<Worktree>)> {
+    let check = (".{0,12}", of(seconds()), any::<u32>()).prop_map(|(command, timeout, retries)| Check {
+        command,
+        timeout,
+        retries,
+    });
+    let worktree = (of(".{0,8}"), of(".{0,8}")).prop_map(|(branch, base)| Worktree { branch, base });
+    (of(check), of(worktree))
+}
+
 fn create() -> impl Strategy<Value = CreateSession> {
     let who = (of(".{0,12}"), of(".{0,80}"), of(of("/.{0,20}").prop_map(|path| Context { path })));
     let which = (of(".{0,12}"), of(any::<u32>()), of(".{0,12}"), prop::collection::vec(".{0,8}", 0..3));
@@ -92,8 +136,16 @@ fn create() -> impl Strategy<Value = CreateSession> {
         .prop_map(|(memory, cpu, tasks)| ResourceLimits { memory, cpu, tasks });
     let size = (any::<u16>(), any::<u16>()).prop_map(|(cols, rows)| Size { cols, rows });
     let done = of(prop_oneof![Just(OnDone::Keep), Just(OnDone::Close)]);
-    (who, which, env, of(seconds()), of(limits), of(size), done).prop_map(
-        |((tool, task, context), (task_id, attempt, name, args), env, timeout, limits, size, on_done)| {
+    let bounds = (of(seconds()), of(limits), of(size), done);
+    (who, which, env, bounds, of(policy()), proof()).prop_map(
+        |(
+            (tool, task, context),
+            (task_id, attempt, name, args),
+            env,
+            (timeout, limits, size, on_done),
+            policy,
+            (check, worktree),
+        )| {
             let env: BTreeMap<String, String> = env;
             CreateSession {
                 tool,
@@ -108,8 +160,34 @@ fn create() -> impl Strategy<Value = CreateSession> {
                 limits,
                 size,
                 on_done,
-                ..CreateSession::default()
+                policy,
+                check,
+                worktree,
             }
+        },
+    )
+}
+
+/// What a hook is called with. Without fractions: not every one survives JSON exactly.
+fn hook_event() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![".{0,20}".prop_map(Value::String), any::<i64>().prop_map(Value::from)];
+    prop::collection::btree_map(word(), leaf, 0..4).prop_map(|map| Value::Object(map.into_iter().collect()))
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    let decision = prop_oneof![
+        Just(AnswerDecision::Allow),
+        Just(AnswerDecision::Deny),
+        Just(AnswerDecision::Choose),
+        Just(AnswerDecision::Text)
+    ];
+    (session(), of(any::<u64>()), decision, words(), of(".{0,20}")).prop_map(
+        |(session_id, prompt_id, decision, options, text)| Answer {
+            session_id,
+            prompt_id,
+            decision,
+            options,
+            text,
         },
     )
 }
@@ -142,6 +220,9 @@ fn action() -> impl Strategy<Value = Action> {
             status,
             message
         })),
+        (session(), hook_event()).prop_map(|(session_id, event)| Action::Hook(Hook { session_id, event })),
+        answer().prop_map(Action::Answer),
+        session().prop_map(|session_id| Action::ExplainSession(ExplainSession { session_id })),
         (any::<bool>(), of(seconds()))
             .prop_map(|(drain, timeout)| Action::Shutdown(Shutdown { drain, timeout })),
     ]

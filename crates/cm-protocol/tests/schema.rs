@@ -21,14 +21,14 @@ fn docs_hold_the_schema_of_the_types() {
     );
 }
 
-/// Every key of an object that describes messages, down to the leaves. Maps whose keys are the user's
-/// (`env`) or whose content is reserved are not followed.
+/// Every key of an object that describes messages, down to the leaves. Maps whose keys are the user's (`env`)
+/// or a tool's (a hook's `event` and `output`) are not followed.
 fn keys(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
                 found.insert(key.clone());
-                if !matches!(key.as_str(), "env" | "policy" | "check" | "worktree") {
+                if !matches!(key.as_str(), "env" | "event" | "output") {
                     keys(value, found);
                 }
             }

@@ -1,14 +1,15 @@
 //! The golden files of the wire: every message in both directions reads and writes as it always did.
 //!
 //! `tests/wire/<group>.<word>[.<variant>].json` holds one message. Files named `*.original.json` are what
-//! the original agent and its clients said, without any of our fields; they never change.
+//! the original agent and its clients said, without any of our fields; they never change. `*.short.json` says
+//! in short forms what the `*.long.json` beside it spells out.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use cm_protocol::{
-    AuthReply, ClientFrame, ErrorCode, EventKind, KeysObserved, OnDone, ReplyBody, ReportStatus, ServerFrame,
-    State, frame::to_text, request::ACTIONS,
+    AnswerDecision, AuthReply, ClientFrame, ErrorCode, EventKind, KeysObserved, Meaning, OnDone,
+    PolicyVerdict, Proof, ReplyBody, ReportStatus, ServerFrame, State, frame::to_text, request::ACTIONS,
 };
 use serde_json::Value;
 
@@ -58,13 +59,24 @@ fn rewritten(name: &str, text: &str) -> String {
 fn every_message_is_written_as_it_was_read() {
     for (name, text) in golden() {
         let wrote: Value = serde_json::from_str(&rewritten(&name, &text)).unwrap();
-        let read: Value = serde_json::from_str(&text).unwrap();
+        let expected = match name.strip_suffix(".short") {
+            Some(stem) => long_form(stem),
+            None => text,
+        };
+        let read: Value = serde_json::from_str(&expected).unwrap();
         if is_original(&name) && matches!(group(&name), "login" | "error" | "event" | "reply") {
             assert_contains(&name, &wrote, &read);
         } else {
             assert_eq!(wrote, read, "{name}");
         }
     }
+}
+
+/// What a message in short forms is written as.
+fn long_form(stem: &str) -> String {
+    let long = format!("{stem}.long");
+    let found = golden().into_iter().find(|(name, _)| *name == long);
+    found.unwrap_or_else(|| panic!("{stem}.short has no {long} beside it")).1
 }
 
 /// Everything the original said is still there, unchanged; more fields may stand beside it.
@@ -134,6 +146,9 @@ const REPLIES: &[&str] = &[
     "agent_info",
     "reported",
     "shutting_down",
+    "hook_answered",
+    "answered",
+    "explained",
 ];
 
 fn reply_word(body: &ReplyBody) -> &'static str {
@@ -153,11 +168,21 @@ fn reply_word(body: &ReplyBody) -> &'static str {
         ReplyBody::AgentInfo { .. } => 12,
         ReplyBody::Reported { .. } => 13,
         ReplyBody::ShuttingDown { .. } => 14,
+        ReplyBody::HookAnswered { .. } => 15,
+        ReplyBody::Answered { .. } => 16,
+        ReplyBody::Explained { .. } => 17,
     }]
 }
 
-const EVENTS: &[&str] =
-    &["state_change", "auto_confirmed", "session_completed", "session_added", "session_closed", "notice"];
+const EVENTS: &[&str] = &[
+    "state_change",
+    "auto_confirmed",
+    "session_completed",
+    "session_added",
+    "session_closed",
+    "notice",
+    "receipt",
+];
 
 fn event_word(kind: &EventKind) -> &'static str {
     EVENTS[match kind {
@@ -167,6 +192,7 @@ fn event_word(kind: &EventKind) -> &'static str {
         EventKind::SessionAdded { .. } => 3,
         EventKind::SessionClosed { .. } => 4,
         EventKind::Notice(_) => 5,
+        EventKind::Receipt { .. } => 6,
     }]
 }
 
@@ -243,6 +269,17 @@ fn every_word_of_the_small_enums_is_spelled_in_a_file_or_known() {
     assert_eq!(words_under("observed", &["reply"]), set(observed.iter().map(word)));
     for (text, value) in [("keep", OnDone::Keep), ("close", OnDone::Close)] {
         assert_eq!(word(&value), text);
+    }
+    let decisions =
+        [AnswerDecision::Allow, AnswerDecision::Deny, AnswerDecision::Choose, AnswerDecision::Text];
+    assert_eq!(words_under("decision", &["request"]), set(decisions.iter().map(word)));
+    let verdicts = [PolicyVerdict::Allow, PolicyVerdict::Deny, PolicyVerdict::Ask];
+    assert_eq!(words_under("then", &["request"]), set(verdicts.iter().map(word)));
+    for (text, value) in [("claimed", Proof::Claimed), ("verified", Proof::Verified)] {
+        assert_eq!(word(&value), text);
+    }
+    for meaning in [Meaning::Once, Meaning::Always, Meaning::Refuse, Meaning::Mode, Meaning::Answer] {
+        assert_eq!(word(&meaning), meaning.as_str());
     }
     for (text, value) in [
         ("working", ReportStatus::Working),

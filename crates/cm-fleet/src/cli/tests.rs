@@ -24,6 +24,10 @@ fn lines_that_are_and_are_not_understood() {
         "dispatch --memory 2G --cpu 1.5 --tasks 100 --size 120x40 --keep task",
         "dispatch --detach --json task",
         "dispatch --socket /s task",
+        "dispatch --policy careful --arg --verbose --arg=-x task",
+        "dispatch --check make --check-timeout 90s --retry-on-failed-check 3 task",
+        "dispatch --worktree task",
+        "dispatch --worktree=fix --base v1.2 task",
         "--socket /s sessions --all --json",
         "sessions --no-start",
         "ls",
@@ -53,6 +57,12 @@ fn lines_that_are_and_are_not_understood() {
         "dispatch --jobs 0 task",
         "dispatch --tasks 0 task",
         "dispatch --env 1=2 task",
+        "dispatch --check-timeout 90s task",
+        "dispatch --retry-on-failed-check 1 task",
+        "dispatch --retry-on-failed-check -1 --check make task",
+        "dispatch --check= task",
+        "dispatch --base main task",
+        "dispatch --policy",
         "logs",
         "logs a b",
         "kill",
@@ -91,6 +101,10 @@ fn help_teaches() {
       logs         Show what a session has printed
       attach       Open a session's terminal here
       send         Type into a session
+      waiting      Show what waits for an answer, each with its whole prompt [alias: inbox]
+      approve      Allow what sessions ask for, this one time
+      deny         Refuse what sessions ask for
+      answer       Answer a session's question
       kill         End sessions and everything that runs in them
       pause        Stop a session's processes and its clock
       resume       Let paused sessions go on
@@ -148,7 +162,7 @@ fn help_of_dispatch() {
               Do not start this machine's agent if it does not run
 
       -t, --tool <TOOL>
-              What does the task: `shell` for a script of sh, or the name of an interactive program
+              What does the task: a coding tool, `shell` for a script of sh, or any interactive program
 
               [default: claude]
 
@@ -160,6 +174,28 @@ fn help_of_dispatch() {
 
       -e, --env <K[=V]>
               A variable for the session; without a value yours is passed on. May be repeated
+
+          --arg <ARG>
+              An argument for the tool's own command line. May be repeated
+
+          --policy <NAME|FILE>
+              What may be done without asking: read-only, careful, trusting, a policy of yours, or a
+              file
+
+          --check <CMD>
+              A command that proves the task done, run where the task worked
+
+          --check-timeout <TIME>
+              How long the check may take [default: 10m]
+
+          --retry-on-failed-check <N>
+              Give a failed check back to the tool to mend, at most N times
+
+          --worktree[=<BRANCH>]
+              Work in a git work tree of its own, on BRANCH [default: cm/<task>]
+
+          --base <REF>
+              The commit, branch or tag the work tree starts from [default: HEAD]
 
           --timeout <TIME>
               End a task as failed after this time: 90s, 10m, 1h30m
@@ -198,7 +234,9 @@ fn help_of_dispatch() {
               Print help
 
     Examples:
-      cm-fleet dispatch --tool shell "cargo --version && uname -a"
+      cm-fleet dispatch "fix the failing test" --path ~/src/app --check "cargo test"
+      cm-fleet dispatch --tool codex --policy read-only "review the last commit"
+      cm-fleet dispatch --worktree --check "make test" --retry-on-failed-check 2 --file tasks.txt
       cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m "make test"
       cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
       cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh

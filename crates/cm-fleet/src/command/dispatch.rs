@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cm_client::protocol::{OnDone, ResourceLimits, Size};
+use cm_client::protocol::{Check, OnDone, PolicyChoice, ResourceLimits, Size, Worktree};
 
 use crate::cli::Global;
 use crate::dispatch::plan::{Asked, Plan, plan};
@@ -13,6 +13,7 @@ use crate::dispatch::run;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::parse::{self, EnvArg};
+use crate::policy;
 use crate::report::json::Json;
 use crate::report::plain::Plain;
 use crate::report::tty::Tty;
@@ -28,7 +29,9 @@ const OTHER_PATH: &str = "make that directory, or name another one with --path";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cm-fleet dispatch --tool shell \"cargo --version && uname -a\"
+  cm-fleet dispatch \"fix the failing test\" --path ~/src/app --check \"cargo test\"
+  cm-fleet dispatch --tool codex --policy read-only \"review the last commit\"
+  cm-fleet dispatch --worktree --check \"make test\" --retry-on-failed-check 2 --file tasks.txt
   cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m \"make test\"
   cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
   cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
@@ -45,7 +48,7 @@ pub struct Dispatch {
     /// Read tasks from a file, one a line; `-` is standard input
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// What does the task: `shell` for a script of sh, or the name of an interactive program
+    /// What does the task: a coding tool, `shell` for a script of sh, or any interactive program
     #[arg(long, short, default_value = "claude")]
     tool: String,
     /// Where it is done [default: the current directory]
@@ -57,6 +60,27 @@ pub struct Dispatch {
     /// A variable for the session; without a value yours is passed on. May be repeated
     #[arg(long, short, value_name = "K[=V]", value_parser = parse::env)]
     env: Vec<EnvArg>,
+    /// An argument for the tool's own command line. May be repeated
+    #[arg(long = "arg", value_name = "ARG", allow_hyphen_values = true)]
+    args: Vec<String>,
+    /// What may be done without asking: read-only, careful, trusting, a policy of yours, or a file
+    #[arg(long, value_name = "NAME|FILE")]
+    policy: Option<String>,
+    /// A command that proves the task done, run where the task worked
+    #[arg(long, value_name = "CMD", value_parser = parse::command)]
+    check: Option<String>,
+    /// How long the check may take [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, requires = "check")]
+    check_timeout: Option<f64>,
+    /// Give a failed check back to the tool to mend, at most N times
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "check", hide_default_value = true)]
+    retry_on_failed_check: u32,
+    /// Work in a git work tree of its own, on BRANCH [default: cm/<task>]
+    #[arg(long, value_name = "BRANCH", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    worktree: Option<String>,
+    /// The commit, branch or tag the work tree starts from [default: HEAD]
+    #[arg(long, value_name = "REF", requires = "worktree")]
+    base: Option<String>,
     /// End a task as failed after this time: 90s, 10m, 1h30m
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     timeout: Option<f64>,
@@ -136,9 +160,25 @@ fn planned(args: Dispatch) -> Result<Plan, Failure> {
         size: args.size,
         // Somebody who leaves wants to find it again.
         on_done: if args.keep || args.detach { OnDone::Keep } else { OnDone::Close },
+        args: args.args,
+        policy: args.policy.map(|wanted| policy(&wanted)).transpose()?,
+        check: args.check.map(|command| Check {
+            command,
+            timeout: args.check_timeout,
+            retries: args.retry_on_failed_check,
+        }),
+        worktree: args.worktree.map(|branch| Worktree {
+            branch: Some(branch).filter(|branch| !branch.is_empty()),
+            base: args.base,
+        }),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     plan(asked, run_id()?, args.jobs.map_or(cores, usize::from), args.detach)
+}
+
+fn policy(wanted: &str) -> Result<PolicyChoice, Failure> {
+    let own = policy::own_directory(|name| std::env::var(name).ok());
+    policy::choose(wanted, own.as_deref())
 }
 
 /// 64 random bits: nobody has that many runs.

@@ -19,6 +19,8 @@ pub mod dispatch;
 pub mod logs;
 pub mod send;
 pub mod sessions;
+pub mod settle;
+pub mod waiting;
 
 /// Time for connecting and logging in.
 const CONNECT: Duration = Duration::from_secs(5);

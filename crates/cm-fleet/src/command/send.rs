@@ -83,7 +83,7 @@ fn verdict(seen: Option<KeysObserved>, enter: bool) -> (&'static str, Exit) {
     }
 }
 
-fn stdin() -> Result<String, Failure> {
+pub(super) fn stdin() -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin()
         .lock()

@@ -1,7 +1,7 @@
 //! `cm-fleet sessions`: what goes on, and with `--all` what went on.
 
 use clap::Args;
-use cm_client::protocol::SessionInfo;
+use cm_client::protocol::{Proof, SessionInfo};
 
 use crate::cli::Global;
 use crate::exit::Exit;
@@ -57,28 +57,90 @@ pub async fn run(args: Sessions, global: &Global) -> Result<Exit, Failure> {
 
 #[allow(clippy::cast_precision_loss)] // an uptime is far below 2^53 seconds
 fn draw(all: &[SessionInfo], shown: &[&SessionInfo], columns: Option<usize>, paint: Paint) -> String {
-    let head = [
-        Column::text("session"),
-        Column::elastic("name"),
-        Column::text("tool"),
-        Column::text("state"),
-        Column::number("age"),
-        Column::elastic("path"),
-        Column::elastic("task"),
-    ];
+    // Columns that hold nothing are left out.
+    let proofs = shown.iter().any(|s| proof(s).is_some());
+    let notes = shown.iter().any(|s| !note(s).is_empty());
+    let mut head =
+        vec![Column::text("session"), Column::elastic("name"), Column::text("tool"), Column::text("state")];
+    head.extend(proofs.then_some(Column::text("proof")));
+    head.extend([Column::number("age"), Column::elastic("path"), Column::elastic("task")]);
+    head.extend(notes.then_some(Column::elastic("note")));
     let rows: Vec<Vec<Cell>> = shown
         .iter()
         .map(|s| {
-            vec![
+            let mut cells: Vec<Cell> = vec![
                 short(all, s).into(),
                 s.name.as_deref().map(clean).unwrap_or_default().into(),
                 clean(&s.tool).into(),
                 Cell::state(s.state),
+            ];
+            cells.extend(proofs.then(|| Cell::proof(proof(s))));
+            cells.extend([
                 words::age(s.uptime as f64).into(),
                 clean(&s.path).into(),
                 clean(&s.summary).into(),
-            ]
+            ]);
+            cells.extend(notes.then(|| note(s).into()));
+            cells
         })
         .collect();
-    render(&head, &rows, columns, paint)
+    let mut out = render(&head, &rows, columns, paint);
+    if shown.iter().any(|s| s.alive && s.prompt.is_some()) {
+        out.push_str("`cm-fleet waiting` shows what is asked, and how to answer\n");
+    }
+    out
+}
+
+fn proof(session: &SessionInfo) -> Option<Proof> {
+    session.outcome.as_ref().and_then(|outcome| outcome.proof)
+}
+
+/// What a person should know: what it asks, why it waits, why it ended as it did.
+fn note(session: &SessionInfo) -> String {
+    match (&session.prompt, &session.outcome) {
+        (Some(prompt), _) if session.alive => words::prompt::asks(prompt),
+        (_, Some(outcome)) => words::ending::reason(outcome),
+        _ => session.reason.as_deref().map(clean).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cm_client::protocol::{Outcome, State};
+
+    use super::*;
+
+    fn table(all: &[SessionInfo]) -> String {
+        draw(all, &all.iter().collect::<Vec<_>>(), None, Paint::OFF)
+    }
+
+    #[test]
+    fn what_waits_and_what_is_proved() {
+        let mut all = crate::waiting::tests::some();
+        let ended = |state, proof, reason: Option<&str>| SessionInfo {
+            state,
+            alive: false,
+            prompt: None,
+            outcome: Some(Outcome { state, proof, reason: reason.map(str::to_owned), ..Outcome::default() }),
+            ..all[5].clone()
+        };
+        let (done, failed) = (
+            ended(State::Done, Some(Proof::Verified), None),
+            ended(State::Failed, Some(Proof::Claimed), Some("check_failed: exit 1")),
+        );
+        insta::assert_snapshot!(table(&all[5..]), @r"
+        session  name  tool    state    age  path            task
+        ffffff   busy  claude  running   1m  /home/ada/shop  fix the login test
+        ");
+        all.extend([done, failed]);
+        insta::assert_snapshot!(table(&all[3..]), @r"
+        session  name     tool    state    proof     age  path            task                note
+        dddddd            claude  waiting             1m  /home/ada/shop  fix the login test  asks: Which database?
+        eeeeee   limited  claude  waiting             1m  /home/ada/shop  fix the login test  rate_limited: come back
+        ffffff   busy     claude  running             1m  /home/ada/shop  fix the login test
+        ffffff   busy     claude  done     verified   1m  /home/ada/shop  fix the login test
+        ffffff   busy     claude  failed   claimed    1m  /home/ada/shop  fix the login test  check_failed: exit 1
+        `cm-fleet waiting` shows what is asked, and how to answer
+        ");
+    }
 }

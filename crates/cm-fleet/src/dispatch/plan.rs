@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cm_protocol::{Context, CreateSession, OnDone, ResourceLimits, Size};
+use cm_protocol::{Check, Context, CreateSession, OnDone, PolicyChoice, ResourceLimits, Size, Worktree};
 
 use crate::failure::Failure;
 use crate::report::clean::{clean, fit};
@@ -32,6 +32,14 @@ pub struct Asked {
     pub size: Option<Size>,
     /// What happens to the terminal afterwards.
     pub on_done: OnDone,
+    /// More arguments for the tool.
+    pub args: Vec<String>,
+    /// What is decided without a person.
+    pub policy: Option<PolicyChoice>,
+    /// What proves a task done.
+    pub check: Option<Check>,
+    /// A work tree and branch for each task.
+    pub worktree: Option<Worktree>,
 }
 
 /// A run, ready to go.
@@ -52,7 +60,7 @@ pub struct Plan {
 /// The run for what was asked; `run` is a fresh random id.
 ///
 /// # Errors
-/// There is no task, or one of them is empty.
+/// There is no task, one of them is empty, or several are to share one branch.
 pub fn plan(asked: Asked, run: String, jobs: usize, detach: bool) -> Result<Plan, Failure> {
     if asked.tasks.is_empty() {
         return Err(Failure::usage("there is no task")
@@ -60,6 +68,12 @@ pub fn plan(asked: Asked, run: String, jobs: usize, detach: bool) -> Result<Plan
             .hint("or read tasks from a file, one a line: cm-fleet dispatch --file tasks.txt"));
     }
     let many = asked.tasks.len() > 1;
+    if let (true, Some(Worktree { branch: Some(branch), .. })) = (many, &asked.worktree) {
+        return Err(Failure::usage(format!(
+            "--worktree={branch} is one branch, and these are several tasks"
+        ))
+        .hint("leave the name away: each task gets a branch of its own"));
+    }
     let mut tasks = Vec::with_capacity(asked.tasks.len());
     let mut requests = Vec::with_capacity(asked.tasks.len());
     for (index, text) in asked.tasks.iter().enumerate() {
@@ -89,7 +103,10 @@ pub fn plan(asked: Asked, run: String, jobs: usize, detach: bool) -> Result<Plan
             limits: asked.limits,
             size: asked.size,
             on_done: Some(asked.on_done),
-            ..CreateSession::default()
+            args: asked.args.clone(),
+            policy: asked.policy.clone(),
+            check: asked.check.clone(),
+            worktree: asked.worktree.clone(),
         });
         tasks.push(task);
     }
@@ -111,6 +128,10 @@ mod tests {
             limits: None,
             size: None,
             on_done: OnDone::Close,
+            args: Vec::new(),
+            policy: None,
+            check: None,
+            worktree: None,
         }
     }
 
@@ -128,6 +149,18 @@ mod tests {
         assert_eq!(two.requests[1].attempt, Some(1));
         let unnamed = plan(asked(&["x"]), "r1".into(), 1, false).expect("fine");
         assert_eq!((unnamed.tasks[0].label.as_str(), &unnamed.requests[0].name), ("task-1", &None));
+    }
+
+    #[test]
+    fn several_tasks_do_not_share_a_branch() {
+        let tree = |branch: Option<&str>| Worktree { branch: branch.map(str::to_owned), base: None };
+        let check = |tasks: &[&str], branch: Option<&str>, good: bool| {
+            let planned = plan(Asked { worktree: Some(tree(branch)), ..asked(tasks) }, "r".into(), 1, false);
+            assert_eq!(planned.is_ok(), good, "{tasks:?} {branch:?}");
+        };
+        check(&["x"], Some("fix"), true);
+        check(&["x", "y"], None, true);
+        check(&["x", "y"], Some("fix"), false);
     }
 
     #[test]

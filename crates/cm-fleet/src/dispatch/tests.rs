@@ -60,6 +60,10 @@ fn planned(tasks: &[&str], jobs: usize, detach: bool) -> Plan {
         limits: None,
         size: None,
         on_done: OnDone::Close,
+        args: Vec::new(),
+        policy: None,
+        check: None,
+        worktree: None,
     };
     plan(asked, "run-1".into(), jobs, detach).expect("a good plan")
 }

@@ -21,8 +21,16 @@ pub fn event(state: &RunState, host: &str, event: &Event) -> Vec<RunEventKind> {
             }
             _ => Vec::new(),
         },
-        EventKind::AutoConfirmed { session_id, rule, .. } => live(session_id)
-            .map(|(task, _)| RunEventKind::TaskConfirmed { task, rule: rule.clone() })
+        EventKind::AutoConfirmed { session_id, rule, prompt } => live(session_id)
+            .map(|(task, _)| RunEventKind::TaskConfirmed {
+                task,
+                rule: rule.clone(),
+                prompt: prompt.as_ref().map(|prompt| prompt.id),
+            })
+            .into_iter()
+            .collect(),
+        EventKind::Receipt { session_id, receipt } => live(session_id)
+            .map(|(task, _)| RunEventKind::TaskReceipt { task, receipt: receipt.clone() })
             .into_iter()
             .collect(),
         EventKind::SessionCompleted { session_id, state, outcome, .. } => live(session_id)
@@ -38,9 +46,7 @@ pub fn event(state: &RunState, host: &str, event: &Event) -> Vec<RunEventKind> {
             topic: notice.topic.clone(),
             message: notice.message.clone(),
         }],
-        EventKind::SessionAdded { .. } | EventKind::SessionClosed { .. } | EventKind::Receipt { .. } => {
-            Vec::new()
-        }
+        EventKind::SessionAdded { .. } | EventKind::SessionClosed { .. } => Vec::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What happens in a run, as owned serializable events: everything that is shown is made of these. PURE.
 
-use cm_protocol::{Outcome, Prompt, SessionId, State};
+use cm_protocol::{Outcome, Prompt, Receipt, SessionId, State};
 use serde::{Deserialize, Serialize};
 
 /// One thing that happened, and when (Unix seconds).
@@ -130,6 +130,16 @@ pub enum RunEventKind {
         /// The rule that allowed it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
+        /// The prompt's id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prompt: Option<u64>,
+    },
+    /// Something was done about a prompt: by policy, or for a person.
+    TaskReceipt {
+        /// The task's number.
+        task: usize,
+        /// What was done.
+        receipt: Box<Receipt>,
     },
     /// The last line of the task's screen is another one. Sampled: lines in between may be missing.
     TaskOutput {
@@ -222,6 +232,7 @@ impl RunEventKind {
             | Self::TaskRefused { task, .. }
             | Self::TaskState { task, .. }
             | Self::TaskConfirmed { task, .. }
+            | Self::TaskReceipt { task, .. }
             | Self::TaskOutput { task, .. }
             | Self::TaskFinished { task, .. }
             | Self::CancelFailed { task, .. } => Some(*task),

@@ -114,6 +114,8 @@ pub struct Live {
     pub prompt: Option<Prompt>,
     /// The last line of its screen; empty at first.
     pub line: String,
+    /// The last prompt there is a receipt for.
+    pub receipt: Option<u64>,
 }
 
 impl RunState {
@@ -231,6 +233,7 @@ impl Status {
                     reason: None,
                     prompt: None,
                     line: String::new(),
+                    receipt: None,
                 });
             }
             (Self::Placed { .. }, RunEventKind::TaskQueued { .. }) => *self = Self::Queued,
@@ -243,6 +246,9 @@ impl Status {
                 live.prompt.clone_from(prompt);
             }
             (Self::Live(live), RunEventKind::TaskOutput { line, .. }) => live.line.clone_from(line),
+            (Self::Live(live), RunEventKind::TaskReceipt { receipt, .. }) => {
+                live.receipt = Some(receipt.prompt.id);
+            }
             (Self::Live(live), RunEventKind::TaskFinished { outcome, .. }) => {
                 *self = Self::Ended { session: live.session.clone(), outcome: outcome.clone() };
             }

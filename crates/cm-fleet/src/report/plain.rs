@@ -12,6 +12,9 @@ use super::{View, words};
 /// How long it may be silent. CI systems end jobs that say nothing for some minutes.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
+/// Where the text of a line begins: after the time, the name and the word.
+const UNDER: usize = 31;
+
 /// Progress goes to `log` (standard error), the result to `out` (standard output).
 pub struct Plain<L, W> {
     log: L,
@@ -70,6 +73,9 @@ impl<L: Write, W: Write> View for Plain<L, W> {
         if let Some(line) = line {
             let text = format!("{} {:<10} {:<9} {}", words::clock(event.at), line.who, line.word, line.text);
             writeln!(self.log, "{}", text.trim_end())?;
+            for more in &line.more {
+                writeln!(self.log, "{:UNDER$}{more}", "")?;
+            }
         }
         match event.kind {
             RunEventKind::RunFinished { .. } => self.end(state),

@@ -6,7 +6,7 @@ use super::clean::{clean, fit};
 use super::fold::{RunState, Status, Task};
 use super::paint::Paint;
 use super::table::{Cell, Column, render};
-use super::words;
+use super::words::{self, ending};
 
 /// Which tasks' last lines are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,39 +27,58 @@ pub fn tails(state: &RunState, which: Tails, columns: Option<usize>, paint: Pain
     let mut out = String::new();
     for task in &state.tasks {
         let Status::Ended { outcome, .. } = &task.status else { continue };
-        if outcome.tail.is_empty() || (which == Tails::Failed && outcome.state == State::Done) {
+        if which == Tails::Failed && outcome.state == State::Done {
             continue;
         }
-        let title = format!("── {} · {}", clean(&task.plan.label), clean(&task.plan.summary));
-        let limit = columns.unwrap_or(COLUMNS).min(COLUMNS);
-        let title = fit(&title, limit.saturating_sub(4));
-        let rule = "─".repeat(limit.saturating_sub(super::clean::width(&title) + 1));
-        out.push_str(&paint.dim(&format!("{title} {rule}")));
-        out.push('\n');
-        for line in &outcome.tail {
-            out.push_str(super::clean::clean_line(line).trim_end());
-            out.push('\n');
+        let label = clean(&task.plan.label);
+        if !outcome.tail.is_empty() {
+            let title = format!("── {label} · {}", clean(&task.plan.summary));
+            block(&mut out, &title, &outcome.tail, columns, paint);
+        }
+        if let Some(check) = ending::failed_check(outcome) {
+            block(&mut out, &format!("── {label} · {}", ending::check(check)), &check.tail, columns, paint);
         }
     }
     out
 }
 
+/// A title in a rule, and lines under it.
+fn block(out: &mut String, title: &str, lines: &[String], columns: Option<usize>, paint: Paint) {
+    let limit = columns.unwrap_or(COLUMNS).min(COLUMNS);
+    let title = fit(title, limit.saturating_sub(4));
+    let rule = "─".repeat(limit.saturating_sub(super::clean::width(&title) + 1));
+    out.push_str(&paint.dim(&format!("{title} {rule}")));
+    out.push('\n');
+    for line in lines {
+        out.push_str(super::clean::clean_line(line).trim_end());
+        out.push('\n');
+    }
+}
+
 /// The table of results, and under it how to find what goes on.
 pub fn table(state: &RunState, columns: Option<usize>, paint: Paint) -> String {
-    let notes = state.tasks.iter().any(|task| !note(task).is_empty());
-    let mut head = vec![
-        Column::elastic("name"),
-        Column::text("state"),
-        Column::number("exit"),
-        Column::number("time"),
-        Column::text("session"),
-        Column::elastic("task"),
-    ];
-    if notes {
-        head.push(Column::elastic("note"));
-    }
-    let rows: Vec<Vec<Cell>> = state.tasks.iter().map(|task| row(task, notes)).collect();
+    let any = |has: &dyn Fn(&Task) -> bool| state.tasks.iter().any(has);
+    // Columns that hold nothing are left out.
+    let shown = Shown {
+        proof: any(&|task| !proof(task).is_empty()),
+        changes: any(&|task| !changes(task).is_empty()),
+        note: any(&|task| !note(task).is_empty()),
+    };
+    let mut head = vec![Column::elastic("name"), Column::text("state")];
+    head.extend(shown.proof.then_some(Column::text("proof")));
+    head.extend([Column::number("exit"), Column::number("time"), Column::text("session")]);
+    head.extend(shown.changes.then_some(Column::elastic("changes")));
+    head.push(Column::elastic("task"));
+    head.extend(shown.note.then_some(Column::elastic("note")));
+    let rows: Vec<Vec<Cell>> = state.tasks.iter().map(|task| row(task, shown)).collect();
     let mut out = render(&head, &rows, columns, paint);
+    for task in &state.tasks {
+        if let Some(changes) = ended(task).and_then(|outcome| outcome.changes.as_ref()) {
+            for line in ending::places(changes) {
+                out.push_str(&format!("{}: {line}\n", clean(&task.plan.label)));
+            }
+        }
+    }
     let left = words::left_running(state);
     if !left.is_empty() {
         out.push_str(&left);
@@ -69,7 +88,15 @@ pub fn table(state: &RunState, columns: Option<usize>, paint: Paint) -> String {
     out
 }
 
-fn row(task: &Task, notes: bool) -> Vec<Cell> {
+/// Which columns a table has beside those it always has.
+#[derive(Clone, Copy)]
+struct Shown {
+    proof: bool,
+    changes: bool,
+    note: bool,
+}
+
+fn row(task: &Task, shown: Shown) -> Vec<Cell> {
     let (state, exit, time): (Cell, String, String) = match &task.status {
         Status::Queued => (Cell::coloured("not started", Paint::dim), String::new(), String::new()),
         Status::Placed { .. } => (Cell::coloured("unknown", Paint::attention), String::new(), String::new()),
@@ -80,18 +107,30 @@ fn row(task: &Task, notes: bool) -> Vec<Cell> {
         Status::Refused { .. } => (Cell::coloured("refused", Paint::bad), String::new(), String::new()),
     };
     let session = task.status.session().map(words::short).unwrap_or_default();
-    let mut cells = vec![
-        clean(&task.plan.label).into(),
-        state,
-        exit.into(),
-        time.into(),
-        session.into(),
-        fit(&clean(&task.plan.summary), SUMMARY).into(),
-    ];
-    if notes {
-        cells.push(note(task).into());
+    let mut cells: Vec<Cell> = vec![clean(&task.plan.label).into(), state];
+    if shown.proof {
+        cells.push(Cell::proof(ended(task).and_then(|outcome| outcome.proof)));
     }
+    cells.extend([exit.into(), time.into(), session.into()]);
+    cells.extend(shown.changes.then(|| changes(task).into()));
+    cells.push(fit(&clean(&task.plan.summary), SUMMARY).into());
+    cells.extend(shown.note.then(|| note(task).into()));
     cells
+}
+
+fn ended(task: &Task) -> Option<&Outcome> {
+    match &task.status {
+        Status::Ended { outcome, .. } => Some(outcome),
+        _ => None,
+    }
+}
+
+fn proof(task: &Task) -> &'static str {
+    ended(task).map_or("", ending::proof)
+}
+
+fn changes(task: &Task) -> String {
+    ended(task).and_then(|outcome| outcome.changes.as_ref()).map(ending::changes).unwrap_or_default()
 }
 
 fn exit_of(outcome: &Outcome) -> String {
@@ -104,7 +143,7 @@ fn exit_of(outcome: &Outcome) -> String {
 
 fn note(task: &Task) -> String {
     match &task.status {
-        Status::Ended { outcome, .. } => words::reason(outcome),
+        Status::Ended { outcome, .. } => ending::reason(outcome),
         // The first clause: the rest stands in the line that told it.
         Status::Refused { error } => clean(error.split(';').next().unwrap_or(error)),
         Status::Live(live) => clean(&words::state_note(live)),

@@ -1,6 +1,6 @@
 //! Tables that fit the terminal: columns as wide as their text, the elastic ones cut when it is narrow. PURE.
 
-use cm_protocol::State;
+use cm_protocol::{Proof, State};
 
 use super::clean::{fit, pad, width};
 use super::paint::Paint;
@@ -31,6 +31,15 @@ impl Cell {
             _ => |_, text| text.to_owned(),
         };
         Self::coloured(state.as_str(), colour)
+    }
+
+    /// What stands behind `done`.
+    pub fn proof(proof: Option<Proof>) -> Self {
+        match proof {
+            Some(Proof::Verified) => Self::coloured("verified", Paint::good),
+            Some(Proof::Claimed) => "claimed".into(),
+            None => "".into(),
+        }
     }
 }
 

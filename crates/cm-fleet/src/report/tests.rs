@@ -1,6 +1,6 @@
 //! A whole run as events, folded and shown by every view.
 
-use cm_protocol::{Outcome, Prompt, SessionId, State};
+use cm_protocol::{Changes, CheckResult, Outcome, Prompt, Proof, Receipt, SessionId, State};
 
 use super::View;
 use super::event::{RunEvent, RunEventKind as E, Stop, Summary, TaskPlan};
@@ -89,6 +89,11 @@ pub(crate) fn story() -> Vec<RunEvent> {
         E::StopRequested { stop: Stop::Cancel },
         E::TaskFinished { task: 4, outcome: outcome(State::Killed, None, &[], None) },
     ]);
+    finished(kinds)
+}
+
+/// What happened, half a second apart, and the run's end.
+fn finished(kinds: Vec<E>) -> Vec<RunEvent> {
     let mut at = 1_700_000_000.0;
     let mut state = RunState::default();
     let mut events = Vec::new();
@@ -189,7 +194,8 @@ fn plain_lines() {
     22:13:26Z task-2     running
     22:13:27Z local      lost      the agent closed it; sessions go on
     22:13:27Z local      back      connected again
-    22:13:28Z task-4     waiting   Proceed? [answer: cm-fleet attach 2aaaaaaa]
+    22:13:28Z task-4     waiting   asks: Proceed?
+                                   cm-fleet approve 2aaaaaaa/1   cm-fleet deny 2aaaaaaa/1
     22:13:29Z task-1     done      exit 0, 1m 01s
     22:13:29Z task-2     failed    exit 2, 1m 01s, timed out
     22:13:30Z run        stopping  sessions go on; Ctrl-C again within 2 s ends them
@@ -212,6 +218,129 @@ fn plain_lines() {
     hint: install shell, or name another tool (--tool shell: the task is a script of sh)
     hint: installed just now? `cm-fleet agent stop` first: an agent keeps its PATH
     ");
+}
+
+/// Two tasks of a coding tool: one is asked about, allowed and verified, one ends with a failed check.
+fn coding() -> Vec<RunEvent> {
+    let receipt = |verdict: &str, rule: &str, subject: &str| Receipt {
+        at: 0.0,
+        prompt: Prompt { id: 2, kind: "command".into(), subject: Some(subject.into()), ..Prompt::default() },
+        verdict: verdict.into(),
+        rule: rule.into(),
+        channel: "hook".into(),
+        option: None,
+        keys: Vec::new(),
+        before: Vec::new(),
+        after: Vec::new(),
+        outcome: "accepted".into(),
+    };
+    let told = |verdict: &str, rule: &str, subject: &str| E::TaskReceipt {
+        task: 1,
+        receipt: Box::new(receipt(verdict, rule, subject)),
+    };
+    let mut kinds = vec![E::RunStarted {
+        run: "run-1".into(),
+        jobs: 2,
+        detach: false,
+        tasks: vec![task(1, "fix the login test"), task(2, "write a changelog")],
+    }];
+    kinds.extend(started(1));
+    kinds.extend(started(2));
+    let check = CheckResult {
+        command: "cargo test".into(),
+        exit_code: Some(0),
+        duration: 3.0,
+        tail: vec!["ok. 14 passed".into()],
+        runs: 1,
+        ..CheckResult::default()
+    };
+    let changes = Changes {
+        files: 3,
+        insertions: 12,
+        deletions: 4,
+        base: Some("aaaaaaaaaa".into()),
+        commit: Some("9b7e01d4c2a3".into()),
+        branch: Some("cm/run-1-1".into()),
+        commits: vec!["9b7e01d Look first".into()],
+        worktree: Some("/w/run-1-1".into()),
+        patch: Some("/p/run-1-1.patch".into()),
+        ..Changes::default()
+    };
+    let bad = CheckResult { exit_code: Some(101), runs: 3, tail: vec!["1 failed".into()], ..check.clone() };
+    kinds.extend([
+        told("allow", "careful/harmless commands", "cargo test"),
+        E::TaskConfirmed { task: 1, rule: Some("careful/harmless commands".into()), prompt: Some(2) },
+        E::TaskConfirmed { task: 2, rule: Some("generic/continue".into()), prompt: Some(1) },
+        E::TaskState {
+            task: 1,
+            state: State::Waiting,
+            reason: Some("a question is on the screen".into()),
+            prompt: Some(words::prompt::tests::permission()),
+        },
+        told("deny", "person", "git push\n origin main"),
+        E::TaskFinished {
+            task: 1,
+            outcome: Outcome {
+                proof: Some(Proof::Verified),
+                check: Some(check),
+                changes: Some(changes),
+                signal: None,
+                ..outcome(State::Done, None, &["All tests pass."], None)
+            },
+        },
+        E::TaskFinished {
+            task: 2,
+            outcome: Outcome {
+                proof: Some(Proof::Claimed),
+                check: Some(bad),
+                signal: None,
+                ..outcome(State::Failed, None, &["I am done."], Some("check_failed: exit 101"))
+            },
+        },
+    ]);
+    finished(kinds)
+}
+
+#[test]
+fn coding_tools_in_plain_lines() {
+    let (log, out) = plain(&coding(), false);
+    insta::assert_snapshot!(log, @r"
+    22:13:20Z run        started   2 tasks
+    22:13:21Z task-1     started   session 55555555
+    22:13:22Z task-2     started   session 3fffffff
+    22:13:23Z task-1     allowed   cargo test, by careful/harmless commands
+    22:13:24Z task-2     confirmed a prompt was answered by rule generic/continue
+    22:13:24Z task-1     waiting   asks to run git push ⏎ origin main
+                                   | git push
+                                   |  origin main
+                                   > 1    Yes
+                                     2    Yes, and don't ask again  (from now on)
+                                     Esc  No, and say why  (refuses)
+                                   left to you by careful/other commands
+                                   cm-fleet approve 55555555/3   cm-fleet deny 55555555/3
+    22:13:25Z task-1     denied    git push ⏎ origin main, by a person
+    22:13:25Z task-1     done      verified, 1m 01s, 3 files +12 −4 on cm/run-1-1 at 9b7e01d4
+    22:13:26Z task-2     failed    claimed, 1m 01s, check: cargo test: exit 101 after 3 runs
+    22:13:26Z run        finished  1 done, 1 failed, 10.5 s
+    ");
+    insta::assert_snapshot!(out, @r"
+    ── task-1 · fix the login test ─────────────────────────────────────────────────
+    All tests pass.
+    ── task-2 · write a changelog ──────────────────────────────────────────────────
+    I am done.
+    ── task-2 · check: cargo test: exit 101 after 3 runs ───────────────────────────
+    1 failed
+
+    name    state   proof     exit    time  session   changes                                   task                note
+    task-1  done    verified        1m 01s  55555555  3 files +12 −4 on cm/run-1-1 at 9b7e01d4  fix the login test
+    task-2  failed  claimed         1m 01s  3fffffff                                            write a changelog   check_failed: exit 101
+    task-1: branch cm/run-1-1: 1 commit
+    task-1: work tree /w/run-1-1
+    task-1: patch /p/run-1-1.patch
+    ");
+    let (log, out) = plain(&coding(), true);
+    assert!(log.lines().count() == 1 && log.contains("task-2     failed"), "{log}");
+    assert!(out.contains("1 failed") && !out.contains("All tests pass"), "{out}");
 }
 
 #[test]
@@ -272,7 +401,7 @@ fn bars_say_what_goes_on() {
     task-1 | running | 1:13 | cc -c a.c
     task-2 | running | 1:12 | 
     task-3 | no bar
-    task-4 | waiting | 1:10 | Proceed? [answer: cm-fleet attach 2aaaaaaa]
+    task-4 | waiting | 1:10 | asks: Proceed? [cm-fleet approve 2aaaaaaa/1]
     4 tasks · 1 failed, 3 running · 1:14
     ");
     // A tool may print whatever it likes.

@@ -18,6 +18,8 @@ use super::{View, terminal};
 const TICK: Duration = Duration::from_millis(250);
 /// Frames of the spinner.
 const SPIN: &[&str] = &["⠋", "⠙", "⠸", "⠴", "⠦", "⠇"];
+/// Columns before what stands under a line.
+const UNDER: usize = 4;
 /// Rows a name takes at most.
 const LABEL: usize = 20;
 
@@ -59,7 +61,8 @@ impl<W: Write> Tty<W> {
             Tone::Attention => self.paint.attention(&word),
         };
         let who = pad(&fit(&line.who, LABEL), LABEL.min(10));
-        self.all.println(format!("{} {word} {}", self.paint.bold(&who), line.text).trim_end())
+        self.all.println(format!("{} {word} {}", self.paint.bold(&who), line.text).trim_end())?;
+        line.more.iter().try_for_each(|more| self.all.println(format!("{:UNDER$}{more}", "")))
     }
 
     /// Adds, changes and removes bars until they show `state`.
@@ -137,7 +140,10 @@ impl<W: Write> View for Tty<W> {
             // The bars and the table say these.
             RunEventKind::RunStarted { .. } => false,
             RunEventKind::TaskStarted { warnings, .. } => !warnings.is_empty(),
-            RunEventKind::TaskState { .. } | RunEventKind::TaskConfirmed { .. } => false,
+            RunEventKind::TaskState { prompt, .. } => prompt.is_some(),
+            RunEventKind::TaskConfirmed { .. } => false,
+            // What was harmless and went well is in the result.
+            RunEventKind::TaskReceipt { receipt, .. } => words::prompt::receipt(receipt).2 != Tone::Quiet,
             _ => true,
         };
         if shown && let Some(line) = words::line(event, state) {

@@ -1,10 +1,13 @@
 //! Every word a run says to people, in one place. PURE.
 
-use cm_protocol::{Outcome, SessionId, State};
+use cm_protocol::{SessionId, State};
 
-use super::clean::clean;
+use super::clean::{clean, clean_line};
 use super::event::{RunEvent, RunEventKind, Stop, Summary};
 use super::fold::{Link, Live, RunState, Status};
+
+pub mod ending;
+pub mod prompt;
 
 /// How a line of a report is to be understood, and so coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Line {
     pub word: String,
     /// The rest; may be empty.
     pub text: String,
+    /// What belongs under it, line by line; mostly nothing.
+    pub more: Vec<String>,
     /// How it is to be understood.
     pub tone: Tone,
 }
@@ -74,15 +79,6 @@ pub fn short(session: &SessionId) -> String {
     clean(id.strip_prefix("cm-").unwrap_or(id)).chars().take(8).collect()
 }
 
-/// How a program ended: `exit 1`, `SIGKILL`, or nothing where neither is known.
-pub fn ending(outcome: &Outcome) -> String {
-    match (outcome.exit_code, &outcome.signal) {
-        (Some(code), _) => format!("exit {code}"),
-        (None, Some(signal)) => clean(signal),
-        (None, None) => String::new(),
-    }
-}
-
 fn tasks(count: usize) -> String {
     if count == 1 { "1 task".into() } else { format!("{count} tasks") }
 }
@@ -90,7 +86,7 @@ fn tasks(count: usize) -> String {
 /// The line an event is worth, if any. `state` already contains the event.
 pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
     let about = |who: &str, word: &str, text: String, tone| {
-        Some(Line { who: clean(who), word: word.to_owned(), text: clean(&text), tone })
+        Some(Line { who: clean(who), word: word.to_owned(), text: clean(&text), more: Vec::new(), tone })
     };
     match &event.kind {
         RunEventKind::RunStarted { jobs, detach, tasks: plans, .. } => {
@@ -134,8 +130,19 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
         kind => {
             let task = state.task(kind.task()?)?;
             let (word, text, tone) = task_line(kind, &task.status)?;
-            about(&task.plan.label, &word, text, tone)
+            let line = about(&task.plan.label, &word, text, tone)?;
+            Some(Line { more: under(kind, &task.status), ..line })
         }
+    }
+}
+
+/// The whole prompt, under the line that says that a task waits.
+fn under(kind: &RunEventKind, status: &Status) -> Vec<String> {
+    match (kind, status) {
+        (RunEventKind::TaskState { prompt: Some(asked), .. }, Status::Live(live)) => {
+            prompt::details(&live.session, asked).iter().map(|line| clean_line(line)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -158,19 +165,27 @@ fn task_line(kind: &RunEventKind, status: &Status) -> Option<(String, String, To
                 State::Starting | State::Idle => Tone::Quiet,
                 _ => Tone::Normal,
             };
-            (state.to_string(), state_note(live), tone)
+            let text = live.prompt.as_ref().map_or_else(|| state_note(live), prompt::asks);
+            (state.to_string(), text, tone)
         }
+        RunEventKind::TaskReceipt { receipt, .. } => prompt::receipt(receipt),
+        // The receipt has said it, and more.
+        RunEventKind::TaskConfirmed { prompt: Some(id), .. } if told(status, *id) => return None,
         RunEventKind::TaskConfirmed { rule, .. } => {
             let rule = rule.as_deref().map_or_else(String::new, |rule| format!(" by rule {rule}"));
             ("confirmed".into(), format!("a prompt was answered{rule}"), Tone::Quiet)
         }
         RunEventKind::TaskFinished { outcome, .. } => {
             let tone = if outcome.state == State::Done { Tone::Good } else { Tone::Bad };
-            (outcome.state.to_string(), outcome_note(outcome), tone)
+            (outcome.state.to_string(), ending::note(outcome), tone)
         }
         RunEventKind::CancelFailed { error, .. } => ("not ended".into(), error.clone(), Tone::Bad),
         _ => return None,
     })
+}
+
+fn told(status: &Status, prompt: u64) -> bool {
+    matches!(status, Status::Live(live) if live.receipt == Some(prompt))
 }
 
 fn warned(warnings: &[String]) -> String {
@@ -181,30 +196,14 @@ fn warned(warnings: &[String]) -> String {
 pub fn state_note(live: &Live) -> String {
     let short = short(&live.session);
     match (&live.prompt, &live.reason) {
-        (Some(prompt), _) => {
-            let question = prompt.text.lines().map(str::trim).rfind(|l| !l.is_empty()).unwrap_or("");
-            format!("{question} [answer: cm-fleet attach {short}]")
+        (Some(asked), _) => {
+            let command = prompt::commands(&live.session, asked).into_iter().next().unwrap_or_default();
+            format!("{} [{command}]", prompt::asks(asked))
         }
         (None, Some(reason)) => reason.clone(),
         (None, None) if live.state == State::Waiting => format!("[answer: cm-fleet attach {short}]"),
         (None, None) => String::new(),
     }
-}
-
-/// Why a task ended as it did, where the exit code or signal does not say it already.
-pub fn reason(outcome: &Outcome) -> String {
-    let reason = outcome.reason.as_deref().map(clean).unwrap_or_default();
-    let known = match (outcome.exit_code, &outcome.signal) {
-        (Some(code), _) => reason == format!("exit code {code}"),
-        (None, Some(signal)) => reason.ends_with(signal.as_str()),
-        (None, None) => false,
-    };
-    if known { String::new() } else { reason }
-}
-
-fn outcome_note(outcome: &Outcome) -> String {
-    let parts = [ending(outcome), took(outcome.duration), reason(outcome)];
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 /// The counts, those that are zero left out: `2 done, 1 failed`.

@@ -2,6 +2,7 @@
 //! that must be empty in the end.
 
 mod agent;
+mod answers;
 mod output;
 mod runs;
 mod sessions;

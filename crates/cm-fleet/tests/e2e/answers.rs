@@ -1,0 +1,276 @@
+//! Prompts settled by the program itself, against an agent that is played by the test.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use cm_protocol::{
+    Action, AgentInfo, Answer, AuthReply, ClientFrame, ErrorCode, ErrorReply, Explanation, Hello,
+    KeysObserved, Meaning, Prompt, PromptOption, Reply, ReplyBody, Request, ServerFrame, SessionId,
+    SessionInfo, State,
+};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::{Place, Ran};
+
+/// An agent with some sessions that wait. What is answered in the one called `stuck` is not seen to arrive;
+/// in the one called `late` another prompt is open by then.
+struct Fake {
+    place: Place,
+    answers: Arc<Mutex<Vec<Answer>>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Fake {
+    fn start(sessions: Vec<SessionInfo>) -> Self {
+        let place = Place::new();
+        let listener = UnixListener::bind(socket(&place)).expect("a socket");
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let given = Arc::clone(&answers);
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                serve(stream, &sessions, &given).await;
+            }
+        }));
+        Self { place, answers, _task: task }
+    }
+
+    async fn expect(&self, code: i32, args: &[&str]) -> Ran {
+        let socket = socket(&self.place).display().to_string();
+        let all: Vec<&str> = ["--socket", &socket].iter().chain(args).copied().collect();
+        self.place.expect(code, &all).await
+    }
+
+    /// What has been answered since the last time this was asked: session, prompt, decision, options, text.
+    fn answered(&self) -> Vec<String> {
+        std::mem::take(&mut *self.answers.lock().expect("not poisoned"))
+            .iter()
+            .map(|a| {
+                let id = a.prompt_id.map_or("?".to_owned(), |id| id.to_string());
+                let session = a.session_id.as_str();
+                format!("{}/{id} {:?} {:?} {:?}", &session[3..7], a.decision, a.options, a.text)
+            })
+            .collect()
+    }
+}
+
+fn socket(place: &Place) -> PathBuf {
+    place.path("fake.sock")
+}
+
+async fn serve(stream: UnixStream, sessions: &[SessionInfo], answers: &Mutex<Vec<Answer>>) -> Option<()> {
+    let mut ws = tokio_tungstenite::accept_async(stream).await.ok()?;
+    while let Some(Ok(message)) = ws.next().await {
+        let Message::Text(text) = message else { continue };
+        let said = match ClientFrame::parse(&text).expect("the client speaks the protocol") {
+            ClientFrame::Auth(_) => {
+                let agent: AgentInfo = serde_json::from_str(AGENT).expect("as the protocol says");
+                serde_json::to_string(&AuthReply::authenticated(Hello { agent, seq: 0 }))
+                    .expect("it serializes")
+            }
+            ClientFrame::Request(Request { id, action }) => match act(action, sessions, answers) {
+                Ok(body) => ServerFrame::Reply(Reply { body, id }).to_text(),
+                Err(error) => ServerFrame::Error(error.answering(id)).to_text(),
+            },
+        };
+        ws.send(Message::text(said)).await.ok()?;
+    }
+    None
+}
+
+fn act(
+    action: Action,
+    sessions: &[SessionInfo],
+    answers: &Mutex<Vec<Answer>>,
+) -> Result<ReplyBody, ErrorReply> {
+    match action {
+        Action::ListSessions(_) => Ok(ReplyBody::SessionsList { sessions: sessions.to_vec() }),
+        Action::Answer(answer) => {
+            let session = sessions.iter().find(|s| s.session_id == answer.session_id).expect("it is ours");
+            answers.lock().expect("not poisoned").push(answer.clone());
+            let observed = match session.name.as_deref() {
+                Some("late") => return Err(refusal("prompt 3 is not open any more")),
+                Some("stuck") => KeysObserved::NoEvidence,
+                _ => KeysObserved::Submitted,
+            };
+            let prompt_id = answer.prompt_id.expect("the one that was shown");
+            Ok(ReplyBody::Answered { session_id: answer.session_id, prompt_id, observed })
+        }
+        Action::ExplainSession(explain) => {
+            let text = include_str!("../../../cm-protocol/tests/wire/reply.explained.json");
+            let reply: Reply = serde_json::from_str(text).expect("a golden file");
+            let ReplyBody::Explained { explanation } = reply.body else { panic!("{reply:?}") };
+            let explanation = Explanation { session_id: explain.session_id, ..*explanation };
+            Ok(ReplyBody::Explained { explanation: Box::new(explanation) })
+        }
+        other => panic!("nobody taught the fake agent {other:?}"),
+    }
+}
+
+fn refusal(words: &str) -> ErrorReply {
+    let text = serde_json::json!({ "error": words, "code": ErrorCode::Conflict });
+    serde_json::from_value(text).expect("an error")
+}
+
+const AGENT: &str = r#"{"version":"0.1.0","build":"test","sha256":"","protocol":2,"features":[],"host":"test",
+    "os":"linux","arch":"x86_64","bootId":"","pid":1,"startedAt":0.0,"tmux":"3.4","placement":"detached",
+    "capacity":{"sessions":0,"maxSessions":1,"clients":1,"maxClients":1},
+    "limits":{"frameBytes":65536,"taskBytes":1,"keysBytes":1,"pendingCommands":8,"loginFailures":1,"loginSeconds":1}}"#;
+
+fn session(digits: &str, name: &str, prompt: Option<Prompt>) -> SessionInfo {
+    SessionInfo {
+        session_id: SessionId(format!("cm-{digits:0<32}")),
+        tool: "claude".into(),
+        state: if prompt.is_some() { State::Waiting } else { State::Running },
+        path: "/home/ada/shop".into(),
+        uptime: 75,
+        alive: true,
+        name: Some(name.into()),
+        task: None,
+        summary: "fix the login test".into(),
+        created_at: 0.0,
+        reason: None,
+        prompt,
+        outcome: None,
+    }
+}
+
+fn command(id: u64, subject: &str) -> Option<Prompt> {
+    let option = |label: &str, key: &str, selected, meaning| PromptOption {
+        label: label.into(),
+        key: Some(key.into()),
+        selected,
+        meaning,
+    };
+    Some(Prompt {
+        id,
+        kind: "command".into(),
+        text: "Do you want to proceed?".into(),
+        subject: Some(subject.into()),
+        options: vec![
+            option("Yes", "1", true, Meaning::Once),
+            option("Yes, and don't ask again", "2", false, Meaning::Always),
+            option("No", "Esc", false, Meaning::Refuse),
+        ],
+        class: Some(format!("command {subject}")),
+        ..Prompt::default()
+    })
+}
+
+fn question(id: u64) -> Option<Prompt> {
+    let option = |label: &str| PromptOption {
+        label: label.into(),
+        key: None,
+        selected: false,
+        meaning: Meaning::Answer,
+    };
+    let options = vec![option("SQLite"), option("Postgres"), option("Postgres, replicated")];
+    let text = "Which database?".into();
+    Some(Prompt { id, kind: "question".into(), text, options, ..Prompt::default() })
+}
+
+#[tokio::test]
+async fn the_only_one_that_waits() {
+    let fake = Fake::start(vec![session("aaaa", "one", command(3, "make")), session("bbbb", "busy", None)]);
+    let ran = fake.expect(0, &["approve"]).await;
+    assert_eq!(ran.out, "aaaa0000 approved\n");
+    assert_eq!(ran.err, "aaaa0000/3 one asks to run make\n");
+    assert_eq!(fake.answered(), ["aaaa/3 Allow [] None"]);
+
+    fake.expect(0, &["deny", "one", "--message", "not now"]).await;
+    assert_eq!(fake.answered(), [r#"aaaa/3 Deny [] Some("not now")"#]);
+    fake.expect(0, &["answer", "one/3", "no"]).await;
+    assert_eq!(fake.answered(), [r#"aaaa/3 Choose ["No"] None"#]);
+
+    let gone = fake.expect(4, &["approve", "one/2"]).await;
+    assert!(gone.err.contains("prompt 2 of session aaaa0000 is not open any more"), "{}", gone.err);
+    let busy = fake.expect(4, &["deny", "busy"]).await;
+    assert!(busy.err.contains("session bbbb0000 has no open prompt; it is running"), "{}", busy.err);
+    assert_eq!(fake.expect(1, &["approve", "nobody"]).await.out, "");
+    let option = fake.expect(2, &["answer", "one", "maybe"]).await;
+    assert!(
+        option.err.contains("`maybe` is none of the options") && option.err.contains("Esc  No"),
+        "{option:?}"
+    );
+    assert!(fake.answered().is_empty());
+}
+
+#[tokio::test]
+async fn several_wait() {
+    let sessions = vec![
+        session("aaaa", "one", command(3, "make")),
+        session("bbbb", "two", command(1, "make")),
+        session("cccc", "three", command(1, "rm -rf /\nmake")),
+        session("dddd", "four", question(7)),
+    ];
+    let fake = Fake::start(sessions);
+    let unclear = fake.expect(2, &["approve"]).await;
+    for said in
+        ["4 sessions wait; say which", "aaaa0000/3 one asks to run make", "dddd0000/7 four asks: Which"]
+    {
+        assert!(unclear.err.contains(said), "{}", unclear.err);
+    }
+    assert!(fake.answered().is_empty());
+
+    let same = fake.expect(0, &["approve", "one", "--same"]).await;
+    assert_eq!(same.out, "aaaa0000 approved\nbbbb0000 approved\n");
+    assert_eq!(fake.answered(), ["aaaa/3 Allow [] None", "bbbb/1 Allow [] None"]);
+
+    let all = fake.expect(4, &["approve", "--all"]).await;
+    assert_eq!(all.out.lines().count(), 3);
+    assert!(all.err.contains("it is not a matter of yes or no"), "{}", all.err);
+    assert!(
+        all.err.contains("| rm -rf /\n| make\n"),
+        "a command of several lines is shown whole: {}",
+        all.err
+    );
+    assert_eq!(fake.answered().len(), 3, "a question is not approved");
+
+    fake.expect(0, &["answer", "four", "postgres"]).await;
+    fake.expect(0, &["answer", "four", "1", "3"]).await;
+    fake.expect(0, &["answer", "four", "--text", "none of them"]).await;
+    assert_eq!(
+        fake.answered(),
+        [
+            r#"dddd/7 Choose ["Postgres"] None"#,
+            r#"dddd/7 Choose ["SQLite", "Postgres, replicated"] None"#,
+            r#"dddd/7 Text [] Some("none of them")"#
+        ]
+    );
+    let waiting = fake.expect(0, &["waiting"]).await.out;
+    for said in
+        ["aaaa0000  one · claude · /home/ada/shop", "> 1    Yes", "cm-fleet approve aaaa0000/3", "  | make"]
+    {
+        assert!(waiting.contains(said), "{said:?} is not in {waiting}");
+    }
+    assert_eq!(fake.expect(0, &["inbox", "--json"]).await.out.lines().count(), 4);
+    assert!(fake.expect(0, &["sessions"]).await.out.contains("asks to run make"));
+}
+
+#[tokio::test]
+async fn answers_that_do_not_arrive() {
+    let fake = Fake::start(vec![
+        session("aaaa", "stuck", command(3, "make")),
+        session("bbbb", "late", command(3, "make")),
+        session("cccc", "good", command(3, "make")),
+    ]);
+    let stuck = fake.expect(1, &["approve", "stuck"]).await;
+    assert!(stuck.err.contains("does not show that the answer was taken"), "{}", stuck.err);
+    let late = fake.expect(4, &["approve", "late"]).await;
+    assert!(late.err.contains("prompt 3 is not open any more"), "{}", late.err);
+    let all = fake.expect(1, &["deny", "--all"]).await;
+    assert_eq!(all.out, "cccc0000 denied\n", "one that fails does not keep the others from their turn");
+}
+
+#[tokio::test]
+async fn nothing_waits() {
+    let fake = Fake::start(vec![session("bbbb", "busy", None)]);
+    assert!(fake.expect(4, &["approve"]).await.err.contains("nothing waits for an answer"));
+    assert_eq!(fake.expect(0, &["approve", "--all"]).await.out, "nothing waits for an answer\n");
+    assert_eq!(fake.expect(0, &["waiting"]).await.out, "nothing waits\n");
+    assert_eq!(fake.expect(0, &["waiting", "--json"]).await.out, "");
+    fake.place.expect(3, &["--no-start", "approve"]).await;
+    fake.place.expect(2, &["answer", "x"]).await;
+}
