@@ -71,6 +71,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         argv: Vec<OsString>,
     },
+    /// Pass on what a tool's hook was called with, from inside a session (JSON on standard input)
+    Hook,
     /// Say from inside a session how it goes (its environment names session and socket)
     Report {
         /// working, idle, done, failed or waiting
@@ -129,6 +131,7 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
             return crate::hold::run_with_status(&starter, &argv);
         }
         Some(Command::HoldChild { argv }) => return crate::hold::become_tool(&argv),
+        Some(Command::Hook) => return crate::hook::run(),
         Some(command) => command,
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
@@ -156,7 +159,7 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
 async fn run(command: Command, words: &[&str]) -> ExitCode {
     match command {
         // These were done with before there was a runtime.
-        Command::Hold { .. } | Command::HoldChild { .. } => ExitCode::from(2),
+        Command::Hold { .. } | Command::HoldChild { .. } | Command::Hook => ExitCode::from(2),
         Command::Serve(args) => match crate::serve::serve(*args, words).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

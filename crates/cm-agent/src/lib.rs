@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod health;
 pub mod hold;
+pub mod hook;
 pub mod host;
 pub mod hub;
 pub mod journal;

@@ -13,9 +13,13 @@ use crate::local::{Local, background};
 
 const EXAMPLES: &str = "\
 Examples:
+  cm-fleet dispatch \"fix the failing test\" --check \"cargo test\"
+                                                        a coding tool, its work checked
   cm-fleet dispatch --tool shell \"make\" \"make doc\"      two scripts at once
   cm-fleet dispatch --tool shell -d -f tasks.txt        start what is in a file, and leave
   cm-fleet sessions                                     what goes on
+  cm-fleet waiting                                      what waits for an answer
+  cm-fleet approve 1a2b3c                               allow it
   cm-fleet logs -f 1a2b3c                               what a session prints
   cm-fleet attach 1a2b3c                                look and type for yourself
 
@@ -81,6 +85,10 @@ enum Command {
     Deny(command::settle::Deny),
     /// Answer a session's question
     Answer(command::settle::AnswerArgs),
+    /// Say why a session is in its state, and what was decided on what evidence
+    Explain(command::explain::Explain),
+    /// Decide a session's recording anew, without the session
+    Replay(command::replay::Replay),
     /// End sessions and everything that runs in them
     Kill(command::act::Kill),
     /// Stop a session's processes and its clock
@@ -147,6 +155,8 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Approve(args) => command::settle::approve(args, &global).await,
             Command::Deny(args) => command::settle::deny(args, &global).await,
             Command::Answer(args) => command::settle::run(args, &global).await,
+            Command::Explain(args) => command::explain::run(args, &global).await,
+            Command::Replay(args) => command::replay::run(args, &global).await,
             Command::Kill(args) => command::act::kill(args, &global).await,
             Command::Pause(args) => command::act::pause(args, &global).await,
             Command::Resume(args) => command::act::resume(args, &global).await,

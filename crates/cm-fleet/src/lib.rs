@@ -12,6 +12,7 @@ pub mod failure;
 pub mod local;
 pub mod parse;
 pub mod policy;
+pub mod replay;
 pub mod report;
 pub mod sessions;
 pub mod waiting;

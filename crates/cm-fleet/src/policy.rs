@@ -52,28 +52,14 @@ fn read(path: &Path) -> Result<Policy, Failure> {
     if text.len() as u64 > FILE_BYTES {
         return Err(Failure::usage(format!("the policy {shown} is over 1 MiB")));
     }
-    parse(&text).map_err(|problems| {
-        problems.into_iter().fold(
-            Failure::usage(format!("the policy {shown} cannot be used")),
-            |failure, Problem { line, column, message }| {
-                failure.caused_by(format!("{shown}:{line}:{column}: {message}"))
-            },
-        )
-    })
+    let file = shown.to_string();
+    parse(&file, &text)
+        .map_err(|wrong| Failure::usage(format!("the policy {file} cannot be used")).caused_by(wrong))
 }
 
-/// Something wrong in a policy file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Problem {
-    line: usize,
-    column: usize,
-    message: String,
-}
-
-/// The rules in a file's text.
-fn parse(text: &str) -> Result<Policy, Vec<Problem>> {
-    serde_json::from_str(text)
-        .map_err(|e| vec![Problem { line: e.line(), column: e.column(), message: e.to_string() }])
+/// The rules in a file's text; what is wrong with it is said with file, line and column.
+fn parse(file: &str, text: &str) -> Result<Policy, String> {
+    serde_json::from_str(text).map_err(|e| format!("{file}:{}:{}: {e}", e.line(), e.column()))
 }
 
 fn unknown(wanted: &str, own: Option<&Path>) -> Failure {

@@ -3,9 +3,11 @@
 //! - [`model`]: a model server on 127.0.0.1 that plays scenarios in the four dialects the tools speak.
 //! - [`tools`]: where `cargo xtask tools` has put the pinned tools.
 //! - [`homes`]: a scratch home and an environment in which a tool talks to that server and nobody else.
+//! - [`scripted`]: a program that draws any screen from a file, and lies where the file says so.
 //! - [`terminal`]: a program in a tmux of its own, for tests that look at it directly.
 
 pub mod homes;
 pub mod model;
+pub mod scripted;
 pub mod terminal;
 pub mod tools;

@@ -113,6 +113,14 @@ impl Terminal {
         said("ask tmux", command).map(|answer| answer.trim_end_matches('\n').to_owned())
     }
 
+    /// Copies what it prints from now on into a file, byte for byte.
+    pub fn pipe(&self, file: &Path) -> Result<(), TerminalError> {
+        let mut command = self.tmux();
+        let quoted = file.display().to_string().replace('\'', r"'\''");
+        command.args(["pipe-pane", "-O"]).arg(format!("exec cat > '{quoted}'"));
+        said("copy the output", command).map(drop)
+    }
+
     /// Its exit code, once it has ended; -1 if a signal ended it.
     pub fn ended(&self) -> Result<Option<i32>, TerminalError> {
         let answer = self.ask("#{pane_dead} #{pane_dead_status}")?;

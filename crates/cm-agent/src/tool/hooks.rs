@@ -33,6 +33,33 @@ pub(crate) fn clean(text: &str) -> String {
     }
 }
 
+/// Texts of an event that are longer than this are cut, in characters.
+const EVENT_TEXT: usize = 8 * 1024;
+
+/// Texts that a decision may rest on: they are never cut, for what stands behind the cut would be decided on
+/// unseen.
+const WHOLE: &[&str] =
+    &["command", "file_path", "notebook_path", "path", "url", "cwd", "transcript_path", "session_id"];
+
+/// Makes an event small enough to be sent: what a tool has read or wants to write may be long and decides
+/// nothing.
+pub fn slim(event: &mut serde_json::Value) {
+    use serde_json::Value;
+    match event {
+        Value::String(text) => {
+            if let Some((at, _)) = text.char_indices().nth(EVENT_TEXT) {
+                text.truncate(at);
+                text.push('…');
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(slim),
+        Value::Object(fields) => {
+            fields.iter_mut().filter(|(name, _)| !WHOLE.contains(&name.as_str())).for_each(|(_, v)| slim(v));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +87,20 @@ mod tests {
             assert!(line.ends_with('…'));
         }
         assert_eq!(clean(&"x".repeat(500)), "x".repeat(500));
+    }
+
+    #[test]
+    fn long_texts_of_an_event_are_cut_but_none_that_decides() {
+        let (long, short) = ("é".repeat(9000), "é".repeat(8192) + "…");
+        let mut event = serde_json::json!({
+            "tool_input": {"command": long, "content": long, "edits": [{"old_string": long}], "n": 1},
+            "cwd": "/x",
+        });
+        slim(&mut event);
+        let expected = serde_json::json!({
+            "tool_input": {"command": long, "content": short, "edits": [{"old_string": short}], "n": 1},
+            "cwd": "/x",
+        });
+        assert!(event == expected);
     }
 }

@@ -35,6 +35,18 @@ fn lines_that_are_and_are_not_understood() {
         "attach abc",
         "send abc now add a test",
         "send abc --no-enter y --key C-c --key Escape",
+        "waiting --json",
+        "inbox",
+        "approve",
+        "approve a b/3",
+        "approve --all",
+        "approve a --same",
+        "deny a --message no",
+        "answer a Postgres",
+        "answer a 1 2",
+        "answer a --text words",
+        "explain a --json",
+        "replay file.jsonl --json",
         "kill a b",
         "kill --all",
         "pause a",
@@ -65,6 +77,13 @@ fn lines_that_are_and_are_not_understood() {
         "dispatch --policy",
         "logs",
         "logs a b",
+        "approve --all a",
+        "approve --message no",
+        "answer",
+        "answer a",
+        "answer a b --text words",
+        "explain",
+        "replay",
         "kill",
         "kill --all a",
         "pause",
@@ -105,6 +124,8 @@ fn help_teaches() {
       approve      Allow what sessions ask for, this one time
       deny         Refuse what sessions ask for
       answer       Answer a session's question
+      explain      Say why a session is in its state, and what was decided on what evidence
+      replay       Decide a session's recording anew, without the session
       kill         End sessions and everything that runs in them
       pause        Stop a session's processes and its clock
       resume       Let paused sessions go on
@@ -127,9 +148,13 @@ fn help_teaches() {
               Print version
 
     Examples:
+      cm-fleet dispatch "fix the failing test" --check "cargo test"
+                                                            a coding tool, its work checked
       cm-fleet dispatch --tool shell "make" "make doc"      two scripts at once
       cm-fleet dispatch --tool shell -d -f tasks.txt        start what is in a file, and leave
       cm-fleet sessions                                     what goes on
+      cm-fleet waiting                                      what waits for an answer
+      cm-fleet approve 1a2b3c                               allow it
       cm-fleet logs -f 1a2b3c                               what a session prints
       cm-fleet attach 1a2b3c                                look and type for yourself
 

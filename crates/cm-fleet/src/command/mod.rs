@@ -16,7 +16,9 @@ pub mod agent;
 pub mod attach;
 pub mod completions;
 pub mod dispatch;
+pub mod explain;
 pub mod logs;
+pub mod replay;
 pub mod send;
 pub mod sessions;
 pub mod settle;
@@ -71,6 +73,11 @@ fn print(text: &str) -> Result<bool, Failure> {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(Failure::new(Kind::Task, "cannot write to standard output").because(&e)),
     }
+}
+
+/// Says something on standard error. That nobody reads it is no reason not to go on.
+fn say(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// A value as one line of JSON.

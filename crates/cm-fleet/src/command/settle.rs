@@ -204,12 +204,11 @@ async fn one(
     }
 }
 
-/// Says what is about to be settled. That nobody reads it is no reason not to do what was asked.
+/// Says what is about to be settled.
 fn tell(open: Open<'_>) {
-    use std::io::Write;
     let mut lines = vec![waiting::line(open)];
     lines.extend(prompt::subject(open.prompt));
-    let _ = std::io::stderr().lock().write_all((lines.join("\n") + "\n").as_bytes());
+    super::say(&(lines.join("\n") + "\n"));
 }
 
 fn refused(id: &str, error: &ClientError) -> Failure {

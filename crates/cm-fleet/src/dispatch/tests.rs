@@ -7,7 +7,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cm_client::protocol::{OnDone, State};
+use cm_client::protocol::{Check, OnDone, Proof, State};
 use cm_client::{Endpoint, Follower};
 use futures_util::stream::{Stream, StreamExt, poll_fn};
 use tokio::sync::mpsc;
@@ -62,7 +62,7 @@ fn planned(tasks: &[&str], jobs: usize, detach: bool) -> Plan {
         on_done: OnDone::Close,
         args: Vec::new(),
         policy: None,
-        check: None,
+        check: Some(Check { command: "make test".into(), timeout: None, retries: 0 }),
         worktree: None,
     };
     plan(asked, "run-1".into(), jobs, detach).expect("a good plan")
@@ -137,6 +137,24 @@ async fn all_good_is_exit_0_and_output_is_told() {
     assert_eq!(ran.exit, Exit::Interrupted);
     assert!(position(&ran, "task_output 1 working…") > position(&ran, "task_started 1"));
     assert_eq!(go(&["exit 0"], 1, false, &[]).await.exit, Exit::Done);
+}
+
+#[tokio::test]
+async fn what_was_allowed_and_what_proves_it_is_told() {
+    let ran = go(&["prove"], 1, false, &[]).await;
+    assert_eq!(ran.exit, Exit::Done);
+    assert!(position(&ran, "task_receipt 1") < position(&ran, "task_finished 1 done"));
+    position(&ran, "task_confirmed 1");
+    let Status::Ended { outcome, .. } = &ran.state.tasks[0].status else { panic!("it ended") };
+    assert_eq!((outcome.proof, outcome.receipts.len()), (Some(Proof::Verified), 1));
+    assert_eq!(outcome.check.as_ref().map(|check| check.command.as_str()), Some("make test"));
+}
+
+#[tokio::test]
+async fn a_prompt_is_known_while_it_waits() {
+    let ran = go(&["ask"], 1, false, &["task_state 1 waiting"]).await;
+    let (_, live) = ran.state.live().next().expect("it goes on");
+    assert_eq!((live.state, live.prompt.as_ref().map(|prompt| prompt.id)), (State::Waiting, Some(5)));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 pub mod clean;
 pub mod event;
+pub mod explained;
 pub mod fold;
 pub mod json;
 pub mod paint;

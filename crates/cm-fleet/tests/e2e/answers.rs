@@ -43,6 +43,12 @@ impl Fake {
         self.place.expect(code, &all).await
     }
 
+    async fn run(&self, args: &[&str]) -> Ran {
+        let socket = socket(&self.place).display().to_string();
+        let all: Vec<&str> = ["--socket", &socket].iter().chain(args).copied().collect();
+        self.place.run(&all).await
+    }
+
     /// What has been answered since the last time this was asked: session, prompt, decision, options, text.
     fn answered(&self) -> Vec<String> {
         std::mem::take(&mut *self.answers.lock().expect("not poisoned"))
@@ -262,6 +268,43 @@ async fn answers_that_do_not_arrive() {
     assert!(late.err.contains("prompt 3 is not open any more"), "{}", late.err);
     let all = fake.expect(1, &["deny", "--all"]).await;
     assert_eq!(all.out, "cccc0000 denied\n", "one that fails does not keep the others from their turn");
+}
+
+#[tokio::test]
+async fn an_explanation() {
+    let fake = Fake::start(vec![session("aaaa", "one", command(3, "make"))]);
+    let page = fake.expect(0, &["explain", "one"]).await.out;
+    for said in ["session     aaaa0000  one", "rule        claude/permission", "authority   hooks", "12s ago"]
+    {
+        assert!(page.contains(said), "{said:?} is not in {page}");
+    }
+    let json = fake.expect(0, &["explain", "aaaa", "--json"]).await.out;
+    let value: serde_json::Value = serde_json::from_str(&json).expect("one object");
+    assert_eq!(value["authority"], "hooks");
+    fake.expect(1, &["explain", "nobody"]).await;
+}
+
+#[tokio::test]
+async fn a_recording() {
+    let fake = Fake::start(vec![session("aaaa", "one", None)]);
+    let recording = concat!(
+        r#"{"at":1.0,"kind":"start","tool":"claude"}"#,
+        "\n",
+        r#"{"at":2.5,"kind":"decided","state":"done","rule":"claude/done"}"#,
+        "\n"
+    );
+    let folder = fake.place.path("s/cm-agent/recordings");
+    std::fs::create_dir_all(&folder).expect("made");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(fake.place.path("s/cm-agent"), private).expect("made private");
+    std::fs::write(folder.join(format!("cm-{:0<32}.jsonl", "aaaa")), recording).expect("written");
+    for wanted in ["aaaa", "one", &folder.join(format!("cm-{:0<32}.jsonl", "aaaa")).display().to_string()] {
+        let ran = fake.run(&["replay", wanted]).await;
+        assert!(ran.out.contains("1.500  done      claude/done"), "{wanted}: {ran:?}");
+    }
+    let none = fake.expect(2, &["replay", "./none.jsonl"]).await;
+    assert!(none.err.contains("cannot replay ./none.jsonl"), "{}", none.err);
+    fake.place.expect(2, &["replay", "nobody"]).await;
 }
 
 #[tokio::test]

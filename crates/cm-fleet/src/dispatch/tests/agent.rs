@@ -1,7 +1,8 @@
 //! An agent for tests: it speaks the protocol over a unix socket and acts out what the tasks' texts say.
 //!
 //! `exit N` ends at once, `hang` runs until it is killed (`and survive`: not even then), `show TEXT` has
-//! TEXT on its screen and hangs, `refuse` is refused, `drop before the answer` closes the connection the
+//! TEXT on its screen and hangs, `ask` waits on a prompt, `prove` is allowed a command and ends verified
+//! (or failed, where no check came with it), `refuse` is refused, `drop before the answer` closes the connection the
 //! first time.
 
 use std::collections::BTreeMap;
@@ -9,8 +10,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use cm_client::protocol::{
-    Action, AgentInfo, AuthReply, Capacity, ClientFrame, CreateSession, ErrorCode, ErrorReply, Event,
-    EventKind, Hello, Limits, Outcome, Reply, ReplyBody, Request, ScreenFrame, ServerFrame, SessionId, State,
+    Action, AgentInfo, AuthReply, Capacity, CheckResult, ClientFrame, CreateSession, ErrorCode, ErrorReply,
+    Event, EventKind, Hello, Limits, Outcome, Prompt, Proof, Receipt, Reply, ReplyBody, Request, ScreenFrame,
+    ServerFrame, SessionId, State,
 };
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -158,6 +160,14 @@ impl World {
             let code: i32 = code.parse().expect("a number");
             self.end(&session, if code == 0 { State::Done } else { State::Failed }, Some(code));
         }
+        if text == "ask" {
+            let prompt =
+                Prompt { id: 5, kind: "command".into(), subject: Some("make".into()), ..Prompt::default() };
+            self.waits(&session, prompt);
+        }
+        if text == "prove" {
+            self.prove(&session, create);
+        }
         (session, false)
     }
 
@@ -168,6 +178,54 @@ impl World {
             task: None,
             reason: None,
             prompt: None,
+        });
+    }
+
+    fn waits(&mut self, session_id: &SessionId, prompt: Prompt) {
+        self.push(EventKind::StateChange {
+            session_id: session_id.clone(),
+            state: State::Waiting,
+            task: None,
+            reason: None,
+            prompt: Some(prompt),
+        });
+    }
+
+    /// A command is allowed, then the task's own check passes.
+    fn prove(&mut self, session_id: &SessionId, create: &CreateSession) {
+        let prompt =
+            Prompt { id: 5, kind: "command".into(), subject: Some("make".into()), ..Prompt::default() };
+        let receipt = Receipt {
+            at: super::super::now(),
+            prompt: prompt.clone(),
+            verdict: "allow".into(),
+            rule: "careful/harmless commands".into(),
+            channel: "hook".into(),
+            option: None,
+            keys: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+            outcome: "accepted".into(),
+        };
+        let rule = Some(receipt.rule.clone());
+        self.push(EventKind::Receipt { session_id: session_id.clone(), receipt: Box::new(receipt.clone()) });
+        self.push(EventKind::AutoConfirmed { session_id: session_id.clone(), prompt: Some(prompt), rule });
+        let Some(check) = create.check.clone() else { return self.end(session_id, State::Failed, None) };
+        let check =
+            CheckResult { command: check.command, exit_code: Some(0), runs: 1, ..CheckResult::default() };
+        self.state(session_id, State::Done);
+        let outcome = Outcome {
+            state: State::Done,
+            proof: Some(Proof::Verified),
+            check: Some(check),
+            receipts: vec![receipt],
+            ..Outcome::default()
+        };
+        self.push(EventKind::SessionCompleted {
+            session_id: session_id.clone(),
+            state: State::Done,
+            task: None,
+            outcome: Some(outcome),
         });
     }
 
