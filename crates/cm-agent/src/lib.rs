@@ -11,6 +11,7 @@ pub mod host;
 pub mod hub;
 pub mod journal;
 mod life;
+pub mod policies_dir;
 pub mod replay;
 pub mod selftest;
 pub mod serve;

@@ -33,8 +33,7 @@ pub fn load(dir: &Path, policies: &mut Policies) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).take(FILES).collect();
     paths.sort();
-    let is_policy =
-        |path: &&PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    let is_policy = |path: &&PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
     let add = |path: &PathBuf| -> Result<(), Unusable> { Ok(policies.add(&file(path)?)?) };
     paths.iter().filter(is_policy).map(add).filter_map(Result::err).map(|error| error.to_string()).collect()
 }

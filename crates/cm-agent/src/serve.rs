@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, Placement, ServeArgs};
-use crate::host::places::Places;
+use crate::host::places::{self, Places};
 use crate::host::{clock, dirs, identity, limits, lock, systemd};
 use crate::hub::Hub;
 use crate::journal::{Journal, JournalError};
 use crate::life::Life;
+use crate::policies_dir;
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
 use crate::session::record::{Record, recover};
 use crate::session::{Engine, Surroundings, adopt_all};
@@ -29,6 +30,9 @@ const MANAGER: Duration = Duration::from_secs(3);
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// The policy it is to go by cannot be used.
+    #[error("--policy: {0}")]
+    Policy(policies_dir::Unusable),
     /// Its arguments make no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -62,7 +66,7 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Lock(lock::LockError::Held { .. }) | Self::Listen(ListenError::SocketInUse(_)) => 4,
-            Self::Config(_) => 2,
+            Self::Config(_) | Self::Policy(_) => 2,
             _ => 1,
         }
     }
@@ -180,11 +184,7 @@ struct Knowledge {
 fn knowledge(args: &ServeArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<Knowledge, ServeError> {
     let config = places::config_dir(env);
     let (profiles, mut problems) = match &config {
-        Some(dir) => {
-            let (profiles, errors) = crate::tools_dir::load(&dir.join("tools"));
-            (profiles, errors.iter().map(ToString::to_string).collect())
-        }
-        None => (Profiles::builtin(), Vec::new()),
+        _ => (Profiles::builtin(), Vec::<String>::new()),
     };
     let mut policies = Policies::builtin();
     if let Some(dir) = &config {

@@ -34,6 +34,13 @@ impl Places {
     }
 }
 
+/// Where this user keeps the configuration of agents: profiles and policies of their own. `None` without a
+/// home. Nothing is made there.
+pub fn config_dir(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let set = env("XDG_CONFIG_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    set.or_else(|| Some(identity::account(env).home?.join(".config"))).map(|dir| dir.join("cm-agent"))
+}
+
 /// Writes a file nobody else can read, whole or not at all as far as its name goes: what was there before
 /// stays until the new text is complete.
 ///

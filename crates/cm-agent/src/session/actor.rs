@@ -238,6 +238,8 @@ impl Actor {
             // Forgotten sessions need no text; one that is not there is as good.
             let _ = std::fs::remove_file(self.engine.transcript_file(&id));
             let _ = std::fs::remove_file(self.engine.recording_file(&id));
+            let _ = std::fs::remove_file(self.engine.patch_file(&id));
+            let _ = std::fs::remove_dir_all(self.engine.base_dir(&id));
         }
     }
 

@@ -100,13 +100,16 @@ async fn ground(
             let parent = engine.worktrees().join(spec.id.as_str());
             let tree = work::add_worktree(Path::new(&spec.path), wanted, &task, &parent).await;
             let tree = tree.map_err(refused)?;
-            spec.path = tree.path.display().to_string();
+            spec.path = tree.dir.display().to_string();
             warnings.extend(tree.warnings.iter().cloned());
             Some(tree)
         }
     };
     // A repository that cannot be read is no reason not to start: only what changed will not be told.
-    let base = match work::base(Path::new(&spec.path)).await {
+    // A script is over in a moment and says itself what it does; the work of a coding tool is worth telling
+    // apart from what stood there before.
+    let keep = (!spec.profile.life_is_process()).then(|| engine.base_dir(&spec.id));
+    let base = match work::base(Path::new(&spec.path), keep.as_deref()).await {
         Ok(base) => base,
         Err(error) => {
             warnings.push(format!("what changes cannot be told: {error}"));

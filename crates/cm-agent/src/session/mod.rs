@@ -309,6 +309,11 @@ impl Engine {
         self.state.join("patches").join(format!("{id}.patch"))
     }
 
+    /// Where is kept what was not committed when a session began.
+    pub(crate) fn base_dir(&self, id: &SessionId) -> PathBuf {
+        self.state.join("bases").join(id.as_str())
+    }
+
     pub(crate) fn worktrees(&self) -> PathBuf {
         self.state.join("worktrees")
     }

@@ -50,10 +50,10 @@ impl Actor {
         let stop = self.engine.stop.child_token();
         let timeout = check.timeout.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or(CHECK);
         let (dir, env) = (self.work_dir(), self.env.clone());
-        let marker = self.marker();
+        let session = self.record.id.to_string();
         let cancelled = stop.clone();
         self.engine.tracker.spawn(async move {
-            let run = work::check(&check.command, &dir, &env, timeout, &marker);
+            let run = work::check(&check.command, &dir, &env, timeout, &session);
             tokio::select! {
                 result = run => drop(told.send(result)),
                 () = cancelled.cancelled() => {}
@@ -96,7 +96,7 @@ impl Actor {
         let patch = self.record.tree.is_some().then(|| self.engine.patch_file(&self.record.id));
         match work::changes(base, patch.as_deref()).await {
             Ok(mut changes) => {
-                changes.worktree = self.record.tree.as_ref().map(|tree| tree.path.display().to_string());
+                changes.worktree = self.record.tree.as_ref().map(|tree| tree.root.display().to_string());
                 Some(changes)
             }
             Err(error) => {

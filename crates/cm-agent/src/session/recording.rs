@@ -25,12 +25,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     /// Opens, or goes on with, a recording.
-    pub(super) fn open(
-        path: &Path,
-        record: &SessionRecord,
-        machine: &Machine,
-        policy: PolicyChoice,
-    ) -> Self {
+    pub(super) fn open(path: &Path, record: &SessionRecord, machine: &Machine, policy: PolicyChoice) -> Self {
         let opened = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let (file, written) = match opened {
             Ok(file) => {
