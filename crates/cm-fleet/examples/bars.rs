@@ -7,7 +7,7 @@ use cm_fleet::report::event::{RunEvent, RunEventKind as E, TaskPlan};
 use cm_fleet::report::fold::RunState;
 use cm_fleet::report::terminal;
 use cm_fleet::report::tty::Tty;
-use cm_protocol::{Outcome, Prompt, SessionId, State};
+use cm_protocol::{Meaning, Outcome, Prompt, PromptOption, SessionId, State};
 
 fn main() -> std::io::Result<()> {
     let mut show = Show {
@@ -39,8 +39,7 @@ fn main() -> std::io::Result<()> {
         show.pass(1.0)?;
         match step {
             4 => {
-                let text = "This will delete 3 files\nProceed? [y/n]".into();
-                let prompt = Some(Prompt { id: 1, kind: "confirm".into(), text, ..Prompt::default() });
+                let prompt = Some(permission());
                 show.tell(E::TaskState { task: 2, state: State::Waiting, reason: None, prompt })?;
             }
             8 => show.end(4, State::Failed, 2, &["make: *** No rule to make target 'x'.  Stop."])?,
@@ -55,6 +54,28 @@ fn main() -> std::io::Result<()> {
     show.end(3, State::Done, 0, &[])?;
     let (summary, exit) = (show.state.summary(), show.state.exit().code());
     show.tell(E::RunFinished { run: "run".into(), summary, seconds: 16.0, exit })
+}
+
+fn permission() -> Prompt {
+    let option = |label: &str, key: &str, selected, meaning| PromptOption {
+        label: label.into(),
+        key: Some(key.into()),
+        selected,
+        meaning,
+    };
+    Prompt {
+        id: 1,
+        kind: "command".into(),
+        text: "Do you want to proceed?".into(),
+        subject: Some("git push origin main".into()),
+        options: vec![
+            option("Yes", "1", true, Meaning::Once),
+            option("Yes, and don't ask again for git push", "2", false, Meaning::Always),
+            option("No, and tell it what to do differently", "Esc", false, Meaning::Refuse),
+        ],
+        rule: Some("careful/otherwise-ask".into()),
+        ..Prompt::default()
+    }
 }
 
 struct Show {

@@ -35,6 +35,16 @@ fn exit_codes() {
     check(&["dispatch", "--path", "/does/not/exist", "x"], 2, "No such file");
     check(&["dispatch", "--file", "/does/not/exist"], 2, "cannot read --file");
     check(&["dispatch", "--file", "-"], 2, "there is no task");
+    check(&["dispatch", "--policy", "carefull", "x"], 2, "there is no policy `carefull`");
+    check(&["dispatch", "--policy", "/does/not/exist.yaml", "x"], 2, "cannot read the policy");
+    check(&["dispatch", "--check-timeout", "5m", "x"], 2, "--check <CMD>");
+    check(&["dispatch", "--retry-on-failed-check", "2", "x"], 2, "--check <CMD>");
+    check(&["dispatch", "--base", "main", "x"], 2, "--worktree");
+    check(&["dispatch", "--check", " ", "x"], 2, "no command in it");
+    check(&["dispatch", "--worktree=fix", "x", "y"], 2, "these are several tasks");
+    check(&["replay", "./none.jsonl"], 2, "cannot replay ./none.jsonl");
+    check(&["answer", "x"], 2, "OPTION");
+    check(&["--no-start", "approve"], 3, "no agent runs here");
     check(&["send", "x"], 2, "nothing to send");
     check(&["--no-start", "sessions"], 3, "no agent runs here");
     check(&["agent"], 3, "`cm-fleet dispatch` starts one");

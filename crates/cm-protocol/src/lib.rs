@@ -10,6 +10,7 @@
 pub mod error;
 pub mod event;
 pub mod explain;
+mod forms;
 pub mod frame;
 pub mod outcome;
 mod parse;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::forms::{Short, short_or_full};
 use crate::prompt::Receipt;
 use crate::session::State;
 
@@ -86,18 +87,13 @@ impl<'de> Deserialize<'de> for Check {
             #[serde(default)]
             retries: u32,
         }
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Command(String),
-            Full(Full),
-        }
-        Ok(match Either::deserialize(deserializer)? {
-            Either::Command(command) => Self { command, timeout: None, retries: 0 },
-            Either::Full(full) => {
-                Self { command: full.command, timeout: full.timeout, retries: full.retries }
-            }
-        })
+        let bare = |command: String| Self { command, timeout: None, retries: 0 };
+        let short = |short: Short<'_>| match short {
+            Short::Text(command) => Ok(bare(command.to_owned())),
+            Short::Flag(_) => Err("expected a command"),
+        };
+        let full = |full: Full| Self { timeout: full.timeout, retries: full.retries, ..bare(full.command) };
+        short_or_full(deserializer, "a command, alone or with `timeout` and `retries`", short, full)
     }
 }
 
@@ -179,16 +175,12 @@ impl<'de> Deserialize<'de> for Worktree {
             branch: Option<String>,
             base: Option<String>,
         }
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Flag(bool),
-            Full(Full),
-        }
-        match Either::deserialize(deserializer)? {
-            Either::Flag(true) => Ok(Self::default()),
-            Either::Flag(false) => Err(serde::de::Error::custom("leave it out, instead of saying false")),
-            Either::Full(full) => Ok(Self { branch: full.branch, base: full.base }),
-        }
+        let short = |short: Short<'_>| match short {
+            Short::Flag(true) => Ok(Self::default()),
+            Short::Flag(false) => Err("leave it out, instead of saying false"),
+            Short::Text(_) => Err("expected true, or `branch` and `base`"),
+        };
+        let full = |full: Full| Self { branch: full.branch, base: full.base };
+        short_or_full(deserializer, "true, or `branch` and `base`", short, full)
     }
 }

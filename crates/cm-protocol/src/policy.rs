@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::forms::{Short, one_or_many, short_or_full};
+
 /// A policy as a request carries it: by name, or its rules themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum PolicyChoice {
@@ -11,6 +13,16 @@ pub enum PolicyChoice {
     Name(String),
     /// These rules.
     Rules(Policy),
+}
+
+impl<'de> Deserialize<'de> for PolicyChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let short = |short: Short<'_>| match short {
+            Short::Text(name) => Ok(Self::Name(name.to_owned())),
+            Short::Flag(_) => Err("expected a policy's name or its rules"),
+        };
+        short_or_full(deserializer, "a policy's name or its rules", short, Self::Rules)
+    }
 }
 
 /// Ordered rules. The first that fits a prompt decides; what none fits goes on to `extends`, then to a person.
@@ -71,18 +83,4 @@ pub enum PolicyVerdict {
     /// A person decides.
     #[default]
     Ask,
-}
-
-/// `x` or `[x, y]`.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(one) => vec![one],
-        OneOrMany::Many(many) => many,
-    })
 }

@@ -1,6 +1,6 @@
 //! What an agent announces, as events of the run. PURE.
 
-use cm_protocol::{Event, EventKind, Outcome, SessionId, SessionInfo, Snapshot, State};
+use cm_protocol::{Event, EventKind, Outcome, Prompt, SessionId, SessionInfo, Snapshot, State};
 
 use crate::report::clean::clean;
 use crate::report::event::RunEventKind;
@@ -11,7 +11,7 @@ pub fn event(state: &RunState, host: &str, event: &Event) -> Vec<RunEventKind> {
     let live = |session: &SessionId| live_task(state, session);
     match &event.kind {
         EventKind::StateChange { session_id, state, reason, prompt, .. } => match live(session_id) {
-            Some((task, known)) if known.state != *state || known.prompt != *prompt => {
+            Some((task, known)) if is_news(known, *state, prompt.as_ref(), reason.as_deref()) => {
                 vec![RunEventKind::TaskState {
                     task,
                     state: *state,
@@ -72,7 +72,7 @@ pub fn forgotten(task: usize, live: &Live, now: f64) -> RunEventKind {
 /// What a session's record changes for its task.
 pub fn info_events(task: usize, live: &Live, info: &SessionInfo, now: f64) -> Vec<RunEventKind> {
     let mut events = Vec::new();
-    if info.state != live.state || info.prompt != live.prompt {
+    if is_news(live, info.state, info.prompt.as_ref(), info.reason.as_deref()) {
         events.push(RunEventKind::TaskState {
             task,
             state: info.state,
@@ -88,6 +88,13 @@ pub fn info_events(task: usize, live: &Live, info: &SessionInfo, now: f64) -> Ve
         events.push(RunEventKind::TaskFinished { task, outcome });
     }
     events
+}
+
+/// Whether this is told. Another reason is news only to somebody who waits.
+fn is_news(known: &Live, state: State, prompt: Option<&Prompt>, reason: Option<&str>) -> bool {
+    known.state != state
+        || known.prompt.as_ref() != prompt
+        || (state == State::Waiting && known.reason.as_deref() != reason)
 }
 
 /// The last line of a screen that says something.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::asked::{Asked, Wants};
-use super::calls::{Client, ToolCall};
+use super::calls::ToolCall;
 use super::scenario::Step;
 
 /// An answer, the same for all dialects.
@@ -38,7 +38,7 @@ pub struct Answer {
 impl Answer {
     /// What a step says to a client. A call it has no tool for is put in words.
     pub fn of_step(tag: String, asked: &Asked, step: &Step) -> Self {
-        let client = Client { offered: &asked.offered, cwd: asked.cwd.as_deref() };
+        let client = asked.client();
         let mut say = step.say.repeat(step.repeat.unwrap_or(1) as usize);
         let mut calls = Vec::new();
         for call in &step.calls {

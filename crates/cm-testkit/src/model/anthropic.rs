@@ -3,15 +3,20 @@
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Script};
-use super::asked::{Asked, Dialect, Offered, Talk, Wants, cwd_of, mentions, text_of};
+use super::asked::{Asked, Dialect, Offered, Talk, Wants, cwd_of, each_text, mentions, text_of};
 
 /// Reads a request.
 pub fn read(body: &Value) -> Asked {
     let mut talk = Talk::default();
     for message in body["messages"].as_array().into_iter().flatten() {
-        if message["role"] == "assistant" {
-            talk.model();
-            continue;
+        match message["role"].as_str() {
+            Some("assistant") => {
+                talk.model();
+                continue;
+            }
+            Some("user") => {}
+            // The client's own words: no prompt, and no end of a turn.
+            _ => continue,
         }
         for block in message["content"].as_array().into_iter().flatten() {
             if block["type"] == "tool_result" {
@@ -23,13 +28,11 @@ pub fn read(body: &Value) -> Asked {
             talk.user(text);
         }
     }
-    let offered: Vec<Offered> = body["tools"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|tool| tool["name"].as_str())
-        .map(|name| Offered { name: name.to_owned(), custom: false })
-        .collect();
+    let offer = |name: &str| Offered { name: name.to_owned(), custom: false };
+    let named = body["tools"].as_array().into_iter().flatten().filter_map(|tool| tool["name"].as_str());
+    let mut offered: Vec<Offered> = named.map(offer).collect();
+    let deferred = deferred(body);
+    offered.extend(deferred.iter().map(|name| offer(name)));
     let wants = match (offered.is_empty(), mentions(body, "title")) {
         (false, _) => Wants::Turn,
         (true, true) => Wants::Title,
@@ -46,10 +49,25 @@ pub fn read(body: &Value) -> Asked {
     }
 }
 
-/// What a side request is answered.
-pub fn side(wants: Wants, name: &str) -> String {
+/// Tools the client only names, one a line under a heading, until they are asked for. It takes calls of them
+/// all the same, if the arguments are right.
+fn deferred(body: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    each_text(&body["messages"], &mut |text| {
+        if let Some((_, rest)) = text.split_once("deferred tools are now available") {
+            let listed = rest.lines().skip(1).take_while(|line| !line.trim().is_empty());
+            names.extend(listed.map(|line| line.trim().to_owned()));
+        }
+    });
+    names
+}
+
+/// What a side request is answered: one client wants a title as an object, others as text.
+pub fn side(wants: Wants, name: &str, body: &Value) -> String {
+    let object = !body["output_config"].is_null() || mentions(body, "\"title\"") || mentions(body, "JSON");
     match wants {
-        Wants::Title => json!({ "title": format!("Task {name}"), "isNewTopic": true }).to_string(),
+        Wants::Title if object => json!({ "title": format!("Task {name}") }).to_string(),
+        Wants::Title => format!("Task {name}"),
         _ => "A side answer.".to_owned(),
     }
 }
@@ -169,5 +187,19 @@ mod tests {
         assert_eq!(asked.talk.results()[0].text, "SCENARIO:rm refused");
         assert!(asked.talk.results()[0].error);
         assert_eq!(asked.wants, Wants::Turn);
+    }
+
+    #[test]
+    fn what_the_client_says_itself_is_no_prompt_but_may_offer_more() {
+        let asked = read(&json!({
+            "tools": [{ "name": "Bash" }],
+            "messages": [
+                { "role": "user", "content": "SCENARIO:plan" },
+                { "role": "system", "content": "The following deferred tools are now available. x\nExitPlanMode\nWebFetch\n\nMore" },
+            ],
+        }));
+        assert_eq!(asked.talk.prompt(), "SCENARIO:plan");
+        let names: Vec<_> = asked.offered.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, ["Bash", "ExitPlanMode", "WebFetch"]);
     }
 }

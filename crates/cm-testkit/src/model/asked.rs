@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::calls::Client;
 use super::edit_blocks;
 use super::scenario::{Scenarios, Step, is_name_byte};
 
@@ -39,6 +40,23 @@ pub struct Asked {
     pub wants: Wants,
     /// Where the client works, if it says so.
     pub cwd: Option<String>,
+}
+
+impl Asked {
+    /// What its calls are made with.
+    pub fn client(&self) -> Client<'_> {
+        Client { offered: &self.offered, cwd: self.cwd.as_deref() }
+    }
+
+    /// Which step of which scenario comes now. A client without tools gets only the steps that can be written;
+    /// an optional step is for those that have a tool for it.
+    pub fn place(&self, scenarios: &Scenarios) -> Place {
+        let client = self.client();
+        self.talk.place(scenarios, |step| match self.wants {
+            Wants::EditBlocks => edit_blocks::can_write(step),
+            _ => !step.optional || step.calls.iter().any(|call| client.call(call).is_some()),
+        })
+    }
 }
 
 /// What kind of answer a request wants.
@@ -131,8 +149,8 @@ impl Talk {
         }
     }
 
-    /// Which step of which scenario comes now. A client without tools gets only the steps that can be written.
-    pub fn place(&self, scenarios: &Scenarios, wants: Wants) -> Place {
+    /// Which step of which scenario comes now, of those the client `can` play.
+    pub fn place(&self, scenarios: &Scenarios, can: impl Fn(&Step) -> bool) -> Place {
         let named = self.turns.iter().enumerate().rev().find_map(|(at, turn)| match turn {
             Turn::User(text) => last_name(text).map(|name| (at, name)),
             Turn::Model | Turn::Result => None,
@@ -141,8 +159,7 @@ impl Talk {
         let since = self.turns.iter().skip(at).filter(|turn| **turn == Turn::Model).count();
         let name = if scenarios.contains_key(&name) { name } else { DEFAULT.to_owned() };
         let all = scenarios.get(&name).map_or(&[][..], |scenario| &scenario.step);
-        let played = |step: &Step| wants != Wants::EditBlocks || edit_blocks::can_write(step);
-        let steps: Vec<usize> = (0..all.len()).filter(|at| played(&all[*at])).collect();
+        let steps: Vec<usize> = (0..all.len()).filter(|at| can(&all[*at])).collect();
         let step = steps.get(since).or(steps.last()).copied().unwrap_or(0);
         Place { name, step, turn: at }
     }
@@ -221,7 +238,8 @@ pub fn mentions(body: &Value, needle: &str) -> bool {
     found
 }
 
-fn each_text(value: &Value, see: &mut impl FnMut(&str)) {
+/// Shows every text in a value.
+pub fn each_text(value: &Value, see: &mut impl FnMut(&str)) {
     match value {
         Value::String(text) => see(text),
         Value::Array(all) => all.iter().for_each(|value| each_text(value, see)),
@@ -253,7 +271,7 @@ mod tests {
     fn the_last_name_counts_and_the_models_turns_since() {
         let scenarios = builtin().unwrap();
         let check = |turns: &str, name: &str, step: usize| {
-            let place = talk(turns).place(&scenarios, Wants::Turn);
+            let place = talk(turns).place(&scenarios, |_| true);
             assert_eq!((place.name.as_str(), place.step), (name, step), "{turns}");
         };
         check("", "say", 0);
@@ -273,7 +291,7 @@ mod tests {
     #[test]
     fn a_client_without_tools_is_not_told_to_read() {
         let scenarios = builtin().unwrap();
-        let step = |turns: &str| talk(turns).place(&scenarios, Wants::EditBlocks).step;
+        let step = |turns: &str| talk(turns).place(&scenarios, edit_blocks::can_write).step;
         assert_eq!((step("SCENARIO:edit"), step("SCENARIO:edit m")), (1, 2));
     }
 

@@ -273,7 +273,7 @@ mod tests {
             ],
         }));
         let scenarios = super::super::scenario::builtin().unwrap();
-        assert_eq!(asked.talk.place(&scenarios, Wants::Turn).step, 1);
+        assert_eq!(asked.place(&scenarios).step, 1);
         assert_eq!(asked.talk.results()[0].text, "it said");
         assert_eq!(asked.cwd.as_deref(), Some("/p"));
         let names: Vec<_> = asked.offered.iter().map(|tool| (tool.name.as_str(), tool.custom)).collect();

@@ -70,7 +70,7 @@ fn models() -> Value {
 /// The text of an answer to something beside the conversation.
 pub fn side(asked: &Asked, name: &str, body: &Value) -> String {
     match asked.dialect {
-        Dialect::Anthropic => anthropic::side(asked.wants, name),
+        Dialect::Anthropic => anthropic::side(asked.wants, name, body),
         Dialect::Gemini => gemini::side(asked.wants, body),
         Dialect::Responses | Dialect::Chat => format!("Task {name}"),
     }

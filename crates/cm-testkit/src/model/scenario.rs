@@ -31,6 +31,8 @@ pub struct Step {
     pub repeat: Option<u32>,
     /// The tools it calls, all at once.
     pub calls: Vec<Call>,
+    /// Left out for a client that has no tool for any of its calls.
+    pub optional: bool,
     /// Silence before the answer begins at all (no status, no header).
     pub first_byte_ms: u64,
     /// Silence after the answer has begun, before the first word.

@@ -96,7 +96,7 @@ impl Shared {
     /// The step to play now, and whether it fails this time.
     pub(super) fn step(&self, asked: &Asked) -> (Place, Step, Option<Error>) {
         let scenarios = locked(&self.scenarios);
-        let place = asked.talk.place(&scenarios, asked.wants);
+        let place = asked.place(&scenarios);
         let step = scenarios.get(&place.name).and_then(|scenario| scenario.step.get(place.step));
         let step = step.cloned().unwrap_or_default();
         let error = match &step.error {

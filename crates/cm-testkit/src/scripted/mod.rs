@@ -3,11 +3,14 @@
 //!
 //! What it does next is decided in `play`, which is pure; `run` owns the terminal and the clock.
 
+mod act;
+mod draw;
 mod keys;
 mod log;
 mod play;
 mod run;
 mod script;
+mod typed;
 
 pub use log::{Entry, keys_of, read};
 pub use run::{RunError, run};

@@ -3,34 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::act::Act;
+use super::draw::{heading, moved, parts};
 use super::keys::Key;
 use super::script::{Echo, Frame, Script, Then};
-
-/// Something to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
-    /// To the terminal.
-    Write(String),
-    /// A frame stands now, whole.
-    Drawn(String),
-    /// A key was understood so.
-    Key {
-        /// In which frame.
-        frame: String,
-        /// Its name, or what was pasted.
-        key: String,
-        /// Whether it was pasted.
-        pasted: bool,
-        /// Whether anything came of it.
-        taken: bool,
-    },
-    /// A line was entered.
-    Line(String),
-    /// Write this into that file.
-    Touch(PathBuf, String),
-    /// End with this code.
-    Exit(u8),
-}
+use super::typed::{Pressed, Typed};
 
 /// A script being played.
 #[derive(Debug)]
@@ -41,11 +18,7 @@ pub struct Play {
     began: Duration,
     stage: Stage,
     spun: usize,
-    /// In the box: what is entered, and what is shown of it.
-    typed: String,
-    shown: String,
-    /// When something was last typed that was not pasted.
-    typed_at: Option<Duration>,
+    typed: Typed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,16 +36,8 @@ enum Stage {
 impl Play {
     /// Begins with the first frame.
     pub fn start(script: Script, now: Duration) -> (Self, Vec<Act>) {
-        let mut play = Self {
-            script,
-            at: 0,
-            began: now,
-            stage: Stage::Over,
-            spun: 0,
-            typed: String::new(),
-            shown: String::new(),
-            typed_at: None,
-        };
+        let mut play =
+            Self { script, at: 0, began: now, stage: Stage::Over, spun: 0, typed: Typed::default() };
         // A paste is told from typing only if the terminal is asked to mark it.
         let mut acts = vec![Act::Write("\x1b[?2004h".to_owned())];
         play.enter(0, now, &mut acts);
@@ -189,8 +154,7 @@ impl Play {
         self.at = at;
         self.began = now;
         self.spun = 0;
-        self.typed.clear();
-        self.shown.clear();
+        self.typed = Typed::default();
         let frame = self.frame();
         let mut out = heading(frame);
         let (first, rest) = parts(frame);
@@ -268,62 +232,26 @@ impl Play {
 
     /// A key in the box.
     fn edit(&mut self, echo: &Echo, name: &str, now: Duration, acts: &mut Vec<Act>) -> bool {
-        match name {
-            "Enter" => {
-                let soon = Duration::from_millis(echo.swallow_enter_ms);
-                if self.typed_at.is_some_and(|at| now < at + soon) {
-                    return false;
-                }
-                let line = std::mem::take(&mut self.typed);
-                self.shown.clear();
+        match self.typed.press(echo, name, now) {
+            Pressed::Lost => return false,
+            Pressed::Changed => acts.extend(self.typed.drawn(echo).map(Act::Write)),
+            Pressed::Entered(line) => {
                 acts.push(Act::Line(line.clone()));
                 let meant = |then: &Then| then.line.as_deref().is_some_and(|part| line.contains(part));
                 match self.frame().then.iter().position(meant) {
                     Some(then) => self.leave(then, &line, now, acts),
-                    None => self.draw_box(echo, acts),
+                    None => acts.extend(self.typed.drawn(echo).map(Act::Write)),
                 }
-                return true;
             }
-            "BSpace" => {
-                self.typed.pop();
-                self.shown.pop();
-            }
-            "C-u" => {
-                self.typed.clear();
-                self.shown.clear();
-            }
-            "Space" => self.add(" ", " "),
-            name if name.chars().count() == 1 => self.add(name, name),
-            _ => return false,
         }
-        self.typed_at = Some(now);
-        self.draw_box(echo, acts);
         true
     }
 
     fn paste(&mut self, text: &str, acts: &mut Vec<Act>) -> bool {
         let (Stage::Whole(_), Some(echo)) = (self.stage, self.frame().echo.clone()) else { return false };
-        let lines = text.lines().count();
-        match echo.collapse_over {
-            Some(most) if lines > most => {
-                self.add(text, &format!("[Pasted text #1 +{} lines]", lines.saturating_sub(1)));
-            }
-            _ => self.add(text, &text.replace('\n', " ")),
-        }
-        self.draw_box(&echo, acts);
+        self.typed.paste(&echo, text);
+        acts.extend(self.typed.drawn(&echo).map(Act::Write));
         true
-    }
-
-    fn add(&mut self, typed: &str, shown: &str) {
-        self.typed += typed;
-        self.shown += shown;
-    }
-
-    fn draw_box(&self, echo: &Echo, acts: &mut Vec<Act>) {
-        if !echo.hidden {
-            let place = moved(echo.at.0, echo.at.1);
-            acts.push(Act::Write(format!("{place}\x1b[K{}", self.shown)));
-        }
     }
 
     fn next_spin(&self) -> Option<Duration> {
@@ -342,55 +270,6 @@ impl Play {
         let passed = (now - self.began).as_millis() / every.max(1);
         self.spun = usize::try_from(passed).unwrap_or(usize::MAX - 1).max(self.spun) + 1;
     }
-}
-
-/// What comes before a frame's text.
-fn heading(frame: &Frame) -> String {
-    let mut out = String::new();
-    match frame.alternate {
-        Some(true) => out += "\x1b[?1049h",
-        Some(false) => out += "\x1b[?1049l",
-        None => {}
-    }
-    match frame.cursor_visible {
-        Some(true) => out += "\x1b[?25h",
-        Some(false) => out += "\x1b[?25l",
-        None => {}
-    }
-    if let Some(title) = &frame.title {
-        out += &format!("\x1b]0;{title}\x07");
-    }
-    if let Some(status) = &frame.status {
-        out += &format!("\x1b]7501;{status}\x1b\\");
-    }
-    if !frame.append {
-        out += "\x1b[H";
-        if !frame.over {
-            out += "\x1b[2J";
-        }
-    }
-    out
-}
-
-/// What is drawn at once, and what later. A line's end is what a raw terminal needs for one.
-fn parts(frame: &Frame) -> (String, Option<String>) {
-    let raw = |text: &str| text.replace('\n', "\r\n");
-    match &frame.half {
-        None => (raw(&frame.text), None),
-        Some(half) => {
-            let (first, rest) = frame.text.split_at(boundary(&frame.text, half.bytes));
-            (raw(first), Some(raw(rest)))
-        }
-    }
-}
-
-fn moved(column: u16, row: u16) -> String {
-    format!("\x1b[{};{}H", row.saturating_add(1), column.saturating_add(1))
-}
-
-/// The last place at or before `at` where the text may be divided.
-fn boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 #[cfg(test)]

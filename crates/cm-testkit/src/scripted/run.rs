@@ -9,9 +9,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
+use super::act::Act;
 use super::keys::{ESCAPE, Keys};
 use super::log::Entry;
-use super::play::{Act, Play};
+use super::play::Play;
 use super::script::{BadScript, Script};
 
 /// How often files that are waited for are looked at.
