@@ -144,6 +144,7 @@ pub(super) fn screen_of(seen: &Snapshot) -> Screen {
         history: pane.history,
         alternate: pane.alternate,
         title: pane.title.clone(),
+        styles: Vec::new(),
     }
 }
 

@@ -11,10 +11,14 @@
 pub mod detect;
 pub mod dialog;
 pub mod hooks;
+pub mod options;
 pub mod policy;
 pub mod profile;
+pub mod region;
 pub mod screen;
 pub mod state;
+pub mod styled;
+pub mod until;
 
 pub use detect::{Activity, Observation, Seen, Turn, detect, still_there};
 pub use dialog::{Cause, FoundPrompt, Layout, Trouble};
