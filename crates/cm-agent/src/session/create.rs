@@ -82,7 +82,11 @@ impl Spec {
             all.extend(env);
             let search = all.get("PATH").map_or("", String::as_str);
             let program = program(&profile.program, &tool, search)?;
-            Ok(Located { program: program.into(), version_args: profile.version_args().to_vec(), env: all })
+            Ok(Located {
+                program: program.into(),
+                version_args: profile.launch.version_args.clone(),
+                env: all,
+            })
         };
         located().map_err(Refusal::reply)
     }
@@ -111,7 +115,8 @@ impl Spec {
         let env = variables(&request.env)?;
         let profile = engine.profiles.for_version(&tool, version.as_deref());
         let marks = Marks { session: id.as_str(), agent_socket: &engine.socket };
-        let base_env = environment::base(&engine.env, |name| profile.passes_env(name), &marks);
+        let mut base_env = environment::base(&engine.env, |name| profile.passes_env(name), &marks);
+        base_env.extend(profile.launch.env.clone());
         let mut command = profile.argv(&task_text, &request.args);
         let search = env.get("PATH").or_else(|| base_env.get("PATH")).map_or("", String::as_str);
         command[0] = program(&command[0], &tool, search)?;

@@ -144,15 +144,16 @@ impl Actor {
 /// A look at the terminal in the words of the rooms that judge it.
 pub(super) fn screen_of(seen: &Snapshot) -> Screen {
     let pane = &seen.status;
-    Screen {
-        lines: String::from_utf8_lossy(&seen.screen).lines().map(|l| l.trim_end().to_owned()).collect(),
+    let screen = Screen {
         cursor: Cursor { col: pane.cursor_x, row: pane.cursor_y, visible: pane.cursor_visible },
         cols: pane.cols,
         rows: pane.rows,
         history: pane.history,
         alternate: pane.alternate,
         title: pane.title.clone(),
-    }
+        ..Screen::default()
+    };
+    screen.with_text(&String::from_utf8_lossy(&seen.screen))
 }
 
 /// Rows of a screen that will not change any more: those above the cursor, or all with text once the program

@@ -1,20 +1,21 @@
 //! What one screen means for one tool: working, at its prompt, asking (PURE).
 //!
 //! This says what is *seen*, without a clock; the state machine says how long it must have stood to be
-//! believed. Nothing is concluded from words somewhere on the screen: what counts stands directly before a
-//! visible cursor (failures 2 and 8).
+//! believed. Nothing is concluded from words somewhere on the screen: what counts is a dialog drawn at the
+//! bottom, the input box and what stands directly above and below it, or the text before a visible cursor
+//! (failures 2 and 8).
 
-use super::dialog::{FoundPrompt, Trouble};
+mod full;
+mod input;
+mod line;
+mod turn;
+
+use super::dialog::{self, FoundPrompt, Trouble};
 use super::hooks::clean;
-use super::profile::{Life, Profile};
+use super::profile::{Facts, Profile, Shape};
+use super::region;
 use super::screen::Screen;
 use super::state::Memory;
-
-/// How many lines above a question tell what it is about.
-const CONTEXT_LINES: usize = 6;
-
-/// The longest text that can be a tool's prompt: no sentence is one.
-const LONGEST_PROMPT: usize = 80;
 
 /// What is seen, and which rule says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,54 +76,36 @@ pub enum Activity {
 
 /// What is seen on a screen. `memory` knows the prompt the tool showed when it was ready.
 pub fn detect(profile: &Profile, memory: &Memory, screen: &Screen) -> Observation {
-    let nothing = || {
-        let kind = if memory.is_starting() { Seen::NotReady } else { Seen::Working { activity: None } };
-        Observation { kind, rule: "no prompt at the cursor".into() }
-    };
-    let Some(text) = screen.before_cursor() else { return nothing() };
-    if memory.ready_prompt().is_some_and(|prompt| same_prompt(prompt, &text)) {
-        return Observation {
-            kind: Seen::AtPrompt { prompt_text: text, draft: false, turn: None },
-            rule: "the tool's prompt".into(),
-        };
-    }
-    if let Some(found) = question(profile, screen, &text) {
-        return Observation { rule: format!("prompt `{}`", found.rule), kind: Seen::Asking(found) };
-    }
-    match &profile.life {
-        Life::Screen { ready, .. } if memory.may_learn_prompt() && text.chars().count() <= LONGEST_PROMPT => {
-            match ready.patterns.iter().position(|pattern| pattern.is_match(&text)) {
-                Some(n) => Observation {
-                    kind: Seen::AtPrompt { prompt_text: text, draft: false, turn: None },
-                    rule: format!("ready pattern {}", n + 1),
-                },
-                None => nothing(),
-            }
-        }
-        Life::Screen { .. } | Life::Process => nothing(),
+    let rows = region::rows(screen);
+    let by_line = profile.facts.input.as_ref().is_none_or(|input| input.shape == Shape::Cursor);
+    if by_line {
+        line::detect(profile, memory, screen, &rows)
+    } else {
+        full::detect(profile, memory, screen, &rows)
     }
 }
 
 /// Whether a question still stands on a newer screen, unanswered: look here immediately before pressing a
 /// key for it (failure 1).
 pub fn still_there(screen: &Screen, prompt: &cm_protocol::Prompt) -> bool {
-    screen.nothing_after_cursor() && screen.before_cursor().is_some_and(|text| clean(&text) == prompt.text)
-}
-
-fn question(profile: &Profile, screen: &Screen, text: &str) -> Option<FoundPrompt> {
-    if !screen.nothing_after_cursor() {
-        return None;
+    let at_cursor = || {
+        let line = clean(&screen.before_cursor()?);
+        let asked = dialog::letters(&line).map(|typed| clean(&typed.question));
+        Some(line == prompt.text || asked.is_some_and(|question| question == prompt.text))
+    };
+    if screen.nothing_after_cursor() && at_cursor().unwrap_or_default() {
+        return true;
     }
-    let rule = profile.prompts.iter().find(|rule| {
-        (!rule.last_row || screen.on_last_row())
-            && rule.pattern.is_match(text)
-            && !rule.unless_above.as_ref().is_some_and(|grave| {
-                screen.tail_above_cursor(CONTEXT_LINES).iter().any(|line| grave.is_match(line))
-            })
-    })?;
-    Some(FoundPrompt {
-        press: rule.press.clone(),
-        ..FoundPrompt::plain(rule.kind, clean(text), rule.name.clone())
+    if prompt.options.is_empty() {
+        return false;
+    }
+    let rows = region::rows(screen);
+    dialog::find(&Facts::default(), screen, &rows).is_some_and(|found| {
+        let labels = |options: &[cm_protocol::PromptOption]| {
+            options.iter().map(|option| (option.label.clone(), option.key.clone())).collect::<Vec<_>>()
+        };
+        labels(&found.options) == labels(&prompt.options)
+            && (found.text == prompt.text || found.lines == prompt.screen)
     })
 }
 

@@ -1,6 +1,23 @@
 //! A dialog as it is drawn: its question, what it is about, what can be chosen and how (PURE).
 
+mod about;
+mod buttons;
+mod hints;
+mod item;
+mod judge;
+mod keyed;
+mod list;
+mod read;
+
 use cm_protocol::{Meaning, PromptOption};
+use serde::Deserialize;
+
+pub use hints::is_hint;
+pub use item::{Item, item};
+pub use judge::begins_input;
+pub use keyed::{Typed, letters};
+pub use list::{Choice, style_at};
+pub use read::{find, options_of};
 
 use super::profile::PromptKind;
 
@@ -71,7 +88,8 @@ pub struct Trouble {
 }
 
 /// Sorts of trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A quota or rate limit; it ends by itself.
     RateLimited,

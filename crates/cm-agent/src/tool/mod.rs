@@ -11,12 +11,15 @@
 pub mod detect;
 pub mod dialog;
 pub mod hooks;
+pub mod options;
 pub mod osc;
 pub mod policy;
 pub mod profile;
 pub mod recording;
+pub mod region;
 pub mod screen;
 pub mod state;
+pub mod styled;
 pub mod until;
 
 pub use detect::{Activity, Observation, Seen, Turn, detect, still_there};

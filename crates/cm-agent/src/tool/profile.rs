@@ -4,7 +4,11 @@
 //! there and not in code, because tools change faster than this program (failure 13: one detector update
 //! broke every session of a fleet at once).
 
+mod builtin;
+mod facts;
+mod file;
 mod read;
+mod version;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,39 +17,87 @@ use std::time::Duration;
 use regex::bytes::Regex;
 use serde::{Deserialize, Serialize};
 
+pub use builtin::Profiles;
+pub use facts::{
+    ActivityRule, DialogRule, Facts, InputBox, OptionRule, Shape, Transcript, TroubleRule, TurnFacts, Working,
+};
+pub use version::{Range, Version};
+
 /// A tool, as far as this agent knows it. Cheap to clone: compiled patterns are shared.
 #[derive(Debug, Clone)]
 pub struct Profile {
     /// The profile's name.
     pub name: String,
+    /// The tool it is about; a tool may have several profiles, for different versions of it.
+    pub tool: String,
     /// The version of these facts; grows with every change to them.
     pub version: u32,
+    /// The tool's versions they are true of.
+    pub versions: Range,
     /// The program to run, searched in `PATH`.
     pub program: String,
     /// How it is started and given its task.
     pub launch: Launch,
     /// What its state rests on, as long as nothing inside reports.
     pub life: Life,
-    /// Its screen is looked at with its colours.
-    pub styles: bool,
     /// How long a question must stand.
     pub asking: Asking,
     /// The questions it may ask, in the order they are tried.
     pub prompts: Arc<[PromptRule]>,
+    /// How the tool itself reports its status: `osc7501`.
+    pub status: Option<String>,
+    /// Whose way of calling hooks it has: `claude`.
+    pub hooks: Option<String>,
+    /// Its screens are captured with their colours: a highlight of it is nothing but colour.
+    pub styles: bool,
+    /// Its keys.
+    pub keys: Keys,
+    /// What is known of its screen.
+    pub facts: Facts,
+}
+
+/// The channels a tool reports through, in the words of its profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Channels<'a> {
+    /// How the tool itself reports its status: `osc7501`.
+    pub status: Option<&'a str>,
+    /// Whose way of calling hooks it has: `claude`.
+    pub hooks: Option<&'a str>,
+    /// Its title tells whether it works.
+    pub title: bool,
+}
+
+/// The keys of a tool, as tmux names them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// Breaks its turn off.
+    pub interrupt: Vec<String>,
+    /// Ends it.
+    pub exit: Vec<String>,
+    /// Leaves a dialog that has no option to refuse.
+    pub refuse: Vec<String>,
 }
 
 /// How a tool is started.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Launch {
     /// How the task gets in.
     pub task: TaskEntry,
     /// Arguments that always come first.
-    #[serde(default)]
     pub args: Vec<String>,
+    /// The last arguments, if the task is one; `{task}` in them is the task.
+    pub argument: Vec<String>,
+    /// Environment variables it gets.
+    pub env: BTreeMap<String, String>,
     /// Environment variables it may inherit: names, or beginnings of names followed by `*`.
-    #[serde(default, deserialize_with = "read::env_patterns")]
     pub pass_env: Vec<String>,
+    /// Arguments that go on with an earlier conversation; `{id}` in them is its id.
+    pub resume: Vec<String>,
+    /// Arguments that make it print its version.
+    pub version_args: Vec<String>,
+    /// Finds the version in what it prints then; the first group is taken.
+    pub version_pattern: Option<Pattern>,
 }
 
 /// How a task gets into a tool.
@@ -56,6 +108,8 @@ pub enum TaskEntry {
     Script,
     /// It is typed once the tool is ready.
     Typed,
+    /// It is the last argument.
+    Argument,
 }
 
 /// What a tool's state rests on.
@@ -87,29 +141,22 @@ pub struct Ready {
 }
 
 /// When a task is finished: the prompt seen at readiness is back and has stood for so long (failure 10).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
     /// On a later line than before, the whole screen still.
-    #[serde(deserialize_with = "read::hold")]
     pub quiet: Duration,
     /// On the same line, or while the screen moves elsewhere.
-    #[serde(deserialize_with = "read::hold")]
     pub animated: Duration,
     /// After a report of `idle`, `done` or `failed`; a report of `working` in between cancels it.
-    #[serde(deserialize_with = "read::hold")]
     pub report: Duration,
 }
 
 /// How long a question must stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asking {
     /// The whole screen, before text at the cursor is taken for a question.
-    #[serde(deserialize_with = "read::hold")]
     pub quiet: Duration,
     /// An answered question that still stands after this is open again, for a person.
-    #[serde(deserialize_with = "read::hold")]
     pub answered: Duration,
 }
 
@@ -209,6 +256,13 @@ impl Pattern {
     pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text.as_bytes())
     }
+
+    /// The first group where it is found, or the whole find if it has no groups.
+    pub fn first_group(&self, text: &str) -> Option<String> {
+        let found = self.0.captures(text.as_bytes())?;
+        let group = found.get(1).or_else(|| found.get(0))?;
+        std::str::from_utf8(group.as_bytes()).ok().map(|group| group.trim().to_owned())
+    }
 }
 
 /// Why a profile cannot be read: `FILE:LINE:COLUMN: what is wrong`.
@@ -231,7 +285,7 @@ impl Profile {
     /// # Errors
     /// The first thing wrong with it, with its place.
     pub fn parse(file: &str, text: &str) -> Result<Self, ProfileError> {
-        read::profile(file, text)
+        read::profile(file, text, &builtin::text)
     }
 
     /// The program and its arguments, for a task (empty: none) and further arguments of the user's.
@@ -250,9 +304,12 @@ impl Profile {
                     argv.push(self.program.clone());
                 }
             }
-            TaskEntry::Script | TaskEntry::Typed => {}
+            TaskEntry::Script | TaskEntry::Typed | TaskEntry::Argument => {}
         }
         argv.extend_from_slice(args);
+        if self.launch.task == TaskEntry::Argument && !task.is_empty() {
+            argv.extend(self.launch.argument.iter().map(|word| word.replace("{task}", task)));
+        }
         argv
     }
 
@@ -261,19 +318,28 @@ impl Profile {
         self.launch.task == TaskEntry::Typed
     }
 
-    /// x
-    pub fn version_args(&self) -> &[String] {
-        &[]
+    /// Through what the tool reports.
+    pub fn channels(&self) -> Channels<'_> {
+        Channels {
+            status: self.status.as_deref(),
+            hooks: self.hooks.as_deref(),
+            title: !self.facts.working.title.is_empty(),
+        }
     }
 
-    /// x
-    pub fn reports_status(&self) -> bool {
-        false
-    }
-
-    /// Whether it draws a screen of its own instead of printing line by line.
+    /// Whether it draws a screen of its own instead of asking line by line.
     pub fn is_tui(&self) -> bool {
-        false
+        self.facts.input.as_ref().is_some_and(|input| input.shape != Shape::Cursor)
+    }
+
+    /// Whether its status comes through its terminal (OSC 7501).
+    pub fn reports_status(&self) -> bool {
+        self.channels().status == Some("osc7501")
+    }
+
+    /// Whether it has hooks of Claude's kind.
+    pub fn has_hooks(&self) -> bool {
+        self.channels().hooks == Some("claude")
     }
 
     /// Whether only its exit decides how it ends.
@@ -287,48 +353,6 @@ impl Profile {
             Some(beginning) => name.starts_with(beginning),
             None => name == pattern,
         })
-    }
-}
-
-/// The profiles at hand, by name.
-#[derive(Debug, Clone)]
-pub struct Profiles {
-    known: BTreeMap<String, Profile>,
-    generic: Profile,
-}
-
-impl Profiles {
-    /// Those that come with the agent.
-    pub fn builtin() -> Self {
-        // These texts are part of the program and a test reads every one: they cannot be wrong at run time.
-        let read = |file, text| Profile::parse(file, text).expect("a built-in profile is well-formed");
-        let generic = read("generic.toml", include_str!("profiles/generic.toml"));
-        Self { known: BTreeMap::new(), generic }.with(read("shell.toml", include_str!("profiles/shell.toml")))
-    }
-
-    /// The same with one more; it takes the place of one of the same name.
-    #[must_use]
-    pub fn with(mut self, profile: Profile) -> Self {
-        self.known.insert(profile.name.clone(), profile);
-        self
-    }
-
-    /// The profile for a tool: its own, or the generic one with the tool as its program.
-    pub fn for_tool(&self, tool: &str) -> Profile {
-        match self.known.get(tool) {
-            Some(profile) => profile.clone(),
-            None => Profile { program: tool.to_owned(), ..self.generic.clone() },
-        }
-    }
-
-    /// x
-    pub fn for_version(&self, tool: &str, _: Option<&str>) -> Profile {
-        self.for_tool(tool)
-    }
-
-    /// The names of tools with a profile of their own.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.known.keys().map(String::as_str)
     }
 }
 

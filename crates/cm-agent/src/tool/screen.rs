@@ -1,5 +1,7 @@
 //! One look at a terminal: its visible lines, its cursor, and what stands where the cursor is (PURE).
 
+use super::styled::{self, Span};
+
 /// Where the cursor is, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -31,6 +33,10 @@ pub struct Screen {
     pub alternate: bool,
     /// The terminal's title.
     pub title: String,
+    /// The pieces of each line that are not drawn plainly, as far as they were captured; lines missing at
+    /// the end have none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub styles: Vec<Vec<Span>>,
 }
 
 /// How many blank columns may lie between a prompt's text and the cursor: `>>> ` has one.
@@ -40,6 +46,18 @@ const PROMPT_GAP: usize = 2;
 const MAX_WRAPPED: usize = 5;
 
 impl Screen {
+    /// The same with its lines read from a captured text, with or without escape sequences.
+    #[must_use]
+    pub fn with_text(mut self, text: &str) -> Self {
+        (self.lines, self.styles) = styled::parse(text);
+        self
+    }
+
+    /// The pieces of a visible line that are not drawn plainly.
+    pub fn spans(&self, row: usize) -> &[Span] {
+        self.styles.get(row).map_or(&[], Vec::as_slice)
+    }
+
     /// The cursor's whole line.
     pub fn cursor_line(&self) -> &str {
         self.line(self.cursor.row)
@@ -145,13 +163,13 @@ fn last_non_blank(lines: &[String], n: usize) -> Vec<&str> {
 }
 
 /// The columns a text takes.
-fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.chars().map(char_width).sum()
 }
 
 /// The columns a character takes in a terminal: 0, 1 or 2. The blocks of wide East Asian scripts and of
 /// pictographs, and the common marks that take no room; prompts hold little else.
-fn char_width(c: char) -> usize {
+pub(crate) fn char_width(c: char) -> usize {
     match u32::from(c) {
         0x0300..=0x036F | 0x200B..=0x200F | 0x20D0..=0x20FF | 0xFE00..=0xFE0F => 0,
         0x1100..=0x115F

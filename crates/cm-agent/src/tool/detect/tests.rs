@@ -68,7 +68,7 @@ fn captured_screens() {
             rows: case.size.1,
             history: case.history,
             alternate: case.alternate,
-            title: String::new(),
+            ..Screen::default()
         };
         let profile = profiles().for_tool(&case.tool);
         let memory = Memory::for_test(profile.life_is_process(), case.ready_prompt);

@@ -1,60 +1,20 @@
 //! Reading a profile from TOML, with the line and column of whatever is wrong (PURE).
 
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use regex::bytes::RegexBuilder;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
-use super::{Asking, Done, Launch, Life, Pattern, Profile, ProfileError, PromptKind, PromptRule, Ready};
-
-/// The longest hold that makes sense; more is a slip of units.
-const LONGEST_HOLD: Duration = Duration::from_secs(600);
+use super::file::{AuthorityWord, LaunchTable, ProfileFile, ReadyTable, Wrong, located, wrong};
+use super::version::Range as Versions;
+use super::{Facts, Launch, Life, Pattern, Profile, ProfileError, PromptKind, PromptRule, Ready};
 
 /// The keys a profile may have pressed without a person: they go on, they never choose.
 const HARMLESS_KEYS: [&str; 3] = ["Enter", "Space", "q"];
 
 /// What any program in a terminal may ask.
 const TERMINAL_PROMPTS: &str = include_str!("../profiles/terminal-prompts.toml");
-
-/// A profile as it stands in the file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ProfileFile {
-    name: Spanned<String>,
-    version: Spanned<u32>,
-    #[serde(default)]
-    program: String,
-    authority: Spanned<AuthorityWord>,
-    launch: Launch,
-    ready: Option<Spanned<ReadyTable>>,
-    done: Option<Spanned<Done>>,
-    asking: Asking,
-    terminal_prompts: bool,
-    #[serde(default)]
-    prompt: Vec<Spanned<PromptRule>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReadyTable {
-    pattern: Vec<Spanned<String>>,
-    #[serde(deserialize_with = "hold")]
-    quiet: Duration,
-    #[serde(deserialize_with = "hold")]
-    animated: Duration,
-    #[serde(deserialize_with = "hold")]
-    silent: Duration,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum AuthorityWord {
-    Process,
-    Screen,
-}
 
 /// The file with the questions of all terminals.
 #[derive(Deserialize)]
@@ -63,62 +23,135 @@ struct PromptsFile {
     prompt: Vec<Spanned<PromptRule>>,
 }
 
-/// A complaint and its place in the text.
-struct Wrong {
-    at: Range<usize>,
-    message: String,
+/// Reads a profile; `base` gives the text of a built-in one by name, for `extends`.
+pub(super) fn profile(
+    file: &str,
+    text: &str,
+    base: &dyn Fn(&str) -> Option<&'static str>,
+) -> Result<Profile, ProfileError> {
+    let read = toml::from_str(text).map_err(Wrong::from).and_then(|own: ProfileFile| extended(own, base));
+    located(file, text, read.and_then(build))
 }
 
-pub(super) fn profile(file: &str, text: &str) -> Result<Profile, ProfileError> {
-    located(file, text, toml::from_str(text).map_err(Wrong::from).and_then(build))
+/// Fills what the file leaves out from the profile it extends.
+fn extended(own: ProfileFile, base: &dyn Fn(&str) -> Option<&'static str>) -> Result<ProfileFile, Wrong> {
+    let Some(name) = &own.extends else { return Ok(own) };
+    let Some(text) = base(name.get_ref()) else {
+        return wrong(name.span(), format!("there is no built-in profile `{}` to extend", name.get_ref()));
+    };
+    let at = name.span();
+    let below = toml::from_str(text).map_err(Wrong::from).map_err(|error| Wrong { at, ..error })?;
+    Ok(own.over(below))
 }
 
 fn build(read: ProfileFile) -> Result<Profile, Wrong> {
-    let name = read.name.get_ref();
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return wrong(read.name.span(), "a name is lower-case letters, digits and `-`");
+    let missing = |field: &str| Wrong { at: 0..0, message: format!("missing field `{field}`") };
+    let name = read.name.ok_or_else(|| missing("name"))?;
+    let text = name.get_ref();
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        return wrong(name.span(), "a name is lower-case letters, digits and `-`");
     }
-    if *read.version.get_ref() == 0 {
-        return wrong(read.version.span(), "versions count from 1");
+    let version = read.version.ok_or_else(|| missing("version"))?;
+    if *version.get_ref() == 0 {
+        return wrong(version.span(), "versions count from 1");
     }
-    let at = read.authority.span();
-    let life = match (read.authority.into_inner(), read.ready, read.done) {
-        (AuthorityWord::Process, None, None) => Life::Process,
-        (AuthorityWord::Process, ready, done) => {
-            let at = ready.map(|table| table.span()).or(done.map(|table| table.span())).unwrap_or(at);
-            return wrong(at, "with authority `process` there is no [ready] and no [done]: its exit decides");
-        }
-        (AuthorityWord::Screen, Some(ready), Some(done)) => {
-            Life::Screen { ready: compiled(ready.into_inner())?, done: done.into_inner() }
-        }
-        (AuthorityWord::Screen, _, _) => {
-            return wrong(at, "authority `screen` needs the tables [ready] and [done]");
-        }
+    let versions = match read.versions {
+        None => Versions::default(),
+        Some(range) => Versions::parse(range.get_ref()).or_else(|message| wrong(range.span(), message))?,
     };
-    let mut prompts = checked(read.prompt)?;
-    if read.terminal_prompts {
+    let authority = read.authority.ok_or_else(|| missing("authority"))?;
+    let life = life(authority, read.ready, read.done)?;
+    let mut prompts = checked(read.prompt.unwrap_or_default())?;
+    if read.terminal_prompts.unwrap_or_default() {
         prompts.extend(terminal_prompts().iter().cloned());
     }
+    let name = name.into_inner();
+    let tool = read.tool.unwrap_or_else(|| name.clone());
     Ok(Profile {
-        program: if read.program.is_empty() { name.clone() } else { read.program },
-        name: read.name.into_inner(),
-        version: read.version.into_inner(),
-        launch: read.launch,
+        program: read.program.filter(|program| !program.is_empty()).unwrap_or_else(|| tool.clone()),
+        tool,
+        name,
+        version: version.into_inner(),
+        versions,
+        launch: launch(read.launch.ok_or_else(|| missing("launch"))?)?,
         life,
-        styles: false,
-        asking: read.asking,
+        asking: read.asking.ok_or_else(|| missing("asking"))?.built()?,
         prompts: Arc::from(prompts),
+        status: read.status,
+        hooks: read.hooks,
+        styles: read.styles.unwrap_or_default(),
+        keys: read.keys.unwrap_or_default(),
+        facts: Facts {
+            input: read.r#box,
+            transcript: read.transcript.unwrap_or_default(),
+            working: read.working.unwrap_or_default(),
+            turn: read.turn.unwrap_or_default(),
+            dialogs: read.dialog.unwrap_or_default().into(),
+            troubles: read.trouble.unwrap_or_default().into(),
+            activities: read.activity.unwrap_or_default().into(),
+            options: read.option.unwrap_or_default().into(),
+        },
+    })
+}
+
+fn life(
+    authority: Spanned<AuthorityWord>,
+    ready: Option<Spanned<ReadyTable>>,
+    done: Option<Spanned<super::file::DoneTable>>,
+) -> Result<Life, Wrong> {
+    let at = authority.span();
+    match (authority.into_inner(), ready, done) {
+        (AuthorityWord::Process, None, None) => Ok(Life::Process),
+        (AuthorityWord::Process, ready, done) => {
+            let at = ready.map(|table| table.span()).or(done.map(|table| table.span())).unwrap_or(at);
+            wrong(at, "with authority `process` there is no [ready] and no [done]: its exit decides")
+        }
+        (AuthorityWord::Screen, Some(ready), Some(done)) => {
+            Ok(Life::Screen { ready: compiled(ready)?, done: done.into_inner().built()? })
+        }
+        (AuthorityWord::Screen, _, _) => wrong(at, "authority `screen` needs the tables [ready] and [done]"),
+    }
+}
+
+fn launch(table: Spanned<LaunchTable>) -> Result<Launch, Wrong> {
+    let at = table.span();
+    let table = table.into_inner();
+    let Some(task) = table.task else { return wrong(at, "missing field `task`") };
+    let argument = table.argument.unwrap_or_default();
+    let names_task = argument.iter().any(|word| word.contains("{task}"));
+    if (task == super::TaskEntry::Argument) != names_task {
+        return wrong(
+            at,
+            "`argument = [\"--\", \"{task}\"]` goes with task = \"argument\", and only with it",
+        );
+    }
+    Ok(Launch {
+        task,
+        args: table.args.unwrap_or_default(),
+        argument,
+        env: table.env.unwrap_or_default(),
+        pass_env: table.pass_env.unwrap_or_default().0,
+        resume: table.resume.unwrap_or_default(),
+        version_args: table.version_args.unwrap_or_default(),
+        version_pattern: table.version_pattern,
     })
 }
 
 /// Compiles the patterns of readiness, each with its own place.
-fn compiled(table: ReadyTable) -> Result<Ready, Wrong> {
+fn compiled(table: Spanned<ReadyTable>) -> Result<Ready, Wrong> {
+    let at = table.span();
+    let table = table.into_inner();
     let compile = |text: Spanned<String>| {
         let at = text.span();
         Pattern::compile(text.get_ref()).or_else(|message| wrong(at, message))
     };
-    let patterns = table.pattern.into_iter().map(compile).collect::<Result<_, _>>()?;
-    Ok(Ready { patterns, quiet: table.quiet, animated: table.animated, silent: table.silent })
+    let patterns = table.pattern.unwrap_or_default().into_iter().map(compile).collect::<Result<_, _>>()?;
+    match (table.quiet, table.animated, table.silent) {
+        (Some(quiet), Some(animated), Some(silent)) => {
+            Ok(Ready { patterns, quiet: quiet.0, animated: animated.0, silent: silent.0 })
+        }
+        _ => wrong(at, "[ready] needs `quiet`, `animated` and `silent`"),
+    }
 }
 
 /// The rules of `terminal-prompts.toml`, read once.
@@ -164,56 +197,6 @@ fn checked(rules: Vec<Spanned<PromptRule>>) -> Result<Vec<PromptRule>, Wrong> {
         known.push(rule);
     }
     Ok(known)
-}
-
-fn wrong<T>(at: Range<usize>, message: impl Into<String>) -> Result<T, Wrong> {
-    Err(Wrong { at, message: message.into() })
-}
-
-impl From<toml::de::Error> for Wrong {
-    fn from(error: toml::de::Error) -> Self {
-        Self { at: error.span().unwrap_or(0..0), message: error.message().trim().to_owned() }
-    }
-}
-
-/// Gives an error its line and column.
-fn located<T>(file: &str, text: &str, result: Result<T, Wrong>) -> Result<T, ProfileError> {
-    result.map_err(|Wrong { at, message }| {
-        let before = text.get(..at.start).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        ProfileError { file: file.to_owned(), line, column, message }
-    })
-}
-
-/// `"400ms"`, `"1.5s"`: a positive time of at most ten minutes.
-pub(super) fn hold<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let seconds = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(number), _) => number.parse::<f64>().ok().map(|ms| ms / 1000.0),
-        (None, Some(number)) => number.parse::<f64>().ok(),
-        (None, None) => None,
-    };
-    seconds
-        .filter(|s| *s > 0.0)
-        .and_then(|s| Duration::try_from_secs_f64(s).ok())
-        .filter(|hold| (Duration::from_millis(1)..=LONGEST_HOLD).contains(hold))
-        .ok_or_else(|| D::Error::custom(format!("`{text}` is no time from \"1ms\" to \"600s\"")))
-}
-
-/// Names of environment variables, a trailing `*` for any ending.
-pub(super) fn env_patterns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let patterns = Vec::<String>::deserialize(deserializer)?;
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    for pattern in &patterns {
-        let name = pattern.strip_suffix('*').unwrap_or(pattern);
-        if name.is_empty() || !name.chars().all(is_name) {
-            return Err(D::Error::custom(format!(
-                "`{pattern}` is no environment variable's name, nor the beginning of one and `*`"
-            )));
-        }
-    }
-    Ok(patterns)
 }
 
 impl Pattern {

@@ -1,0 +1,138 @@
+//! Tools that draw on the whole screen: dialogs, an input box, and what stands around it (PURE).
+
+use super::input::{self, Input, padded};
+use super::turn::{self, Last};
+use super::{Observation, Seen, Turn};
+use crate::tool::dialog;
+use crate::tool::profile::{InputBox, Profile};
+use crate::tool::region::Row;
+use crate::tool::screen::Screen;
+use crate::tool::state::Memory;
+
+/// How far above the box a line that says it works may stand.
+const REACH: usize = 40;
+
+/// Working signs of tools nothing is known of: how the lines end or what they hold.
+const SIGNS: [&str; 9] = [
+    "esc to interrupt",
+    "esc to cancel",
+    "esc interrupt",
+    "esc to stop",
+    "ctrl+c to interrupt",
+    "ctrl+c to stop",
+    "ctrl-c to interrupt",
+    "ctrl+c to cancel",
+    "to interrupt)",
+];
+
+/// What is seen on the screen of such a tool.
+pub(super) fn detect(profile: &Profile, memory: &Memory, screen: &Screen, rows: &[Row<'_>]) -> Observation {
+    let facts = &profile.facts;
+    if let Some(found) = dialog::find(facts, screen, rows) {
+        return Observation { rule: format!("dialog `{}`", found.rule), kind: Seen::Asking(found) };
+    }
+    let general = InputBox::default();
+    let own = facts.input.as_ref().unwrap_or(&general);
+    let found = input::find(own, &facts.transcript, screen, rows);
+    if let Some(rule) = works(profile, screen, rows, found.as_ref()) {
+        let above = found.as_ref().map_or(rows, |found| &rows[..found.top]);
+        return Observation { kind: Seen::Working { activity: turn::activity(facts, above) }, rule };
+    }
+    match found {
+        Some(found) => at_box(profile, own, memory, rows, found),
+        None => without_box(profile, memory, rows),
+    }
+}
+
+/// The tool's box is there, and nothing says that it works.
+fn at_box(profile: &Profile, own: &InputBox, memory: &Memory, rows: &[Row<'_>], found: Input) -> Observation {
+    let facts = &profile.facts;
+    let above = &rows[..found.top];
+    if own.needs_text_above
+        && memory.is_starting()
+        && !above.iter().any(|row| row.is_text() && !skipped(profile, row))
+    {
+        return Observation { kind: Seen::NotReady, rule: "nothing above the input box yet".into() };
+    }
+    let turn = match turn::last(facts, above) {
+        Last::Nothing if facts.transcript.piece.is_none() => plain_turn(above),
+        Last::Nothing => None,
+        Last::Sent => return working(profile, above, "sent, not answered"),
+        Last::Piece(_) if facts.turn.said => {
+            return working(profile, above, "nothing says that the turn is over");
+        }
+        Last::Piece(_) => Some(Turn::Done),
+        Last::Over(turn) => Some(turn),
+    };
+    Observation {
+        kind: Seen::AtPrompt { prompt_text: found.mark, draft: found.draft, turn },
+        rule: "the input box".into(),
+    }
+}
+
+fn working(profile: &Profile, above: &[Row<'_>], rule: &str) -> Observation {
+    let activity = turn::activity(&profile.facts, above);
+    Observation { kind: Seen::Working { activity }, rule: rule.into() }
+}
+
+fn skipped(profile: &Profile, row: &Row<'_>) -> bool {
+    let text = padded(row);
+    profile.facts.transcript.skip.iter().any(|skip| skip.is_match(&text))
+}
+
+/// Of a tool nothing is known of: something was asked if a line like one that was sent stands above.
+fn plain_turn(above: &[Row<'_>]) -> Option<Turn> {
+    let sent = above.iter().rposition(|row| row.is_text() && row.col <= 3 && dialog::begins_input(row))?;
+    above[sent + 1..].iter().any(Row::is_text).then_some(Turn::Done)
+}
+
+fn without_box(profile: &Profile, memory: &Memory, rows: &[Row<'_>]) -> Observation {
+    let facts = &profile.facts;
+    if let Some((trouble, _)) = turn::blocked(facts, rows) {
+        return Observation { kind: Seen::Blocked(trouble), rule: "a line of [[trouble]]".into() };
+    }
+    let text = rows.iter().any(Row::is_text);
+    let kind = if text && (!memory.is_starting() || turn::was_sent(facts, rows)) {
+        Seen::Working { activity: turn::activity(facts, rows) }
+    } else if memory.is_starting() {
+        Seen::NotReady
+    } else {
+        Seen::Working { activity: None }
+    };
+    Observation { kind, rule: "neither dialog nor input box".into() }
+}
+
+/// What says that the tool works: a line between transcript and box, a line below it, the title.
+fn works(profile: &Profile, screen: &Screen, rows: &[Row<'_>], found: Option<&Input>) -> Option<String> {
+    let facts = &profile.facts;
+    let known = facts.input.is_some();
+    let (above, below) = match found {
+        Some(found) => (&rows[..found.top], &rows[found.bottom + 1..]),
+        None => (rows, &rows[rows.len()..]),
+    };
+    for row in above.iter().rev().take(REACH).filter(|row| row.is_text()) {
+        let text = padded(row);
+        if facts.working.line.iter().any(|pattern| pattern.is_match(&text)) || (!known && general_sign(row)) {
+            return Some(format!("working line `{}`", row.text));
+        }
+        let over = facts.turn.done.iter().any(|pattern| pattern.is_match(&text))
+            || facts.transcript.sent.as_ref().is_some_and(|sent| sent.is_match(&text))
+            || turn::trouble(facts, &text, &[]).is_some();
+        if over {
+            break;
+        }
+    }
+    let footer = |row: &&Row<'_>| {
+        facts.working.footer.iter().any(|pattern| pattern.is_match(row.text)) || (!known && general_sign(row))
+    };
+    if let Some(row) = below.iter().find(footer) {
+        return Some(format!("footer `{}`", row.text));
+    }
+    facts.working.title.iter().any(|title| title.is_match(&screen.title)).then(|| "the title".into())
+}
+
+/// A sign of work of any tool: a line that says how to break off, with a spinner before it or as a footer.
+fn general_sign(row: &Row<'_>) -> bool {
+    let text = row.text.to_lowercase();
+    row.col <= 4 && text.len() < 160 && SIGNS.iter().any(|sign| text.contains(sign))
+}

@@ -1,0 +1,312 @@
+//! What a dialog asks and what about: its question, kind and subject, by structure and words (PURE).
+
+use super::judge::BULLETS;
+use crate::tool::profile::{DialogRule, PromptKind};
+use crate::tool::region::{Edge, Row, joined, one_line};
+
+/// The longest question that is taken as it stands.
+const LONGEST_QUESTION: usize = 600;
+
+/// The rows of a paragraph: a range of the rows given.
+type Paragraph = std::ops::Range<usize>;
+
+/// The question of a dialog whose rows above its options these are.
+pub fn question(body: &[Row<'_>]) -> Option<String> {
+    let paragraphs = paragraphs(body);
+    let asks = paragraphs.iter().rev().find_map(|range| asked(&body[range.clone()]));
+    let line = asks.or_else(|| {
+        let nearest = paragraphs.last()?;
+        let announces = paragraphs.iter().rev().find(|p| body[p.end - 1].text.ends_with(':'));
+        if let Some(range) = announces {
+            return Some(body[range.end - 1].text.to_owned());
+        }
+        let text = one_line(&body[nearest.clone()]);
+        let heading =
+            if text.chars().count() > 80 && paragraphs.len() > 1 { &paragraphs[0] } else { nearest };
+        Some(body[heading.start].text.to_owned())
+    })?;
+    let line = line.trim_start_matches("? ").trim();
+    (!line.is_empty() && line.len() <= LONGEST_QUESTION).then(|| line.to_owned())
+}
+
+/// The question a paragraph asks: from the sentence's beginning to the question mark.
+fn asked(rows: &[Row<'_>]) -> Option<String> {
+    let text = one_line(rows);
+    let text = text.trim();
+    if text.starts_with('?') && rows.len() == 1 && text.len() > 2 && !text.starts_with("?  ") {
+        // `? Question (Use arrow keys)`: how some tools draw what they ask.
+        let line = text[1..].trim();
+        let line = line.split_once(" (Use arrow").map_or(line, |(before, _)| before);
+        if line.ends_with(['?', ':']) || text.contains("(Use arrow") {
+            return Some(line.to_owned());
+        }
+    }
+    let end = text.match_indices('?').map(|(at, _)| at).rfind(|&at| {
+        let after = text[at + 1..].chars().next();
+        at > 0 && after.is_none_or(|c| c == ' ' || c == '"' || c == ')') && !text[..at].ends_with(' ')
+    })?;
+    let before = &text[..end];
+    // Rows of their own begin sentences of their own.
+    let mut start = before.rfind(". ").map_or(0, |at| at + 2);
+    start = start.max(before.rfind("! ").map_or(0, |at| at + 2));
+    let mut offset = 0;
+    for pair in rows.windows(2) {
+        offset += pair[0].text.len() + 1;
+        if offset <= end && offset > start && !pair[0].wraps_into(&pair[1]) {
+            start = offset;
+        }
+    }
+    Some(text.get(start..=end)?.trim().to_owned())
+}
+
+/// Paragraphs in the open: what stands in inner boxes, between thin lines, or under bullets is content.
+fn paragraphs(body: &[Row<'_>]) -> Vec<Paragraph> {
+    let outer = body.iter().filter(|row| row.is_text()).map(|row| row.depth).min().unwrap_or(0);
+    let mut found: Vec<Paragraph> = Vec::new();
+    let mut dashed = body.iter().filter(|row| row.edge == Some(Edge::Dashed)).count() % 2 == 1;
+    let mut start = None;
+    for (at, row) in body.iter().enumerate() {
+        dashed ^= row.edge == Some(Edge::Dashed);
+        let bullet = row.text.chars().next().is_some_and(|c| BULLETS.contains(&c) || "→⚠-$".contains(c));
+        let counts = row.is_text() && row.depth == outer && !dashed && !bullet;
+        match (counts, start) {
+            (true, None) => start = Some(at),
+            (false, Some(from)) => {
+                found.push(from..at);
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    found.extend(start.map(|from| from..body.len()));
+    found
+}
+
+/// The kind of a dialog by the words of its question and of its first lines.
+pub fn kind(question: &str, body: &[Row<'_>]) -> Option<PromptKind> {
+    let heading: Vec<_> = body.iter().filter(|row| row.is_text()).take(2).map(|row| row.text).collect();
+    by_words(&question.to_lowercase()).or_else(|| by_words(&heading.join(" ").to_lowercase()))
+}
+
+fn by_words(text: &str) -> Option<PromptKind> {
+    let has = |words: &[&str]| {
+        words.iter().any(|word| {
+            text.match_indices(word).any(|(at, _)| {
+                let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+                edge(text[..at].chars().next_back()) && edge(text[at + word.len()..].chars().next())
+            })
+        })
+    };
+    let table: [(PromptKind, &[&str]); 8] = [
+        (PromptKind::Trust, &["trust", "trusted", "accessing workspace", "folder access"]),
+        (
+            PromptKind::Plan,
+            &["plan", "ready to code", "claude's plan", "start implementing", "start implementation"],
+        ),
+        (
+            PromptKind::Network,
+            &[
+                "fetch",
+                "webfetch",
+                "web_fetch",
+                "url",
+                "urls",
+                "web search",
+                "websearch",
+                "search the web",
+                "domain",
+                "network",
+                "internet",
+                "website",
+                "browse",
+                "download",
+                "http",
+                "https",
+            ],
+        ),
+        (
+            PromptKind::Command,
+            &[
+                "command",
+                "commands",
+                "bash",
+                "shell",
+                "execute",
+                "execution",
+                "exec",
+                "terminal",
+                "script",
+                "run_shell_command",
+                "run_command",
+                "powershell",
+            ],
+        ),
+        (
+            PromptKind::Edit,
+            &[
+                "edit",
+                "edits",
+                "write",
+                "writing",
+                "writefile",
+                "write_file",
+                "create",
+                "modify",
+                "change",
+                "changes",
+                "patch",
+                "overwrite",
+                "save",
+                "update",
+                "delete",
+                "replace",
+                "rename",
+                "diff",
+                "apply",
+                "apply_patch",
+                "multiedit",
+            ],
+        ),
+        (
+            PromptKind::Read,
+            &["read", "reading", "readfile", "read_file", "view", "open", "list", "glob", "grep", "add file"],
+        ),
+        (PromptKind::Command, &["run", "running", "tool", "mcp", "invoke", "call"]),
+        (PromptKind::Trust, &["external imports"]),
+    ];
+    table.into_iter().find(|(_, words)| has(words)).map(|(kind, _)| kind)
+}
+
+/// What a dialog is about, by its kind.
+pub fn subject(kind: PromptKind, question: &str, body: &[Row<'_>]) -> Option<String> {
+    match kind {
+        PromptKind::Command => command(body),
+        PromptKind::Edit | PromptKind::Read => path(question, body),
+        PromptKind::Network => {
+            let texts = body.iter().map(|row| row.text).chain([question]);
+            texts.flat_map(str::split_whitespace).find_map(address).or_else(|| block(body))
+        }
+        PromptKind::Trust => body.iter().filter(|row| row.is_text()).find_map(|row| {
+            let text = row.text.trim_end_matches(['/', ' ']);
+            is_path(text).then(|| text.to_owned())
+        }),
+        _ => None,
+    }
+}
+
+/// The subject by a rule of the profile.
+pub fn by_rule(rule: &DialogRule, body: &[Row<'_>]) -> Option<String> {
+    let pattern = rule.subject.as_ref()?;
+    body.iter().find_map(|row| pattern.first_group(row.text)).or_else(|| pattern.first_group(&joined(body)))
+}
+
+fn command(body: &[Row<'_>]) -> Option<String> {
+    if let Some(at) = body.iter().rposition(|row| row.text.starts_with("$ ") && row.is_text()) {
+        let mut rows: Vec<Row<'_>> = body[at..].to_vec();
+        let end = rows.iter().position(|row| !row.is_text()).unwrap_or(rows.len());
+        rows.truncate(end);
+        rows[0].text = rows[0].text[2..].trim_start();
+        // What follows stands under the `$` or under the command.
+        if rows.len() > 1 && rows[1].col >= rows[0].col + 2 {
+            rows[0].col += 2;
+        }
+        return Some(joined(&rows));
+    }
+    block(body).or_else(|| after_heading(body))
+}
+
+/// What stands in an inner box, or between thin lines.
+fn block(body: &[Row<'_>]) -> Option<String> {
+    let outer = body.iter().filter(|row| row.is_text()).map(|row| row.depth).min()?;
+    let open = body.iter().rposition(|row| row.edge == Some(Edge::Top) && row.depth >= outer);
+    if let Some(open) = open {
+        let inner: Vec<_> =
+            body[open + 1..].iter().take_while(|row| row.edge != Some(Edge::Bottom)).copied().collect();
+        return Some(joined(trim(&inner))).filter(|text| !text.is_empty());
+    }
+    let close = body.iter().rposition(|row| row.edge == Some(Edge::Dashed))?;
+    let open = body[..close].iter().rposition(|row| row.edge == Some(Edge::Dashed)).map_or(0, |at| at + 1);
+    Some(joined(trim(&body[open..close]))).filter(|text| !text.is_empty())
+}
+
+fn trim<'r, 'a>(rows: &'r [Row<'a>]) -> &'r [Row<'a>] {
+    let text = |row: &Row<'_>| row.is_text();
+    match (rows.iter().position(text), rows.iter().rposition(text)) {
+        (Some(first), Some(last)) => &rows[first..=last],
+        _ => &[],
+    }
+}
+
+/// The lines further right than the heading, after a blank one.
+fn after_heading(body: &[Row<'_>]) -> Option<String> {
+    let heading = body.iter().position(Row::is_text)?;
+    let rest = &body[heading + 1..];
+    let start = rest.iter().position(Row::is_text)?;
+    let end = rest[start..].iter().position(|row| !row.is_text()).map_or(rest.len(), |n| start + n);
+    (rest[start].col > body[heading].col).then(|| joined(&rest[start..end]))
+}
+
+fn path(question: &str, body: &[Row<'_>]) -> Option<String> {
+    // A line that is nothing but a path, or names one: `Destination: /x`, `Edit src/a.rs`.
+    let lines = body.iter().filter(|row| row.is_text()).take(6);
+    let named = lines.clone().find_map(|row| {
+        let text = row.text.trim_start_matches("? ").trim();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words.as_slice() {
+            [only] if is_path(only) => Some((*only).to_owned()),
+            [word, path]
+                if (word.ends_with(':') || word.chars().all(char::is_alphabetic)) && is_path(path) =>
+            {
+                Some((*path).to_owned())
+            }
+            _ => inner_call(text),
+        }
+    });
+    let asked = || {
+        question
+            .split_whitespace()
+            .map(|word| word.trim_matches(['?', '`', '\'', '"', ',', ':']))
+            .rfind(|word| is_path(word))
+            .map(str::to_owned)
+    };
+    let mentioned = || {
+        body.iter().filter(|row| row.is_text()).take(4).flat_map(|row| row.text.split_whitespace()).find_map(
+            |word| {
+                let word = word.trim_matches([':', ',', '`', '\'', '"', '(', ')']);
+                is_path(word).then(|| word.to_owned())
+            },
+        )
+    };
+    named.or_else(asked).or_else(mentioned)
+}
+
+/// `Read(/etc/hosts)`: what stands in the brackets.
+fn inner_call(text: &str) -> Option<String> {
+    let (name, rest) = text.split_once('(')?;
+    let inner = rest.strip_suffix(')')?;
+    (name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ' ') && is_path(inner))
+        .then(|| inner.to_owned())
+}
+
+fn is_path(text: &str) -> bool {
+    let text = text.trim();
+    let plain = !text.is_empty() && !text.contains(char::is_whitespace) && !text.contains("://");
+    let named = text.rsplit('/').next().unwrap_or(text);
+    let suffix = named.rsplit_once('.').is_some_and(|(stem, end)| {
+        !end.is_empty()
+            && end.len() <= 8
+            && end.chars().all(char::is_alphanumeric)
+            && (stem.is_empty() || !stem.ends_with('.'))
+    });
+    plain
+        && (text.starts_with(['/', '~'])
+            || text.starts_with("./")
+            || text.starts_with("../")
+            || suffix && named.chars().any(char::is_alphabetic))
+}
+
+fn address(word: &str) -> Option<String> {
+    let at = word.find("https://").or_else(|| word.find("http://"))?;
+    let end = word[at..].find(['"', '\'', '`', '>', ')', ',']).map_or(word.len(), |n| at + n);
+    Some(word[at..end].trim_end_matches(['.', ';', '?']).to_owned())
+}
