@@ -86,3 +86,23 @@ async fn following_a_text_over_the_death_of_the_agent_to_its_end() {
     assert_eq!(state(&place, &id).await, "failed");
     place.close().await;
 }
+
+#[tokio::test]
+async fn what_waits_is_shown_with_its_question() {
+    let place = Place::new();
+    let id = place.detach(&["--name", "ask", "printf 'Overwrite x? [y/N] '; read a; echo \"got $a\""]).await;
+    let start = std::time::Instant::now();
+    while place.expect(0, &["waiting", "--json"]).await.out.is_empty() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain until it asks");
+    }
+    let waiting = place.expect(0, &["waiting"]).await.out;
+    let short = &id[3..11];
+    for said in
+        [format!("{short}  ask · shell"), "asks: Overwrite x? [y/N]".into(), format!("approve {short}/1")]
+    {
+        assert!(waiting.contains(&said), "{said:?} is not in {waiting}");
+    }
+    assert!(place.expect(0, &["sessions"]).await.out.contains("asks: Overwrite x? [y/N]"));
+    place.expect(0, &["send", "ask", "n"]).await;
+    place.close().await;
+}
