@@ -12,7 +12,6 @@ pub mod failure;
 pub mod local;
 pub mod parse;
 pub mod policy;
-pub mod replay;
 pub mod report;
 pub mod sessions;
 pub mod waiting;

@@ -1,23 +1,26 @@
 //! `cm-fleet replay`: the decisions of a recording, computed anew without the session or its agent.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cm_client::protocol::State;
+use cm_agent::policies_dir;
+use cm_agent::replay::{self, Replayed};
+use cm_agent::tool::{Policies, Profiles};
 
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::local::places;
-use crate::replay::{self, Decision, ENGINE, Engine, Moment, Recording};
 use crate::report::clean::{clean, pad};
 use crate::report::paint::Paint;
-use crate::report::{terminal, words};
+use crate::report::terminal;
 
-/// Columns of a state and of a rule.
-const WIDE: (usize, usize) = (10, 30);
+/// Columns of a decision.
+const WIDE: usize = 46;
+/// Bytes of a recording at most; an agent writes half of it.
+const MOST: u64 = 64 << 20;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -43,38 +46,48 @@ pub struct Replay {
 /// There is no such recording, or it cannot be read.
 pub async fn run(args: Replay, global: &Global) -> Result<Exit, Failure> {
     let path = locate(&args.transcript, global).await?;
-    let recording = replay::read(open(&path)?).map_err(|e| unreadable(&path).because(&e))?;
-    if let Some((line, error)) = &recording.unread {
-        super::say(&format!("{}:{line}: left out: {error}\n", path.display()));
-    }
-    let (moments, anew) = moments(&path, &recording, ENGINE)?;
-    let differing = if anew { moments.iter().filter(|moment| moment.differs()).count() } else { 0 };
+    let told = replay::replay(&read(&path)?, &profiles(), &policies());
     if args.json {
-        for moment in &moments {
-            if !super::print(&super::json(moment)?)? {
+        for line in &told {
+            if !super::print(&super::json(line)?)? {
                 break;
             }
         }
     } else {
-        super::print(&page(&recording, &moments, anew, terminal::paint_stdout()))?;
+        super::print(&page(&told, terminal::paint_stdout()))?;
     }
-    Ok(if differing == 0 { Exit::Done } else { Exit::Failed })
+    if !told.iter().any(|line| matches!(line, Replayed::Started { .. })) {
+        return Err(unreadable(&path).hint("a recording begins with a line of kind `start`"));
+    }
+    Ok(if told.iter().any(differs) { Exit::Failed } else { Exit::Done })
 }
 
-/// What was decided then and now; false where nothing can be decided anew.
-fn moments(
-    path: &Path,
-    recording: &Recording,
-    engine: Option<Engine>,
-) -> Result<(Vec<Moment>, bool), Failure> {
-    let then = recording.decisions.clone();
-    let Some(engine) = engine else { return Ok((replay::beside(then, Vec::new()), false)) };
-    let now = engine(&mut open(path)?).map_err(|why| unreadable(path).caused_by(why))?;
-    Ok((replay::beside(then, now), true))
+/// What is known of tools here, the user's own profiles included.
+fn profiles() -> Profiles {
+    config().map_or_else(Profiles::builtin, |dir| cm_agent::tools_dir::load(&dir.join("tools")).0)
 }
 
-fn open(path: &Path) -> Result<BufReader<File>, Failure> {
-    File::open(path).map(BufReader::new).map_err(|e| unreadable(path).because(&e))
+/// The policies known here. One that is not asks for everything it would have allowed.
+fn policies() -> Policies {
+    let mut policies = Policies::builtin();
+    if let Some(dir) = config() {
+        policies_dir::load(&dir.join("policies"), &mut policies);
+    }
+    policies
+}
+
+fn config() -> Option<PathBuf> {
+    cm_agent::host::places::config_dir(&|name| std::env::var(name).ok())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes));
+    read.map_err(|e| unreadable(path).because(&e))?;
+    if bytes.len() as u64 > MOST {
+        return Err(unreadable(path).caused_by(format!("it is over {} MiB", MOST >> 20)));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn unreadable(path: &Path) -> Failure {
@@ -121,126 +134,82 @@ fn begun(folder: &Path, wanted: &str) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(fits).collect()
 }
 
-fn page(recording: &Recording, moments: &[Moment], anew: bool, paint: Paint) -> String {
-    let start = &recording.start;
-    let version = start.version.as_deref().map(|v| format!(" {}", clean(v))).unwrap_or_default();
-    let mut out = format!("{}{version}", clean(&start.tool));
-    for (what, value) in [("profile", &start.profile), ("policy", &start.policy), ("in", &start.work_dir)] {
-        if !value.is_empty() {
-            out.push_str(&format!(", {what} {}", clean(value)));
+/// Whether another decision comes out than was recorded.
+fn differs(line: &Replayed) -> bool {
+    matches!(line, Replayed::Missing { .. } | Replayed::Decided { same: false, .. })
+}
+
+fn page(told: &[Replayed], paint: Paint) -> String {
+    let mut begin = 0.0;
+    let mut out = String::new();
+    for line in told {
+        if let Replayed::Started { at, .. } = line {
+            begin = *at;
         }
+        out.push_str(&row(line, begin, paint));
     }
-    let screens = match recording.screens {
-        1 => "1 screen".to_owned(),
-        count => format!("{count} screens"),
-    };
-    out.push_str(&format!("; {screens}, {}\n", words::took(recording.seconds)));
-    for moment in moments {
-        out.push_str(&row(moment, recording.begin, anew, paint));
-    }
-    let differing = moments.iter().filter(|moment| moment.differs()).count();
-    out.push_str(&match (anew, differing) {
-        (false, _) => "as recorded: this version cannot decide anew\n".to_owned(),
-        (true, 0) => format!("{} decisions, all as recorded\n", moments.len()),
-        (true, n) => {
-            paint.attention(&format!("{n} of {} decisions differ from the recording", moments.len())) + "\n"
-        }
+    let decisions = told.iter().filter(|line| matches!(line, Replayed::Decided { .. })).count();
+    out.push_str(&match told.iter().filter(|line| differs(line)).count() {
+        0 => format!("{decisions} decisions, all as recorded\n"),
+        n => paint.attention(&format!("{n} decisions differ from the recording")) + "\n",
     });
     out
 }
 
-fn row(moment: &Moment, begin: f64, anew: bool, paint: Paint) -> String {
-    let at = format!("{:>9.3}", moment.at - begin);
-    let told = |decision: &Decision| {
-        let state = paint.state(decision.state, &pad(decision.state.as_str(), WIDE.0));
-        let note = match (&decision.prompt, &decision.reason) {
-            (Some(prompt), _) => words::prompt::asks(prompt),
-            (None, Some(reason)) => clean(reason),
-            (None, None) => String::new(),
-        };
-        format!("{state}{}  {note}", pad(&clean(&decision.rule), WIDE.1)).trim_end().to_owned()
+fn row(line: &Replayed, begin: f64, paint: Paint) -> String {
+    let decided = |at: &f64, effect: &str, rule: &str| {
+        format!("{:>9.3}  {}  {}", at - begin, pad(&clean(effect), WIDE), paint.dim(&clean(rule)))
     };
-    let nothing = || paint.state(State::Idle, "nothing");
-    match (&moment.recorded, &moment.now) {
-        (Some(then), _) if !anew => format!("{at}  {}\n", told(then)),
-        (Some(_), Some(now)) if !moment.differs() => format!("{at}  {}\n", told(now)),
-        (then, now) => {
-            let now = now.as_ref().map_or_else(nothing, told);
-            let then = then.as_ref().map_or_else(nothing, told);
-            format!("{at}  {now}\n{:>9}  {then}\n", paint.attention("recorded"))
+    match line {
+        Replayed::Started { start, profile, .. } => {
+            let version = start.tool_version.as_deref().map(|v| format!(" {v}")).unwrap_or_default();
+            let then = if start.profile == *profile {
+                String::new()
+            } else {
+                format!(" (recorded: {})", start.profile)
+            };
+            let text = format!("{}{version}, profile {profile}{then}, in {}", start.tool, start.work_dir);
+            format!("{}\n", clean(&text))
         }
+        Replayed::Decided { at, effect, rule, same: true } => decided(at, effect, rule) + "\n",
+        Replayed::Decided { at, effect, rule, same: false } => {
+            format!("{}  {}\n", decided(at, effect, rule), paint.attention("not recorded"))
+        }
+        Replayed::Missing { at, effect, rule } => {
+            format!("{}  {}\n", decided(at, effect, rule), paint.attention("recorded, not decided now"))
+        }
+        Replayed::Unreadable { line, why } => format!("line {line} left out: {}\n", clean(why)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::tests::{RECORDING, decision};
 
-    fn recorded() -> (tempfile::TempDir, PathBuf) {
+    const RECORDING: &str = r#"{"at":100.0,"kind":"start","session":"cm-1","tool":"shell","toolVersion":null,"profile":"shell 1","policy":"careful","task":true,"workDir":"/p","home":"/h","check":false,"memory":null}
+{"at":100.5,"kind":"screen","height":1,"lines":{"0":"Press Enter to continue"},"screen":{"cursor":{"col":23,"row":0,"visible":true},"cols":80,"rows":24,"history":0,"alternate":false,"title":""}}
+{"at":100.5,"kind":"decided","effect":"running","rule":"launched"}
+{"at":100.9,"kind":"event","word":"tick"}
+{"at":100.9,"kind":"decided","effect":"press Space for #1","rule":"old"}
+{"at":105.0,"kind":"decided","sta"#;
+
+    #[test]
+    fn then_and_now() {
+        let told = replay::replay(RECORDING, &Profiles::builtin(), &Policies::builtin());
+        insta::assert_snapshot!(page(&told, Paint::OFF));
+    }
+
+    #[test]
+    fn ids_are_found_by_their_beginning() {
         let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("cm-abcd.jsonl");
-        std::fs::write(&path, RECORDING).expect("written");
-        (dir, path)
-    }
-
-    fn shown(engine: Option<Engine>) -> String {
-        let (_dir, path) = recorded();
-        let recording = replay::read(open(&path).expect("there")).expect("readable");
-        let (moments, anew) = moments(&path, &recording, engine).expect("decided");
-        page(&recording, &moments, anew, Paint::OFF)
-    }
-
-    #[test]
-    fn as_recorded() {
-        insta::assert_snapshot!(shown(None), @r"
-        claude 2.1.330, profile claude 3, policy careful, in /p; 1 screen, 4.0 s
-            0.500  idle      claude/ready
-            3.250  waiting   claude/permission               asks to run make
-        as recorded: this version cannot decide anew
-        ");
-    }
-
-    #[test]
-    fn decided_anew() {
-        let otherwise: Engine = |_| {
-            Ok(vec![
-                decision(100.5, State::Idle, "claude/ready"),
-                decision(103.25, State::Running, "claude/working"),
-                decision(104.0, State::Done, "claude/done"),
-            ])
-        };
-        insta::assert_snapshot!(shown(Some(otherwise)), @r"
-        claude 2.1.330, profile claude 3, policy careful, in /p; 1 screen, 4.0 s
-            0.500  idle      claude/ready
-            3.250  running   claude/working
-         recorded  waiting   claude/permission               asks to run make
-            4.000  done      claude/done
-         recorded  nothing
-        2 of 3 decisions differ from the recording
-        ");
-        let alike: Engine = |reader| {
-            let recording = replay::read(reader).map_err(|e| e.to_string())?;
-            Ok(recording.decisions)
-        };
-        assert!(shown(Some(alike)).ends_with("2 decisions, all as recorded\n"));
-        let broken: Engine = |_| Err("no such profile".into());
-        let (_dir, path) = recorded();
-        let failure = moments(&path, &Recording::default(), Some(broken)).expect_err("it fails");
-        assert!(failure.to_string().contains("caused by: no such profile"), "{failure}");
-    }
-
-    #[test]
-    fn recordings_by_the_beginning_of_their_id() {
-        let (dir, path) = recorded();
-        let check = |wanted: &str, found: bool| {
-            let expected = if found { vec![path.clone()] } else { Vec::new() };
-            assert_eq!(begun(dir.path(), wanted), expected, "{wanted:?}");
-        };
-        check("cm-abcd", true);
-        check("ab", true);
-        check("bc", false);
-        check("", false);
-        check("cm-", false);
+        for id in ["cm-abcd", "cm-abef"] {
+            std::fs::write(dir.path().join(format!("{id}.jsonl")), "").expect("written");
+        }
+        let check = |wanted: &str, found: usize| assert_eq!(begun(dir.path(), wanted).len(), found, "{wanted}");
+        check("ab", 2);
+        check("abc", 1);
+        check("cm-abe", 1);
+        check("x", 0);
+        check("", 0);
     }
 }
