@@ -1,10 +1,32 @@
 //! Where a work tree stands when a task begins: what its changes are measured against.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    fs::DirBuilder,
+    io,
+    os::unix::{ffi::OsStrExt, fs::DirBuilderExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 
-use super::WorkError;
+use super::{
+    WorkError,
+    git::{Git, OUTPUT},
+    index,
+    parse::{self, Status},
+};
+
+/// How long looking may take.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// How many files that are not committed are kept at most.
+const KEPT_FILES: usize = 5_000;
+
+/// How many bytes of them.
+const KEPT_BYTES: u64 = 64 << 20;
 
 /// Where a work tree stood when a task began. Kept with the session, so that it survives the agent's restart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +35,7 @@ pub struct Base {
     pub root: PathBuf,
     /// The commit it stood at; `None` in a repository without one.
     pub commit: Option<String>,
-    /// What was not committed then, if anything, as far as it could be kept.
+    /// What was not committed then, as far as it could be kept.
     #[serde(default)]
     pub before: Before,
 }
@@ -31,25 +53,156 @@ pub enum Before {
         /// The directory of the objects it needs and the repository has not.
         objects: PathBuf,
     },
-    /// Not known: nobody asked, or it took too long or too much to keep. Then it counts as changed.
+    /// There was something, or nobody knows; it could not be kept and counts as changed.
+    Lost {
+        /// Why it could not be kept.
+        why: String,
+    },
+    /// Nobody asked.
     #[default]
-    Unknown,
+    Unasked,
+}
+
+/// A repository as it is found around a directory.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The top of the work tree; the bare repository itself if there is none.
+    pub root: PathBuf,
+    /// The directory that was asked about, without symbolic links.
+    pub dir: PathBuf,
+    /// Whether there is no work tree.
+    pub bare: bool,
+    /// The index's file.
+    pub index: PathBuf,
+    /// The directory of its objects.
+    pub objects: PathBuf,
+    /// The commit.
+    pub commit: Option<String>,
 }
 
 /// Where the work tree around `path` stands: `None` if it is in no git work tree (or there is no git here).
 ///
 /// With `keep`, a directory of this session alone (made if need be), what is not committed yet is kept there,
 /// so that the user's own work is not taken for the task's; it must stay until [`super::changes`] was asked.
-/// Takes one git if `keep` is `None`, else two, and three more if there is something to keep; 5 s at most.
+/// Takes one git if `keep` is `None`, else two, and two more if there is something to keep; 5 s at most.
 ///
 /// # Errors
 /// git does not trust the repository, does not answer, or finds it broken. A task can do without a base.
 pub async fn base(path: &Path, keep: Option<&Path>) -> Result<Option<Base>, WorkError> {
-    let _ = keep;
-    Err(WorkError::NotARepository { act: "look at", path: path.into() })
+    let git = Git::new("see what stands in", path, WITHIN);
+    let found = match find(&git, path).await {
+        Ok(found) if !found.bare => found,
+        Ok(_) | Err(WorkError::NotARepository { .. } | WorkError::NoGit { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let before = match keep {
+        None => Before::Unasked,
+        Some(keep) => match keep_before(&found, keep, git.deadline()).await {
+            Ok(before) => before,
+            Err(error) => Before::Lost { why: error.to_string() },
+        },
+    };
+    Ok(Some(Base { root: found.root, commit: found.commit, before }))
 }
 
 /// Whether two tasks work in the same work tree, so that each sees the other's changes.
 pub fn same_tree(a: &Base, b: &Base) -> bool {
     a.root == b.root
+}
+
+/// Finds the repository around `path`; `git` works there.
+pub(super) async fn find(git: &Git<'_>, path: &Path) -> Result<Found, WorkError> {
+    let args = [
+        "rev-parse",
+        "--is-inside-work-tree",
+        "--show-cdup",
+        "--git-path",
+        "objects",
+        "--git-path",
+        "index",
+        "HEAD",
+    ];
+    let answer = git.run(&args, b"", OUTPUT).await?;
+    let Some(place) = parse::place(&answer.out) else { return Err(git.refused(&answer)) };
+    let resolve = async |path: PathBuf| {
+        let work = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || path.canonicalize()
+        });
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        let done = timeout_at(git.deadline(), work).await.map_err(late);
+        let found = done.and_then(|joined| joined.unwrap_or_else(|error| Err(io::Error::other(error))));
+        found.map_err(|source| git.io("find", &path, source))
+    };
+    let dir = resolve(path.to_owned()).await?;
+    let root = match place.in_work_tree {
+        true => resolve(dir.join(OsStr::from_bytes(&place.up))).await?,
+        false => dir.clone(),
+    };
+    Ok(Found {
+        root,
+        bare: !place.in_work_tree,
+        index: dir.join(OsStr::from_bytes(&place.index)),
+        objects: dir.join(OsStr::from_bytes(&place.objects)),
+        dir,
+        commit: place.commit,
+    })
+}
+
+/// What is not committed; `git` works at the top of a work tree. Whether the list is cut is the second.
+pub(super) async fn status(git: &Git<'_>) -> Result<(Status, bool), WorkError> {
+    let args = [
+        "status",
+        "--porcelain=v2",
+        "-z",
+        "--branch",
+        "--untracked-files=all",
+        "--ignore-submodules=untracked",
+    ];
+    let answer = git.run(&args, b"", OUTPUT).await?;
+    if !answer.success {
+        return Err(git.refused(&answer));
+    }
+    Ok((parse::status(&answer.out), answer.cut))
+}
+
+/// Keeps what is not committed as a tree in an object directory of its own: nothing is written to the repository.
+async fn keep_before(found: &Found, keep: &Path, deadline: Instant) -> Result<Before, WorkError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let git = Git::new("keep what is not committed in", &found.root, left);
+    let (status, cut) = status(&git).await?;
+    let lost = |why: String| Ok(Before::Lost { why });
+    let paths: Vec<_> = [status.changed, status.unmerged, status.untracked].concat();
+    if paths.is_empty() {
+        return Ok(Before::Clean);
+    }
+    if cut || paths.len() > KEPT_FILES {
+        return lost(format!("there are more than {KEPT_FILES} such files"));
+    }
+    let io = |source| git.io("keep what is not committed in", keep, source);
+    let (paths, bytes) = index::readable(found.root.clone(), paths).await.map_err(io)?;
+    if bytes > KEPT_BYTES {
+        return lost(format!("it is more than {} MiB", KEPT_BYTES >> 20));
+    }
+    let objects = keep.join("objects");
+    let own = keep.join("index");
+    DirBuilder::new().recursive(true).mode(0o700).create(&objects).map_err(io)?;
+    index::copy(found.index.clone(), own.clone()).await.map_err(io)?;
+    let git = git
+        .with("GIT_INDEX_FILE", own.clone())
+        .with("GIT_OBJECT_DIRECTORY", objects.clone())
+        .with("GIT_ALTERNATE_OBJECT_DIRECTORIES", index::alternate(&found.objects));
+    let mut list = paths.join(&0);
+    list.push(0);
+    // Nothing is lost with them but a comparison: no waiting for the disk.
+    git.tell(
+        &["-c", "core.fsync=none", "update-index", "--add", "--remove", "--replace", "-z", "--stdin"],
+        &list,
+    )
+    .await?;
+    let tree = git.ask(&["write-tree"]).await?;
+    // Only the tree is needed from here on.
+    let _ = std::fs::remove_file(own);
+    let tree = String::from_utf8_lossy(&tree).trim().to_owned();
+    Ok(Before::Kept { tree, objects })
 }

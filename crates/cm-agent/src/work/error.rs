@@ -15,7 +15,7 @@ pub enum WorkError {
     },
     /// The directory is in no repository.
     #[error(
-        "cannot {act} {}: it is not in a git repository; run `git init` and commit there, or do without a work tree of its own",
+        "cannot {act} {}: it is not in a git repository; `git init` and a first commit make it one, or do without",
         path.display()
     )]
     NotARepository {

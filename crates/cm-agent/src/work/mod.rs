@@ -10,11 +10,12 @@ pub mod check;
 pub mod error;
 mod git;
 mod index;
+pub mod names;
 pub mod parse;
 pub mod tree;
 pub mod words;
 
-pub use base::{Base, base, same_tree};
+pub use base::{Base, Before, base, same_tree};
 pub use changes::changes;
 pub use check::{check, end_stale};
 pub use error::WorkError;

@@ -29,9 +29,20 @@ impl Marker {
         Self { entry: format!("{}={id}", Self::TERMINAL).into_bytes() }
     }
 
+    /// The variable that marks everything that runs for a session.
+    pub const SESSION: &'static str = "CM_SESSION_ID";
+
     /// `CM_SESSION_ID=<id>`.
     pub fn session(id: &str) -> Self {
-        Self { entry: format!("CM_SESSION_ID={id}").into_bytes() }
+        Self { entry: format!("{}={id}", Self::SESSION).into_bytes() }
+    }
+
+    /// The variable that marks the check of a session's task, and nothing else of the session.
+    pub const CHECK: &'static str = "CM_SESSION_CHECK";
+
+    /// `CM_SESSION_CHECK=<id>`.
+    pub fn check(id: &str) -> Self {
+        Self { entry: format!("{}={id}", Self::CHECK).into_bytes() }
     }
 
     /// PURE. Whether an environment, entries ended by NUL, has the mark.

@@ -1,0 +1,9 @@
+//! The work room against the real git and real commands: a missing one is a failure.
+
+mod base;
+mod changes;
+mod check;
+mod repo;
+#[path = "../support/mod.rs"]
+mod support;
+mod tree;
