@@ -19,4 +19,5 @@ pub mod server;
 pub mod session;
 pub mod tmux;
 pub mod tool;
+pub mod tools_dir;
 pub mod work;

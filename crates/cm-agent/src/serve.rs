@@ -23,6 +23,7 @@ use crate::session::{Engine, Surroundings, adopt_all};
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
 use crate::tool::policy::Policies;
+use crate::tools_dir;
 
 /// How long the service manager may take to answer before sessions run without it.
 const MANAGER: Duration = Duration::from_secs(3);
@@ -184,7 +185,11 @@ struct Knowledge {
 fn knowledge(args: &ServeArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<Knowledge, ServeError> {
     let config = places::config_dir(env);
     let (profiles, mut problems) = match &config {
-        _ => (Profiles::builtin(), Vec::<String>::new()),
+        Some(dir) => {
+            let (profiles, errors) = tools_dir::load(&dir.join("tools"));
+            (profiles, errors.iter().map(ToString::to_string).collect())
+        }
+        None => (Profiles::builtin(), Vec::<String>::new()),
     };
     let mut policies = Policies::builtin();
     if let Some(dir) = &config {

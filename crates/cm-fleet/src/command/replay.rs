@@ -205,7 +205,8 @@ mod tests {
         for id in ["cm-abcd", "cm-abef"] {
             std::fs::write(dir.path().join(format!("{id}.jsonl")), "").expect("written");
         }
-        let check = |wanted: &str, found: usize| assert_eq!(begun(dir.path(), wanted).len(), found, "{wanted}");
+        let check =
+            |wanted: &str, found: usize| assert_eq!(begun(dir.path(), wanted).len(), found, "{wanted}");
         check("ab", 2);
         check("abc", 1);
         check("cm-abe", 1);
