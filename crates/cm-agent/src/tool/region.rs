@@ -74,11 +74,24 @@ const WRAP_MARGIN: usize = 2;
 
 /// The rows of a screen from the top, up to the last one with text.
 pub fn rows(screen: &Screen) -> Vec<Row<'_>> {
-    let end = screen.lines.iter().rposition(|line| !line.trim().is_empty()).map_or(0, |i| i + 1);
-    let start = end.saturating_sub(LOOK_BACK);
     let widest = || screen.lines.iter().map(|line| width(line)).max().unwrap_or(0);
     let cols = if screen.cols == 0 { widest() } else { usize::from(screen.cols) };
-    (start..end).map(|at| row(at, &screen.lines[at], cols)).collect()
+    rows_within(screen, cols)
+}
+
+/// The same, of the first columns only: what stands further right is left out.
+pub fn rows_within(screen: &Screen, cols: usize) -> Vec<Row<'_>> {
+    let cut = |line: &'_ str| {
+        let mut column = 0;
+        let end = line.char_indices().find(|(_, c)| {
+            column += char_width(*c);
+            column > cols
+        });
+        end.map_or(line.len(), |(at, _)| at)
+    };
+    let line = |at: usize| &screen.lines[at][..cut(&screen.lines[at])];
+    let end = (0..screen.lines.len()).rev().find(|at| !line(*at).trim().is_empty()).map_or(0, |at| at + 1);
+    (end.saturating_sub(LOOK_BACK)..end).map(|at| row(at, line(at), cols)).collect()
 }
 
 fn is_bar(c: char) -> bool {

@@ -40,7 +40,7 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
             .iter()
             .enumerate()
             .map(|(i, button)| {
-                let (label, keys) = split_label(button.label);
+                let (label, keys) = split_label(button.label, false);
                 Choice { label, keys, selected: selected == Some(i), ..Choice::default() }
             })
             .collect();

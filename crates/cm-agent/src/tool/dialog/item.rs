@@ -27,7 +27,8 @@ pub struct Item<'a> {
     pub text: &'a str,
 }
 
-const POINTERS: [char; 15] = ['❯', '›', '>', '▶', '▸', '►', '➜', '→', '»', '▷', '⏵', '☞', '➤', '⮞', '❱'];
+const POINTERS: [char; 15] =
+    ['❯', '›', '>', '▶', '▸', '►', '➜', '→', '»', '▷', '⏵', '☞', '➤', '⮞', '❱'];
 
 /// Takes a row apart.
 pub fn item<'a>(row: &Row<'a>) -> Item<'a> {
@@ -76,12 +77,10 @@ impl<'a> Reader<'a> {
     }
 
     fn radio(&mut self) -> Option<bool> {
-        if let Some(mark) = self.mark(&['●', '◉', '⦿', '◎', '○', '◯', '◌', '⚪', '⚫', '⬤'])
-        {
+        if let Some(mark) = self.mark(&['●', '◉', '⦿', '◎', '○', '◯', '◌', '⚪', '⚫', '⬤']) {
             return Some(!matches!(mark, '○' | '◯' | '◌' | '⚪'));
         }
-        for (text, on) in [("(•)", true), ("(*)", true), ("(●)", true), ("( )", false), ("(○)", false)]
-        {
+        for (text, on) in [("(•)", true), ("(*)", true), ("(●)", true), ("( )", false), ("(○)", false)] {
             if self.rest.starts_with(text) {
                 self.skip(text.len());
                 self.blanks();
@@ -153,14 +152,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A label, what stands behind it (a description set apart by blanks), and the keys named at its end.
-pub fn split_label(text: &str) -> (String, Vec<String>) {
+/// A label and the keys named at its end. Beside a number only a letter or Esc is the option's own key; what
+/// else stands in brackets there says more than that.
+pub fn split_label(text: &str, numbered: bool) -> (String, Vec<String>) {
     let mut label = text.trim();
     let mut keys = Vec::new();
     while let Some(open) = label.rfind(['(', '[']) {
         let close = if label[open..].starts_with('(') { ')' } else { ']' };
         let Some(inner) = label[open + 1..].strip_suffix(close) else { break };
         let Some(key) = key_name(inner) else { break };
+        if numbered && key.chars().count() > 1 && key != "esc" {
+            break;
+        }
         let before = label[..open].trim_end();
         if before.is_empty() || before.len() == open {
             break;
@@ -212,11 +215,7 @@ mod tests {
     #[test]
     fn keys_come_off_labels() {
         let check = |text: &str, label: &str, keys: &[&str]| {
-            assert_eq!(
-                split_label(text),
-                (label.into(), keys.iter().map(|k| (*k).into()).collect()),
-                "{text:?}"
-            );
+            assert_eq!(split_label(text, false), (label.into(), keys.iter().map(|k| (*k).into()).collect()), "{text:?}");
         };
         check("Yes, proceed (y)", "Yes, proceed", &["y"]);
         check("Run (once) (y) (enter)", "Run (once)", &["y", "enter"]);
@@ -226,5 +225,6 @@ mod tests {
         check("No (recommended)", "No (recommended)", &[]);
         check("f(x)", "f(x)", &[]);
         check("(y)", "(y)", &[]);
+        assert_eq!(split_label("Yes, all edits (shift+tab)", true).0, "Yes, all edits (shift+tab)");
     }
 }

@@ -109,7 +109,7 @@ fn choice(rows: &[Row<'_>]) -> Choice {
             label.push_str(next.text);
         }
     }
-    let (label, mut keys) = split_label(&label);
+    let (label, mut keys) = split_label(&label, it.number.is_some());
     if let Some(key) = it.bracket.and_then(super::hints::key_name) {
         keys.insert(0, key);
     }

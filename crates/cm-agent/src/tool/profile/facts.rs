@@ -51,6 +51,18 @@ pub struct InputBox {
     pub footer: Option<Pattern>,
     /// The last line of a view that stands in its place for a while.
     pub view: Option<Pattern>,
+    /// Columns on the right that belong to something else, on wide terminals.
+    pub sidebar: Option<Sidebar>,
+}
+
+/// Columns on the right that belong to something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sidebar {
+    /// How many.
+    pub columns: u16,
+    /// On terminals at least so wide.
+    pub from: u16,
 }
 
 /// How an input box is drawn.
@@ -127,9 +139,9 @@ pub struct DialogRule {
     /// A line below the options without which it is not drawn to its end.
     #[serde(default)]
     pub footer: Option<Pattern>,
-    /// It stands in the way: why.
+    /// It stands in the way of all work: the word a reason begins with, `login_required` or `onboarding`.
     #[serde(default)]
-    pub cause: Option<Cause>,
+    pub reason: Option<String>,
 }
 
 /// What ends a turn badly, or stands in the way.
