@@ -4,7 +4,7 @@ use cm_protocol::{Meaning, Prompt};
 
 use super::memory::{Instance, Mark, Refusal, Source, Stage};
 use super::{Effect, Machine};
-use crate::tool::dialog::{Cause, FoundPrompt, Trouble};
+use crate::tool::dialog::{Cause, FoundPrompt, Layout, Trouble};
 use crate::tool::policy::{Asked, Verdict, decide};
 use crate::tool::profile::PromptKind;
 
@@ -43,8 +43,8 @@ impl Machine {
         };
         let (Act::Ask(rule) | Act::Press(_, rule) | Act::Choose { rule, .. }) = &act;
         self.memory.rule.clone_from(rule);
-        self.memory.asked =
-            Some(Instance { prompt: prompt.clone(), reason, source: Source::Screen(mark), stage });
+        let source = if found.is_drawn() { Source::Drawn } else { Source::Screen(mark) };
+        self.memory.asked = Some(Instance { prompt: prompt.clone(), reason, source, stage });
         self.announce(effects);
         if stage == Stage::Pressed {
             self.watch.answered_at = self.watch.now;
@@ -151,6 +151,11 @@ pub(super) fn class_of(found: &FoundPrompt) -> String {
 }
 
 impl FoundPrompt {
+    /// Whether it is a drawn dialog, not text at the cursor.
+    pub(super) fn is_drawn(&self) -> bool {
+        !self.options.is_empty() && self.layout != Layout::Typed
+    }
+
     /// What stands in the tool's way, as something a person must see to.
     pub(super) fn blocked(trouble: &Trouble) -> Self {
         let rule = match trouble.cause {

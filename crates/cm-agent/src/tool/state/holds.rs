@@ -123,7 +123,7 @@ impl Machine {
         let look = self.watch.look.as_ref()?;
         let (steady, quiet) = (self.watch.steady_since, self.watch.quiet_since);
         match &look.observation.kind {
-            Seen::Asking(found) if !found.options.is_empty() => {
+            Seen::Asking(found) if found.is_drawn() => {
                 let mut hold = self.dialog_hold()?;
                 if self.watch.attached && self.answers_itself(found) {
                     hold = hold.max(PERSON);
