@@ -11,6 +11,7 @@ use cm_protocol::{
 
 use super::Engine;
 use super::environment::{self, Marks};
+use super::launch::HOOKS;
 use crate::tool::Profile;
 
 /// Bytes of all variables, and of all arguments, a task may bring.
@@ -117,7 +118,13 @@ impl Spec {
         let marks = Marks { session: id.as_str(), agent_socket: &engine.socket };
         let mut base_env = environment::base(&engine.env, |name| profile.passes_env(name), &marks);
         base_env.extend(profile.launch.env.clone());
-        let mut command = profile.argv(&task_text, &request.args);
+        let mut args = Vec::new();
+        if profile.has_hooks() {
+            let file = engine.runtime.session_dir(&id).map_err(|e| bad("tool", e.to_string()))?.join(HOOKS);
+            args.extend(["--settings".to_owned(), file.display().to_string()]);
+        }
+        args.extend(request.args.iter().cloned());
+        let mut command = profile.argv(&task_text, &args);
         let search = env.get("PATH").or_else(|| base_env.get("PATH")).map_or("", String::as_str);
         command[0] = program(&command[0], &tool, search)?;
         Ok(Self {

@@ -284,6 +284,10 @@ fn prepare(engine: &Engine, spec: &Spec, record: &SessionRecord) -> std::io::Res
     .map_err(std::io::Error::other)?;
     let conf = dir.join(CONF);
     crate::host::places::write_private(&conf, &text)?;
+    if spec.profile.has_hooks() {
+        let text = crate::tool::hooks::claude::settings(&engine.program);
+        crate::host::places::write_private(&dir.join(HOOKS), text.as_bytes())?;
+    }
     let facts = serde_json::to_vec(record).map_err(std::io::Error::other)?;
     crate::host::places::write_private(&dir.join(FACTS), &facts)?;
     Ok(conf)
@@ -291,6 +295,9 @@ fn prepare(engine: &Engine, spec: &Spec, record: &SessionRecord) -> std::io::Res
 
 /// What tmux reads at its start, with the values of all variables in it; removed as soon as that is done.
 pub(super) const CONF: &str = "launch.conf";
+
+/// Which hooks a tool is to call, for tools that have some; nothing in it is secret.
+pub(super) const HOOKS: &str = "hooks.json";
 
 /// What a later agent needs to know of a session if the journal is lost; beside its socket.
 pub(super) const FACTS: &str = "session.json";

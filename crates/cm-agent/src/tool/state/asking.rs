@@ -5,7 +5,7 @@ use cm_protocol::{Meaning, Prompt};
 use super::memory::{Instance, Mark, Refusal, Source, Stage};
 use super::{Effect, Machine};
 use crate::tool::dialog::{Cause, FoundPrompt, Layout, Trouble};
-use crate::tool::policy::{Asked, Verdict, decide};
+use crate::tool::policy::{Asked, Decision, Verdict, decide};
 use crate::tool::profile::PromptKind;
 
 /// Lines of a prompt that are shown to people.
@@ -69,16 +69,33 @@ impl Machine {
         !matches!(self.act_on(found), Act::Ask(_))
     }
 
-    fn act_on(&self, found: &FoundPrompt) -> Act {
+    /// What the policy says about something the tool wants. `prompt_rule`: how that was found.
+    pub fn decide(&self, kind: PromptKind, subject: Option<&str>, prompt_rule: &str) -> Decision {
         let asked = Asked {
             tool: &self.bearings.tool,
-            kind: found.kind,
-            subject: found.subject.as_deref(),
+            kind,
+            subject,
             work_dir: &self.bearings.work_dir,
             home: &self.bearings.home,
-            prompt_rule: &found.rule,
+            prompt_rule,
         };
-        let decision = decide(&self.bearings.policy, &asked);
+        decide(&self.bearings.policy, &asked)
+    }
+
+    /// A prompt that was settled before it was drawn, for its receipt.
+    pub fn settled_prompt(&mut self, kind: PromptKind, text: String, subject: Option<String>) -> Prompt {
+        self.memory.prompts += 1;
+        Prompt {
+            id: self.memory.prompts,
+            kind: kind.as_str().to_owned(),
+            text,
+            subject,
+            ..Prompt::default()
+        }
+    }
+
+    fn act_on(&self, found: &FoundPrompt) -> Act {
+        let decision = self.decide(found.kind, found.subject.as_deref(), &found.rule);
         let rule = format!("{} on {}", decision.rule, found.rule);
         // The bounds no policy moves: secrets and words are a person's; and an option is taken by what it
         // means, never because it is the first (failures 5 and 6).

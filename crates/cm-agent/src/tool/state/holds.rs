@@ -101,6 +101,9 @@ impl Machine {
         );
         match self.turn_on_screen() {
             Some(Turn::Failed(trouble)) => ended_by(trouble, rule),
+            _ if heard.message.as_deref().is_some_and(|why| why.starts_with("interrupted:")) => {
+                Move::BrokenOff(heard.message.clone().unwrap_or_default())
+            }
             _ => Move::Finish { state, reason: heard.message.clone(), rule },
         }
     }
