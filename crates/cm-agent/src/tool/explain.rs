@@ -66,10 +66,11 @@ pub fn explain(profile: &Profile, screen: &Screen, cursor: Option<Cursor>) -> Ex
     if cursor.is_none() && profile.name == "generic" && is_nothing(&observation.kind) {
         // A tool nothing is known of may ask line by line as well.
         let certain = |rule: &&PromptRule| CERTAIN.contains(&rule.name.as_str());
-        let narrow = Profile { prompts: profile.prompts.iter().filter(certain).cloned().collect(), ..profile.clone() };
+        let narrow =
+            Profile { prompts: profile.prompts.iter().filter(certain).cloned().collect(), ..profile.clone() };
         observation = detect(&narrow, &memory, &at(behind(&screen)));
     }
-    if profile.facts.input.is_some() && !matches!(observation.kind, Seen::Asking(_)) && at_shell(&screen) {
+    if profile.facts.input.is_some() && at_shell(&screen) {
         let reason = Some("exited: a shell's prompt stands where the tool was".into());
         return Explained { state: "failed".into(), reason, rule: "a shell's prompt".into(), dialog: None };
     }
@@ -96,7 +97,8 @@ fn at_shell(screen: &Screen) -> bool {
     let text = Screen { cursor, ..here }.before_cursor().unwrap_or_default();
     let Some(prompt) = text.strip_suffix(['$', '#', '%']) else { return false };
     let Some((user, rest)) = prompt.split_once('@') else { return false };
-    let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
+    let word =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
     let host = rest.split([':', ' ']).next().unwrap_or("");
     word(user) && word(host) && rest.len() < 200
 }

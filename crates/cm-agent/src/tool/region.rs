@@ -4,6 +4,7 @@
 //! read dialogs and input boxes see text, its column, and how deep it is framed.
 
 use super::screen::{Screen, char_width, width};
+use super::styled::Style;
 
 /// How many rows from the last one with text are looked at: no dialog is longer than a large screen.
 const LOOK_BACK: usize = 120;
@@ -28,6 +29,8 @@ pub struct Row<'a> {
     pub closed: bool,
     /// What it is if it is no text.
     pub edge: Option<Edge>,
+    /// How its first character is drawn.
+    pub style: Style,
 }
 
 /// A row that is no text but a line.
@@ -91,14 +94,21 @@ pub fn rows_within(screen: &Screen, cols: usize) -> Vec<Row<'_>> {
     };
     let line = |at: usize| &screen.lines[at][..cut(&screen.lines[at])];
     let end = (0..screen.lines.len()).rev().find(|at| !line(*at).trim().is_empty()).map_or(0, |at| at + 1);
-    (end.saturating_sub(LOOK_BACK)..end).map(|at| row(at, line(at), cols)).collect()
+    (end.saturating_sub(LOOK_BACK)..end).map(|at| row(screen, at, line(at), cols)).collect()
 }
 
 fn is_bar(c: char) -> bool {
     matches!(c, '│' | '┃' | '║' | '▌' | '▎' | '▏' | '▍' | '▐' | '▕' | '┆' | '┊' | '╎' | '┇' | '┋')
 }
 
-fn row(at: usize, line: &str, cols: usize) -> Row<'_> {
+/// The style of one column of a screen's row.
+pub fn style_at(screen: &Screen, row: usize, col: usize) -> Style {
+    let spans = screen.spans(row);
+    let found = spans.iter().find(|span| (usize::from(span.from)..usize::from(span.to)).contains(&col));
+    found.map_or(Style::default(), |span| span.style)
+}
+
+fn row<'a>(screen: &Screen, at: usize, line: &'a str, cols: usize) -> Row<'a> {
     let mut rest = line.trim_end();
     let mut col = 0;
     let mut depth = 0;
@@ -133,7 +143,7 @@ fn row(at: usize, line: &str, cols: usize) -> Row<'_> {
     }
     let text = rest.trim_matches([' ', '\u{a0}']);
     let edge = edge_of(text);
-    Row { at, col, text, depth, limit, closed, edge }
+    Row { at, col, text, depth, limit, closed, edge, style: style_at(screen, at, col) }
 }
 
 /// What kind of line a text is, if it is one. A title may stand in it.
@@ -143,7 +153,9 @@ fn edge_of(text: &str) -> Option<Edge> {
     for c in text.chars() {
         count += 1;
         match c {
-            '─' | '━' | '═' | '▔' | '▁' | '▄' | '▀' | '╱' | '—' | '⎯' | '┄' | '┅' => rule += 1,
+            '─' | '━' | '═' | '▔' | '▁' | '▄' | '▀' | '╱' | '—' | '⎯' | '┄' | '┅' => {
+                rule += 1
+            }
             '╌' | '╍' | '┈' | '┉' => dash += 1,
             _ => {}
         }
@@ -151,8 +163,11 @@ fn edge_of(text: &str) -> Option<Edge> {
     let first = text.chars().next()?;
     let second_is_line = text.chars().nth(1).is_none_or(|c| "─━═╌╍┄┅▀▄".contains(c));
     match first {
-        '╭' | '┌' | '┏' | '╔' | '╓' | '╒' if second_is_line && rule + dash >= 1 => return Some(Edge::Top),
-        '╰' | '└' | '┗' | '╚' | '╙' | '╘' | '╹' if second_is_line && (rule + dash >= 1 || count == 1) => {
+        '╭' | '┌' | '┏' | '╔' | '╓' | '╒' if second_is_line && rule + dash >= 1 => {
+            return Some(Edge::Top);
+        }
+        '╰' | '└' | '┗' | '╚' | '╙' | '╘' | '╹' if second_is_line && (rule + dash >= 1 || count == 1) =>
+        {
             return Some(Edge::Bottom);
         }
         _ => {}

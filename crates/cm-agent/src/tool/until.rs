@@ -140,7 +140,8 @@ fn moment(text: &str, clock: f64, now: f64, offset: f64) -> Option<f64> {
             let word = words().nth(n?)?;
             word.trim_end_matches(|c: char| c.is_alphabetic()).parse::<i64>().ok()
         };
-        let day = number(Some(at + 1)).or_else(|| number(at.checked_sub(1))).filter(|d| (1..=31).contains(d))?;
+        let day =
+            number(Some(at + 1)).or_else(|| number(at.checked_sub(1))).filter(|d| (1..=31).contains(d))?;
         let year = words().find_map(|word| word.parse::<i64>().ok().filter(|y| (2000..2200).contains(y)));
         let this_year = year_of(today as i64);
         let at = |year: i64| days(year, month as i64 + 1, day) as f64 * DAY + clock - offset;
@@ -150,7 +151,8 @@ fn moment(text: &str, clock: f64, now: f64, offset: f64) -> Option<f64> {
             None => at(this_year + 1),
         });
     }
-    let weekday = words().find_map(|word| WEEKDAYS.iter().position(|day| word.len() >= 3 && word.starts_with(day)));
+    let weekday =
+        words().find_map(|word| WEEKDAYS.iter().position(|day| word.len() >= 3 && word.starts_with(day)));
     let mut day = today;
     if words().any(|word| word == "tomorrow") {
         day += 1.0;
@@ -206,7 +208,8 @@ mod tests {
         check("resets Friday 12:00", 0, Some(2.0 * DAY));
         check("resets tomorrow at 12:00", 0, Some(DAY));
         check("12:00", 0, Some(0.0));
-        for nothing in ["", "soon", "resets later", "try again", "25:00", "in 3 fortnights", "in 99999 days"] {
+        for nothing in ["", "soon", "resets later", "try again", "25:00", "in 3 fortnights", "in 99999 days"]
+        {
             check(nothing, 0, None);
         }
     }

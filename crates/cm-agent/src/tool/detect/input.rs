@@ -1,14 +1,14 @@
 //! Finds the box one types into, and what stands in it (PURE).
 
-use crate::tool::dialog::{begins_input, is_hint, item, style_at};
+use crate::tool::dialog::{begins_input, is_hint, item};
 use crate::tool::profile::{InputBox, Shape, Transcript};
-use crate::tool::region::{Edge, Row};
+use crate::tool::region::{Edge, Row, style_at};
 use crate::tool::screen::Screen;
 
 /// The rows a box with a long text may have.
 const TALLEST: usize = 24;
 /// The rows with text that may stand below a box: mode line, hints, a menu of completions.
-const MOST_BELOW: usize = 16;
+const MOST_BELOW: usize = 60;
 
 /// A box one types into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,9 @@ fn has_mark(own: &InputBox, row: &Row<'_>) -> bool {
     }
     row.is_text()
         && own.marks.iter().any(|mark| {
-            row.text.strip_prefix(mark.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\u{a0}']))
+            row.text
+                .strip_prefix(mark.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\u{a0}']))
         })
 }
 
@@ -118,7 +120,8 @@ fn boxed(rows: &[Row<'_>], at: usize) -> Option<(usize, usize)> {
     if rows[at].depth == 0 {
         return None;
     }
-    let top = rows[..at].iter().rev().take(3).position(|row| row.edge == Some(Edge::Top)).map(|n| at - 1 - n)?;
+    let top =
+        rows[..at].iter().rev().take(3).position(|row| row.edge == Some(Edge::Top)).map(|n| at - 1 - n)?;
     let below = rows[at..].iter().take(TALLEST).position(|row| row.edge == Some(Edge::Bottom))?;
     let bottom = at + below;
     rows[top + 1..bottom].iter().all(|row| row.edge.is_none() && row.depth > 0).then_some((top, bottom))
@@ -154,13 +157,17 @@ fn open_line(screen: &Screen, rows: &[Row<'_>], at: usize) -> Option<(usize, usi
     let here = screen.cursor.visible && usize::from(screen.cursor.row) == row.at;
     let free = at.checked_sub(1).is_none_or(|above| !rows[above].is_text());
     let below = rows[at + 1..].iter().filter(|row| row.is_text()).all(|row| {
-        is_hint(row.text) || row.text.contains(" · ") || row.text.contains("for shortcuts") || row.text.contains("   ")
+        is_hint(row.text)
+            || row.text.contains(" · ")
+            || row.text.contains("for shortcuts")
+            || row.text.contains("   ")
     });
     let dim = style_at(screen, row.at, it.label_col + 1).dim;
     let inviting = it.text.to_lowercase();
-    let invites = ["ask ", "type ", "send ", "message ", "enter your ", "what ", "describe ", "plan, ", "add a "]
-        .iter()
-        .any(|word| inviting.starts_with(word));
+    let invites =
+        ["ask ", "type ", "send ", "message ", "enter your ", "what ", "describe ", "plan, ", "add a "]
+            .iter()
+            .any(|word| inviting.starts_with(word));
     (row.depth == 0 && it.number.is_none() && free && below && (it.text.is_empty() || here || dim || invites))
         .then_some((at, at))
 }

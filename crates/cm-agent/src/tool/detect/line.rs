@@ -15,13 +15,17 @@ const CONTEXT_LINES: usize = 6;
 /// The longest text that can be a tool's prompt: no sentence is one.
 const LONGEST_PROMPT: usize = 80;
 
+/// The longest answer to a question with letters.
+const LONGEST_ANSWER: usize = 20;
+
 /// What is seen on the screen of such a tool.
 pub(super) fn detect(profile: &Profile, memory: &Memory, screen: &Screen, rows: &[Row<'_>]) -> Observation {
     let facts = &profile.facts;
     let Some(text) = screen.before_cursor() else { return elsewhere(profile, memory, screen, rows) };
     let at_prompt = |rule: String, draft: bool| {
         let prompt_text = text.clone();
-        let above = rows.iter().position(|row| row.at >= usize::from(screen.cursor.row)).unwrap_or(rows.len());
+        let above =
+            rows.iter().position(|row| row.at >= usize::from(screen.cursor.row)).unwrap_or(rows.len());
         let turn = turn::ended(facts, &rows[..above]);
         Observation { kind: Seen::AtPrompt { prompt_text, draft, turn }, rule }
     };
@@ -29,6 +33,9 @@ pub(super) fn detect(profile: &Profile, memory: &Memory, screen: &Screen, rows: 
         return at_prompt("the tool's prompt".into(), false);
     }
     if let Some(found) = question(profile, screen, &text) {
+        return Observation { rule: format!("prompt `{}`", found.rule), kind: Seen::Asking(found) };
+    }
+    if let Some(found) = half_answered(profile, screen, &text) {
         return Observation { rule: format!("prompt `{}`", found.rule), kind: Seen::Asking(found) };
     }
     if let Some(draft) = facts.input.as_ref().and_then(|own| input::at_cursor(own, screen, rows)) {
@@ -61,8 +68,7 @@ fn elsewhere(profile: &Profile, memory: &Memory, screen: &Screen, rows: &[Row<'_
         return full::detect(profile, memory, screen, rows);
     }
     let sent = turn::was_sent(&profile.facts, rows);
-    let kind =
-        if memory.is_starting() && !sent { Seen::NotReady } else { Seen::Working { activity: None } };
+    let kind = if memory.is_starting() && !sent { Seen::NotReady } else { Seen::Working { activity: None } };
     Observation { kind, rule: "no prompt at the cursor".into() }
 }
 
@@ -77,9 +83,28 @@ fn question(profile: &Profile, screen: &Screen, text: &str) -> Option<FoundPromp
                 screen.tail_above_cursor(CONTEXT_LINES).iter().any(|line| grave.is_match(line))
             })
     })?;
-    let found =
-        FoundPrompt { press: rule.press.clone(), ..FoundPrompt::plain(rule.kind, clean(text), rule.name.clone()) };
-    Some(if rule.kind == PromptKind::Confirm { with_letters(&profile.facts, screen, text, found) } else { found })
+    let found = FoundPrompt {
+        press: rule.press.clone(),
+        ..FoundPrompt::plain(rule.kind, clean(text), rule.name.clone())
+    };
+    Some(if rule.kind == PromptKind::Confirm {
+        with_letters(&profile.facts, screen, text, found)
+    } else {
+        found
+    })
+}
+
+/// A question the profile knows, with something typed behind it that is not sent.
+fn half_answered(profile: &Profile, screen: &Screen, text: &str) -> Option<FoundPrompt> {
+    let (asked, typed) = text.rsplit_once("]: ")?;
+    let asked = format!("{asked}]:");
+    let known = dialog::letters(&asked).is_some_and(|letters| {
+        profile.facts.dialogs.iter().any(|rule| rule.pattern.is_match(&letters.question))
+    });
+    (known && typed.chars().count() <= LONGEST_ANSWER).then(|| {
+        let found = FoundPrompt::plain(PromptKind::Confirm, clean(&asked), "letter-menu");
+        with_letters(&profile.facts, screen, &asked, found)
+    })
 }
 
 /// Adds what the letters in a question mean, and what a profile knows of it.
@@ -95,7 +120,9 @@ fn with_letters(facts: &Facts, screen: &Screen, text: &str, mut found: FoundProm
             .subject
             .as_ref()
             .map_or(about, |pattern| {
-                pattern.first_group(text).or_else(|| block_above(screen).and_then(|b| pattern.first_group(&b)))
+                pattern
+                    .first_group(text)
+                    .or_else(|| block_above(screen).and_then(|b| pattern.first_group(&b)))
             })
             .filter(|subject| !subject.is_empty());
     }

@@ -4,16 +4,44 @@
 const LONGEST_HINT: usize = 170;
 
 /// How a hint begins, if not with a key.
-const OPENERS: [&str; 10] =
-    ["press", "use", "hit", "confirm", "select", "navigate", "move", "type", "choose", "cancel"];
+const OPENERS: [&str; 11] =
+    ["help", "press", "use", "hit", "confirm", "select", "navigate", "move", "type", "choose", "cancel"];
 
 const KEYS: [&str; 31] = [
-    "esc", "escape", "enter", "return", "tab", "space", "spacebar", "arrow", "arrows", "ctrl", "shift", "alt",
-    "↑", "↓", "←", "→", "⇆", "⇥", "↵", "⏎", "⇧", "⌃", "⎋", "j/k", "number", "ctrl+c", "backspace", "pgup",
-    "pgdn", "cmd", "option",
+    "esc",
+    "escape",
+    "enter",
+    "return",
+    "tab",
+    "space",
+    "spacebar",
+    "arrow",
+    "arrows",
+    "ctrl",
+    "shift",
+    "alt",
+    "↑",
+    "↓",
+    "←",
+    "→",
+    "⇆",
+    "⇥",
+    "↵",
+    "⏎",
+    "⇧",
+    "⌃",
+    "⎋",
+    "j/k",
+    "number",
+    "ctrl+c",
+    "backspace",
+    "pgup",
+    "pgdn",
+    "cmd",
+    "option",
 ];
 
-const ACTIONS: [&str; 43] = [
+const ACTIONS: [&str; 65] = [
     "select",
     "confirm",
     "cancel",
@@ -57,6 +85,28 @@ const ACTIONS: [&str; 43] = [
     "cycle",
     "abort",
     "pick",
+    "use",
+    "save",
+    "adjust",
+    "set",
+    "rename",
+    "preview",
+    "show",
+    "search",
+    "view",
+    "manage",
+    "expand",
+    "return",
+    "finish",
+    "review",
+    "run",
+    "next",
+    "leave",
+    "stay",
+    "retry",
+    "filter",
+    "tabs",
+    "dismisses",
 ];
 
 /// Whether a line names keys and what they do, and says nothing else.
@@ -68,9 +118,11 @@ pub fn is_hint(text: &str) -> bool {
     let text = text.trim_start_matches(['(', '[', '?', ' ', '·', '•', '-']);
     let mut tokens = words(text);
     let Some(first) = tokens.next() else { return false };
-    let opens = is_key(first) || OPENERS.contains(&first) || first == "any";
+    let letter = first.chars().count() == 1 && words(text).nth(1) == Some("to");
+    let opens = is_key(first) || letter || OPENERS.contains(&first) || first == "any";
     // A sentence about keys goes on to say more.
-    let sentence = text.trim_end().ends_with(['.', '!']) && !text.starts_with("press") && !text.starts_with("use");
+    let sentence =
+        text.trim_end().ends_with(['.', '!']) && !text.starts_with("press") && !text.starts_with("use");
     opens && !sentence && words(text).any(is_key) && words(text).any(|word| ACTIONS.contains(&word))
 }
 
@@ -86,6 +138,18 @@ pub fn chooses(text: &str) -> bool {
     found
 }
 
+/// Whether the line ends in a key and what it does: `Theme: dark (ctrl+t to change)`.
+pub fn notes_key(text: &str) -> bool {
+    if text.contains("←/→ to ") || text.contains("↑/↓ to ") {
+        return true;
+    }
+    let inner = text.strip_suffix(')').and_then(|text| text.rsplit_once('(')).map(|(_, inner)| inner);
+    inner.is_some_and(|inner| {
+        let first = inner.split(' ').next().unwrap_or("").to_lowercase();
+        first.contains('+') && is_key(&first) && inner.split(' ').count() <= 5
+    })
+}
+
 /// Whether the line says there is more of a list than is shown: `↓ 3 more`, `▼`, `(1/42)`.
 pub fn is_scroll_mark(text: &str) -> bool {
     let mut chars = text.chars();
@@ -94,7 +158,15 @@ pub fn is_scroll_mark(text: &str) -> bool {
             let rest = chars.as_str().trim().to_lowercase();
             rest.is_empty() || rest.contains("more") || rest.chars().all(|c| c.is_ascii_digit() || c == '/')
         }
-        Some('(') => text.len() <= 9 && text.ends_with(')') && text[1..].trim_end_matches(')').split('/').all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) && text.contains('/'),
+        Some('(') => {
+            text.len() <= 9
+                && text.ends_with(')')
+                && text[1..]
+                    .trim_end_matches(')')
+                    .split('/')
+                    .all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+                && text.contains('/')
+        }
         _ => false,
     }
 }
@@ -114,8 +186,12 @@ pub fn key_name(text: &str) -> Option<String> {
     }
     let first = lower.split([' ', ',']).next()?;
     let first = if first.chars().count() > 1 { first.split('/').next()? } else { first };
-    let letter = first.chars().count() == 1 && first.chars().all(|c| c.is_ascii_alphabetic() || "↵⏎⎋⇥".contains(c));
-    let named = matches!(first, "esc" | "escape" | "enter" | "return" | "tab" | "space" | "backspace" | "del" | "delete");
+    let letter =
+        first.chars().count() == 1 && first.chars().all(|c| c.is_ascii_alphabetic() || "↵⏎⎋⇥".contains(c));
+    let named = matches!(
+        first,
+        "esc" | "escape" | "enter" | "return" | "tab" | "space" | "backspace" | "del" | "delete"
+    );
     let chord = ["ctrl+", "shift+", "alt+", "cmd+", "ctrl-", "shift-", "alt-", "^", "opt+", "⌥", "⌘"]
         .iter()
         .any(|start| first.strip_prefix(start).is_some_and(|key| !key.is_empty()));
@@ -131,14 +207,17 @@ pub fn key_name(text: &str) -> Option<String> {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '·' | '•' | '|' | '(' | ')' | '[' | ']' | ':' | ';'))
-        .map(|word| word.trim_matches(['.', '"', '\'', '<', '>']))
-        .filter(|word| !word.is_empty())
+    text.split(|c: char| {
+        c.is_whitespace() || matches!(c, ',' | '·' | '•' | '|' | '(' | ')' | '[' | ']' | ':' | ';')
+    })
+    .map(|word| word.trim_matches(['.', '"', '\'', '<', '>']))
+    .filter(|word| !word.is_empty())
 }
 
 fn is_key(word: &str) -> bool {
     KEYS.contains(&word)
-        || word.split(['+', '/', '-']).all(|part| KEYS.contains(&part) || part.chars().count() == 1) && word.contains(['+', '/', '-'])
+        || word.split(['+', '/', '-']).all(|part| KEYS.contains(&part) || part.chars().count() == 1)
+            && word.contains(['+', '/', '-'])
         || word.contains(['↑', '↓', '←', '→', '⇆', '↵', '⏎', '↹'])
         || word.strip_prefix('^').is_some_and(|key| key.chars().count() == 1)
         || word.strip_prefix('f').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))

@@ -27,14 +27,15 @@ pub struct Item<'a> {
     pub text: &'a str,
 }
 
-const POINTERS: [char; 15] =
-    ['❯', '›', '>', '▶', '▸', '►', '➜', '→', '»', '▷', '⏵', '☞', '➤', '⮞', '❱'];
+const POINTERS: [char; 15] = ['❯', '›', '>', '▶', '▸', '►', '➜', '→', '»', '▷', '⏵', '☞', '➤', '⮞', '❱'];
 
 /// Takes a row apart.
 pub fn item<'a>(row: &Row<'a>) -> Item<'a> {
     let mut at = Reader { rest: row.text, col: row.col };
     let pointer = at.mark(&POINTERS).is_some();
     let radio = at.radio();
+    // The one in force now, of a list that sets something.
+    at.mark(&['✔', '✓']);
     let body = at.col;
     let number = at.number();
     let align = at.col;
@@ -77,10 +78,12 @@ impl<'a> Reader<'a> {
     }
 
     fn radio(&mut self) -> Option<bool> {
-        if let Some(mark) = self.mark(&['●', '◉', '⦿', '◎', '○', '◯', '◌', '⚪', '⚫', '⬤']) {
+        if let Some(mark) = self.mark(&['●', '◉', '⦿', '◎', '○', '◯', '◌', '⚪', '⚫', '⬤'])
+        {
             return Some(!matches!(mark, '○' | '◯' | '◌' | '⚪'));
         }
-        for (text, on) in [("(•)", true), ("(*)", true), ("(●)", true), ("( )", false), ("(○)", false)] {
+        for (text, on) in [("(•)", true), ("(*)", true), ("(●)", true), ("( )", false), ("(○)", false)]
+        {
             if self.rest.starts_with(text) {
                 self.skip(text.len());
                 self.blanks();
@@ -215,7 +218,11 @@ mod tests {
     #[test]
     fn keys_come_off_labels() {
         let check = |text: &str, label: &str, keys: &[&str]| {
-            assert_eq!(split_label(text, false), (label.into(), keys.iter().map(|k| (*k).into()).collect()), "{text:?}");
+            assert_eq!(
+                split_label(text, false),
+                (label.into(), keys.iter().map(|k| (*k).into()).collect()),
+                "{text:?}"
+            );
         };
         check("Yes, proceed (y)", "Yes, proceed", &["y"]);
         check("Run (once) (y) (enter)", "Run (once)", &["y", "enter"]);

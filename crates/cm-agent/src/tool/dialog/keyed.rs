@@ -41,7 +41,8 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
             continue;
         }
         let (left, depth) = (rows[first].col, rows[first].depth);
-        let list = List { first, last: at, left, depth, options: choices.clone(), by: By::Colour, scrolled: false };
+        let list =
+            List { first, last: at, left, depth, options: choices.clone(), by: By::Colour, scrolled: false };
         let evidence = judge::below(rows, &list)?;
         let framed = facts.input.as_ref().is_some_and(|input| input.framed_dialogs);
         let top = judge::top(rows, &list, framed)?;
@@ -52,7 +53,7 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
         if !(asks && (evidence.hint || evidence.boxed || first < at)) || judge::in_code(rows, top, &list) {
             return None;
         }
-        let rule = rule_for(facts, &asked, body);
+        let rule = rule_for(facts, &asked, body, &rows[..top]);
         let kind = rule.map_or_else(|| kind_by_labels(&labels, &asked, body), |rule| rule.kind);
         let options = options_of(facts, kind, &list.options);
         let found = prompt(rule, kind, question, body, &rows[top..=at], options);
@@ -67,8 +68,12 @@ fn bracketed(rows: &[Row<'_>], at: usize) -> Option<(usize, Vec<Choice>)> {
         let it = item(row);
         let key = super::hints::key_name(it.bracket?)?;
         let pointer = it.pointer;
-        (row.is_text() && row.depth == rows[at].depth)
-            .then(|| Choice { label: it.text.to_owned(), keys: vec![key], selected: pointer, ..Choice::default() })
+        (row.is_text() && row.depth == rows[at].depth).then(|| Choice {
+            label: it.text.to_owned(),
+            keys: vec![key],
+            selected: pointer,
+            ..Choice::default()
+        })
     };
     let mut choices: Vec<Choice> = Vec::new();
     let mut first = at;
@@ -117,7 +122,8 @@ fn marked_letters(line: &str) -> Option<Typed> {
         return None;
     }
     // The default stands in brackets at the end: `[Yes]:`.
-    let default = line.trim_end_matches([':', ' ', '>', '?']).strip_suffix(']').and_then(|l| l.rsplit('[').next());
+    let default =
+        line.trim_end_matches([':', ' ', '>', '?']).strip_suffix(']').and_then(|l| l.rsplit('[').next());
     for choice in &mut choices {
         choice.selected = default.is_some_and(|d| d.eq_ignore_ascii_case(&choice.label));
     }

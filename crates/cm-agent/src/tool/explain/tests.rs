@@ -53,7 +53,8 @@ struct ExpectedOption {
 fn captured() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens");
     let list = |dir: &Path| -> Vec<PathBuf> {
-        let mut entries: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut entries: Vec<_> =
+            std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
         entries.sort();
         entries
     };
@@ -61,7 +62,8 @@ fn captured() -> Vec<PathBuf> {
     for tool in list(&root).into_iter().filter(|path| path.is_dir()) {
         for path in list(&tool) {
             let below = if path.is_dir() { list(&path) } else { vec![path] };
-            found.extend(below.into_iter().filter(|path| path.extension().is_some_and(|end| end == "screen")));
+            found
+                .extend(below.into_iter().filter(|path| path.extension().is_some_and(|end| end == "screen")));
         }
     }
     found
@@ -93,19 +95,31 @@ fn differences(path: &Path) -> String {
     let works = ["running", "planning", "editing", "testing"];
     let state = if works.contains(&seen.state.as_str()) { "running" } else { &seen.state };
     check("state", state, &case.expect.state);
-    let word = |reason: Option<&str>| reason.map(|r| r.split(':').next().unwrap_or(r).to_owned()).unwrap_or_default();
+    let word = |reason: Option<&str>| {
+        reason.map(|r| r.split(':').next().unwrap_or(r).to_owned()).unwrap_or_default()
+    };
     check("reason", &word(seen.reason.as_deref()), &word(case.expect.reason.as_deref()));
     let is_menu = case.expect.state == "waiting" && case.expect.dialog.is_none();
     match (&seen.dialog, &case.expect.dialog) {
         (Some(seen), Some(expected)) => {
             check("kind", &seen.kind, &expected.kind);
             check("question", &seen.question, expected.question.as_deref().unwrap_or(""));
-            check("subject", seen.subject.as_deref().unwrap_or(""), expected.subject.as_deref().unwrap_or(""));
-            let options = |options: &[ExpectedOption]| options.iter().map(|o| format!("{o:?}\n")).collect::<String>();
+            check(
+                "subject",
+                seen.subject.as_deref().unwrap_or(""),
+                expected.subject.as_deref().unwrap_or(""),
+            );
+            let options =
+                |options: &[ExpectedOption]| options.iter().map(|o| format!("{o:?}\n")).collect::<String>();
             let drawn: Vec<_> = seen
                 .options
                 .iter()
-                .map(|o| ExpectedOption { label: o.label.clone(), meaning: o.meaning.clone(), selected: o.selected, key: o.key.clone() })
+                .map(|o| ExpectedOption {
+                    label: o.label.clone(),
+                    meaning: o.meaning.clone(),
+                    selected: o.selected,
+                    key: o.key.clone(),
+                })
                 .collect();
             for (i, (seen, expected)) in drawn.iter().zip(&expected.options).enumerate() {
                 check(&format!("option {}", i + 1), &format!("{seen:?}"), &format!("{expected:?}"));
@@ -127,6 +141,13 @@ fn differences(path: &Path) -> String {
 fn captured_screens_of_tools() {
     let paths = captured();
     assert!(paths.len() >= 400, "only {} captured screens", paths.len());
-    let wrong: Vec<String> = paths.iter().map(|path| differences(path)).filter(|text| !text.is_empty()).collect();
-    assert!(wrong.is_empty(), "{} of {} screens are seen wrongly:{}", wrong.len(), paths.len(), wrong.concat());
+    let wrong: Vec<String> =
+        paths.iter().map(|path| differences(path)).filter(|text| !text.is_empty()).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {} screens are seen wrongly:{}",
+        wrong.len(),
+        paths.len(),
+        wrong.concat()
+    );
 }

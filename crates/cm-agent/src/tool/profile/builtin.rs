@@ -60,13 +60,14 @@ impl Profiles {
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> (Self, Vec<ProfileError>) {
         let mut errors = Vec::new();
-        let profiles = files.into_iter().fold(self, |profiles, (file, text)| match Profile::parse(file, text) {
-            Ok(profile) => profiles.with(profile),
-            Err(error) => {
-                errors.push(error);
-                profiles
-            }
-        });
+        let profiles =
+            files.into_iter().fold(self, |profiles, (file, text)| match Profile::parse(file, text) {
+                Ok(profile) => profiles.with(profile),
+                Err(error) => {
+                    errors.push(error);
+                    profiles
+                }
+            });
         (profiles, errors)
     }
 
@@ -85,7 +86,9 @@ impl Profiles {
         let found = version.and_then(Version::parse).and_then(|version| {
             let within = of_tool.iter().find(|profile| profile.versions.contains(&version));
             // Newest first: the first that is wholly older is the nearest below; if none is, the oldest.
-            within.or_else(|| of_tool.iter().find(|profile| profile.versions.is_below(&version))).or(of_tool.last())
+            within
+                .or_else(|| of_tool.iter().find(|profile| profile.versions.is_below(&version)))
+                .or(of_tool.last())
         });
         found.unwrap_or(&of_tool[0]).clone()
     }

@@ -110,7 +110,11 @@ pub(super) enum AuthorityWord {
 impl ProfileFile {
     /// This profile, with what it leaves out from the one it extends. Lists of rules come before the other's.
     pub(super) fn over(mut self, mut below: Self) -> Self {
-        fn inner<T>(own: Option<Spanned<T>>, below: Option<Spanned<T>>, fill: fn(T, T) -> T) -> Option<Spanned<T>> {
+        fn inner<T>(
+            own: Option<Spanned<T>>,
+            below: Option<Spanned<T>>,
+            fill: fn(T, T) -> T,
+        ) -> Option<Spanned<T>> {
             match (own, below) {
                 (Some(own), Some(below)) => {
                     let span = own.span();
@@ -124,9 +128,10 @@ impl ProfileFile {
         }
         // A profile for a tool of its own does not answer for the other tool.
         self.tool = self.tool.or_else(|| self.name.as_ref().map(|name| name.get_ref().clone()));
-        self.program = self.program.or_else(|| below.program.take().or_else(|| below.tool.clone())).or_else(|| {
-            below.name.as_ref().map(|name| name.get_ref().clone())
-        });
+        self.program = self
+            .program
+            .or_else(|| below.program.take().or_else(|| below.tool.clone()))
+            .or_else(|| below.name.as_ref().map(|name| name.get_ref().clone()));
         self.launch = inner(self.launch, below.launch.take(), LaunchTable::filled);
         self.ready = inner(self.ready, below.ready.take(), ReadyTable::filled);
         self.done = inner(self.done, below.done.take(), DoneTable::filled);

@@ -34,10 +34,7 @@ pub(super) fn profile(
 }
 
 /// Fills what the file leaves out from the profile it extends.
-fn extended(
-    own: ProfileFile,
-    base: &dyn Fn(&str) -> Option<&'static str>,
-) -> Result<ProfileFile, Wrong> {
+fn extended(own: ProfileFile, base: &dyn Fn(&str) -> Option<&'static str>) -> Result<ProfileFile, Wrong> {
     let Some(name) = &own.extends else { return Ok(own) };
     let Some(text) = base(name.get_ref()) else {
         return wrong(name.span(), format!("there is no built-in profile `{}` to extend", name.get_ref()));
@@ -123,7 +120,10 @@ fn launch(table: Spanned<LaunchTable>) -> Result<Launch, Wrong> {
     let argument = table.argument.unwrap_or_default();
     let names_task = argument.iter().any(|word| word.contains("{task}"));
     if (task == super::TaskEntry::Argument) != names_task {
-        return wrong(at, "`argument = [\"--\", \"{task}\"]` goes with task = \"argument\", and only with it");
+        return wrong(
+            at,
+            "`argument = [\"--\", \"{task}\"]` goes with task = \"argument\", and only with it",
+        );
     }
     Ok(Launch {
         task,

@@ -10,8 +10,10 @@ impl Version {
     /// Reads the first version in a text; `None` if there is no digit.
     pub fn parse(text: &str) -> Option<Self> {
         let start = text.find(|c: char| c.is_ascii_digit())?;
-        let end = text[start..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(text.len(), |n| start + n);
-        let mut numbers: Vec<u64> = text[start..end].split('.').map_while(|n| n.parse().ok()).take(6).collect();
+        let end =
+            text[start..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(text.len(), |n| start + n);
+        let mut numbers: Vec<u64> =
+            text[start..end].split('.').map_while(|n| n.parse().ok()).take(6).collect();
         while numbers.last() == Some(&0) {
             numbers.pop();
         }
@@ -83,7 +85,8 @@ impl Range {
 
     /// How new it is: without an upper bound newest, then by its lower bound.
     pub(super) fn newness(&self) -> (bool, Version) {
-        let open = !self.0.iter().any(|(bound, _)| matches!(bound, Bound::Most | Bound::Below | Bound::Exactly));
+        let open =
+            !self.0.iter().any(|(bound, _)| matches!(bound, Bound::Most | Bound::Below | Bound::Exactly));
         (open, self.0.iter().map(|(_, version)| version.clone()).max().unwrap_or_default())
     }
 }
