@@ -76,7 +76,11 @@ pub enum Activity {
 
 /// What is seen on a screen. `memory` knows the prompt the tool showed when it was ready.
 pub fn detect(profile: &Profile, memory: &Memory, screen: &Screen) -> Observation {
-    let rows = region::rows(screen);
+    let sidebar = profile.facts.input.as_ref().and_then(|input| input.sidebar);
+    let rows = match sidebar.filter(|bar| screen.cols >= bar.from) {
+        Some(bar) => region::rows_within(screen, usize::from(screen.cols.saturating_sub(bar.columns))),
+        None => region::rows(screen),
+    };
     let by_line = profile.facts.input.as_ref().is_none_or(|input| input.shape == Shape::Cursor);
     if by_line {
         line::detect(profile, memory, screen, &rows)

@@ -10,6 +10,7 @@
 
 pub mod detect;
 pub mod dialog;
+pub mod explain;
 pub mod hooks;
 pub mod options;
 pub mod osc;

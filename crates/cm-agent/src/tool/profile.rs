@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 pub use builtin::Profiles;
 pub use facts::{
-    ActivityRule, DialogRule, Facts, InputBox, OptionRule, Shape, Transcript, TroubleRule, TurnFacts, Working,
+    ActivityRule, DialogRule, Facts, InputBox, OptionRule, Shape, Sidebar, Transcript, TroubleRule,
+    TurnFacts, Working,
 };
 pub use version::{Range, Version};
 

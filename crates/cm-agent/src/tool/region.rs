@@ -4,6 +4,7 @@
 //! read dialogs and input boxes see text, its column, and how deep it is framed.
 
 use super::screen::{Screen, char_width, width};
+use super::styled::Style;
 
 /// How many rows from the last one with text are looked at: no dialog is longer than a large screen.
 const LOOK_BACK: usize = 120;
@@ -28,6 +29,8 @@ pub struct Row<'a> {
     pub closed: bool,
     /// What it is if it is no text.
     pub edge: Option<Edge>,
+    /// How its first character is drawn.
+    pub style: Style,
 }
 
 /// A row that is no text but a line.
@@ -74,18 +77,38 @@ const WRAP_MARGIN: usize = 2;
 
 /// The rows of a screen from the top, up to the last one with text.
 pub fn rows(screen: &Screen) -> Vec<Row<'_>> {
-    let end = screen.lines.iter().rposition(|line| !line.trim().is_empty()).map_or(0, |i| i + 1);
-    let start = end.saturating_sub(LOOK_BACK);
     let widest = || screen.lines.iter().map(|line| width(line)).max().unwrap_or(0);
     let cols = if screen.cols == 0 { widest() } else { usize::from(screen.cols) };
-    (start..end).map(|at| row(at, &screen.lines[at], cols)).collect()
+    rows_within(screen, cols)
+}
+
+/// The same, of the first columns only: what stands further right is left out.
+pub fn rows_within(screen: &Screen, cols: usize) -> Vec<Row<'_>> {
+    let cut = |line: &'_ str| {
+        let mut column = 0;
+        let end = line.char_indices().find(|(_, c)| {
+            column += char_width(*c);
+            column > cols
+        });
+        end.map_or(line.len(), |(at, _)| at)
+    };
+    let line = |at: usize| &screen.lines[at][..cut(&screen.lines[at])];
+    let end = (0..screen.lines.len()).rev().find(|at| !line(*at).trim().is_empty()).map_or(0, |at| at + 1);
+    (end.saturating_sub(LOOK_BACK)..end).map(|at| row(screen, at, line(at), cols)).collect()
 }
 
 fn is_bar(c: char) -> bool {
     matches!(c, '│' | '┃' | '║' | '▌' | '▎' | '▏' | '▍' | '▐' | '▕' | '┆' | '┊' | '╎' | '┇' | '┋')
 }
 
-fn row(at: usize, line: &str, cols: usize) -> Row<'_> {
+/// The style of one column of a screen's row.
+pub fn style_at(screen: &Screen, row: usize, col: usize) -> Style {
+    let spans = screen.spans(row);
+    let found = spans.iter().find(|span| (usize::from(span.from)..usize::from(span.to)).contains(&col));
+    found.map_or(Style::default(), |span| span.style)
+}
+
+fn row<'a>(screen: &Screen, at: usize, line: &'a str, cols: usize) -> Row<'a> {
     let mut rest = line.trim_end();
     let mut col = 0;
     let mut depth = 0;
@@ -120,7 +143,7 @@ fn row(at: usize, line: &str, cols: usize) -> Row<'_> {
     }
     let text = rest.trim_matches([' ', '\u{a0}']);
     let edge = edge_of(text);
-    Row { at, col, text, depth, limit, closed, edge }
+    Row { at, col, text, depth, limit, closed, edge, style: style_at(screen, at, col) }
 }
 
 /// What kind of line a text is, if it is one. A title may stand in it.

@@ -1,14 +1,14 @@
 //! Finds the box one types into, and what stands in it (PURE).
 
-use crate::tool::dialog::{begins_input, is_hint, item, style_at};
+use crate::tool::dialog::{begins_input, is_hint, item};
 use crate::tool::profile::{InputBox, Shape, Transcript};
-use crate::tool::region::{Edge, Row};
+use crate::tool::region::{Edge, Row, style_at};
 use crate::tool::screen::Screen;
 
 /// The rows a box with a long text may have.
 const TALLEST: usize = 24;
 /// The rows with text that may stand below a box: mode line, hints, a menu of completions.
-const MOST_BELOW: usize = 16;
+const MOST_BELOW: usize = 60;
 
 /// A box one types into.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub(super) fn find(own: &InputBox, past: &Transcript, screen: &Screen, rows: &[R
         let top = rows[..at].iter().rposition(|row| row.edge == Some(Edge::Rule)).unwrap_or(at);
         return Some(Input { top, bottom: at, mark: String::new(), draft: true });
     }
+    if own.shape == Shape::Bar {
+        return barred(own, screen, rows);
+    }
     for at in (0..rows.len()).rev() {
         if !has_mark(own, &rows[at]) {
             // What the tool wrote, or a dialog's box, ends the search: the box is the last thing.
@@ -42,9 +45,8 @@ pub(super) fn find(own: &InputBox, past: &Transcript, screen: &Screen, rows: &[R
         let found = match own.shape {
             Shape::Rules => between_rules(rows, at),
             Shape::Boxed => boxed(rows, at),
-            Shape::Bar => barred(rows, at),
             Shape::Line => line(own, rows, at),
-            Shape::Any | Shape::Cursor => {
+            Shape::Any | Shape::Bar | Shape::Cursor => {
                 between_rules(rows, at).or_else(|| boxed(rows, at)).or_else(|| open_line(screen, rows, at))
             }
         };
@@ -125,12 +127,15 @@ fn boxed(rows: &[Row<'_>], at: usize) -> Option<(usize, usize)> {
     rows[top + 1..bottom].iter().all(|row| row.edge.is_none() && row.depth > 0).then_some((top, bottom))
 }
 
-/// Behind a bar on the left: all rows with the bar.
-fn barred(rows: &[Row<'_>], at: usize) -> Option<(usize, usize)> {
-    let bar = |row: &Row<'_>| row.depth > 0;
-    let top = rows[..at].iter().rposition(|row| !bar(row)).map_or(0, |n| n + 1);
-    let bottom = rows[at..].iter().position(|row| !bar(row)).map_or(rows.len() - 1, |n| at + n - 1);
-    bar(&rows[at]).then_some((top, bottom))
+/// Behind a bar on the left that ends in a line; its last text is the mode line.
+fn barred(own: &InputBox, screen: &Screen, rows: &[Row<'_>]) -> Option<Input> {
+    let bottom = rows.iter().rposition(|row| row.edge == Some(Edge::Bottom) && row.text.starts_with('╹'))?;
+    let top = rows[..bottom].iter().rposition(|row| row.depth == 0).map_or(0, |n| n + 1);
+    let texts: Vec<Row<'_>> = rows[top..bottom].iter().filter(|row| row.is_text()).copied().collect();
+    let (_mode, typed) = texts.split_last()?;
+    let below = rows[bottom + 1..].iter().filter(|row| row.is_text()).count();
+    let draft = !typed.is_empty() && has_draft(own, screen, typed, "");
+    (below <= MOST_BELOW).then(|| Input { top, bottom, mark: "┃".to_owned(), draft })
 }
 
 /// A line in the open, of a tool known to have one.

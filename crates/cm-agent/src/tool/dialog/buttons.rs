@@ -3,11 +3,11 @@
 use super::hints::{chooses, is_hint};
 use super::item::split_label;
 use super::judge::BULLETS;
-use super::list::{By, Choice, List, style_at};
+use super::list::{By, Choice, List};
 use super::read::{kind_by_labels, options_of, pair, prompt, rule_for};
 use super::{FoundPrompt, Layout, about, judge};
 use crate::tool::profile::Facts;
-use crate::tool::region::Row;
+use crate::tool::region::{Row, style_at};
 use crate::tool::screen::{Screen, width};
 use crate::tool::styled::Style;
 
@@ -40,7 +40,7 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
             .iter()
             .enumerate()
             .map(|(i, button)| {
-                let (label, keys) = split_label(button.label);
+                let (label, keys) = split_label(button.label, false);
                 Choice { label, keys, selected: selected == Some(i), ..Choice::default() }
             })
             .collect();
@@ -65,9 +65,10 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
         let body = &rows[top..at];
         let question = about::question(body);
         let asked = question.as_deref().unwrap_or("");
-        let rule = rule_for(facts, asked, body);
+        let rule = rule_for(facts, asked, body, &rows[..top]);
         let kind = rule.map_or_else(|| kind_by_labels(&labels, asked, body), |rule| rule.kind);
-        let options = options_of(facts, kind, &list.options);
+        let mut options = options_of(facts, kind, &list.options);
+        super::read::allow_as(rule, &mut options);
         let found = prompt(rule, kind, question, body, &rows[top..=at], options);
         return Some(FoundPrompt { layout: Layout::Horizontal, ..found });
     }
@@ -87,8 +88,9 @@ fn buttons<'a>(row: &Row<'a>) -> (Vec<Button<'a>>, bool) {
         if text.is_empty() {
             continue;
         }
-        if is_hint(text) {
-            hinted |= chooses(text);
+        // Keys stand behind the buttons, and may be cut off at the edge.
+        if is_hint(text) || hinted {
+            hinted |= chooses(text) || is_hint(text);
             continue;
         }
         if found.len() > 8 || width(text) > LONGEST_BUTTON {

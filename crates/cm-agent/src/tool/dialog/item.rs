@@ -34,6 +34,8 @@ pub fn item<'a>(row: &Row<'a>) -> Item<'a> {
     let mut at = Reader { rest: row.text, col: row.col };
     let pointer = at.mark(&POINTERS).is_some();
     let radio = at.radio();
+    // The one in force now, of a list that sets something.
+    at.mark(&['✔', '✓']);
     let body = at.col;
     let number = at.number();
     let align = at.col;
@@ -153,14 +155,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A label, what stands behind it (a description set apart by blanks), and the keys named at its end.
-pub fn split_label(text: &str) -> (String, Vec<String>) {
+/// A label and the keys named at its end. Beside a number only a letter or Esc is the option's own key; what
+/// else stands in brackets there says more than that.
+pub fn split_label(text: &str, numbered: bool) -> (String, Vec<String>) {
     let mut label = text.trim();
     let mut keys = Vec::new();
     while let Some(open) = label.rfind(['(', '[']) {
         let close = if label[open..].starts_with('(') { ')' } else { ']' };
         let Some(inner) = label[open + 1..].strip_suffix(close) else { break };
         let Some(key) = key_name(inner) else { break };
+        if numbered && key.chars().count() > 1 && key != "esc" {
+            break;
+        }
         let before = label[..open].trim_end();
         if before.is_empty() || before.len() == open {
             break;
@@ -213,7 +219,7 @@ mod tests {
     fn keys_come_off_labels() {
         let check = |text: &str, label: &str, keys: &[&str]| {
             assert_eq!(
-                split_label(text),
+                split_label(text, false),
                 (label.into(), keys.iter().map(|k| (*k).into()).collect()),
                 "{text:?}"
             );
@@ -226,5 +232,6 @@ mod tests {
         check("No (recommended)", "No (recommended)", &[]);
         check("f(x)", "f(x)", &[]);
         check("(y)", "(y)", &[]);
+        assert_eq!(split_label("Yes, all edits (shift+tab)", true).0, "Yes, all edits (shift+tab)");
     }
 }

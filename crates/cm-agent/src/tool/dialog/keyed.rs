@@ -53,7 +53,7 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
         if !(asks && (evidence.hint || evidence.boxed || first < at)) || judge::in_code(rows, top, &list) {
             return None;
         }
-        let rule = rule_for(facts, &asked, body);
+        let rule = rule_for(facts, &asked, body, &rows[..top]);
         let kind = rule.map_or_else(|| kind_by_labels(&labels, &asked, body), |rule| rule.kind);
         let options = options_of(facts, kind, &list.options);
         let found = prompt(rule, kind, question, body, &rows[top..=at], options);

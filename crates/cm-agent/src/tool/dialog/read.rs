@@ -15,6 +15,9 @@ use crate::tool::screen::Screen;
 /// How far above the screen's last text the pointed-at line may be.
 const REACH: usize = 70;
 
+/// How many lines of the transcript above may tell what a dialog is about.
+const RECENT: usize = 6;
+
 /// The rule's name where only the structure was read.
 const BY_STRUCTURE: &str = "a drawn dialog";
 
@@ -42,9 +45,7 @@ fn vertical(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
         {
             continue;
         }
-        if let Some(found) =
-            list::around(rows, at, screen).and_then(|list| judged(facts, screen, rows, &list))
-        {
+        if let Some(found) = list::around(rows, at).and_then(|list| judged(facts, screen, rows, &list)) {
             return Some(found);
         }
     }
@@ -65,10 +66,12 @@ fn judged(facts: &Facts, screen: &Screen, rows: &[Row<'_>], list: &List) -> Opti
     }
     let body = &rows[top..list.first];
     let above = about::question(body);
-    let rule = rule_for(facts, above.as_deref().unwrap_or(""), body);
+    let rule = rule_for(facts, above.as_deref().unwrap_or(""), body, &rows[..top]);
+    let above = rule.and_then(|rule| asked_by(rule, body)).or(above);
     let kind = kind_of(rule, above.as_deref().unwrap_or(""), body, rows, list);
-    let options = options_of(facts, kind, &list.options);
-    if !believed(evidence, above.as_deref(), list, rule.is_some()) {
+    let mut options = options_of(facts, kind, &list.options);
+    allow_as(rule, &mut options);
+    if !believed(evidence, above.as_deref(), list, rule) {
         return None;
     }
     let below = &rows[list.last + 1..];
@@ -79,6 +82,13 @@ fn judged(facts: &Facts, screen: &Screen, rows: &[Row<'_>], list: &List) -> Opti
         return None;
     }
     Some(prompt(rule, kind, above, body, &rows[top..=list.last], options))
+}
+
+/// What allowing means in a dialog of which the profile knows that it is more than once.
+pub fn allow_as(rule: Option<&DialogRule>, options: &mut [PromptOption]) {
+    if let Some(meaning) = rule.and_then(|rule| rule.allow) {
+        options.iter_mut().filter(|option| option.meaning == Meaning::Once).for_each(|o| o.meaning = meaning);
+    }
 }
 
 /// Puts a prompt together.
@@ -92,7 +102,7 @@ pub fn prompt(
 ) -> FoundPrompt {
     let question = rule.and_then(|rule| rule.question.clone()).or(question).unwrap_or_default();
     let subject = rule
-        .and_then(|rule| about::by_rule(rule, body))
+        .and_then(|rule| about::by_rule(rule, drawn))
         .or_else(|| about::subject(kind, &question, body))
         .filter(|subject| !subject.trim().is_empty());
     let left = drawn.iter().filter(|row| row.is_text()).map(|row| row.col).min().unwrap_or(0);
@@ -112,11 +122,24 @@ pub fn prompt(
 }
 
 /// The profile's rule for a dialog.
-pub fn rule_for<'f>(facts: &'f Facts, question: &str, body: &[Row<'_>]) -> Option<&'f DialogRule> {
+pub fn rule_for<'f>(
+    facts: &'f Facts,
+    question: &str,
+    body: &[Row<'_>],
+    past: &[Row<'_>],
+) -> Option<&'f DialogRule> {
     let heading: Vec<_> = body.iter().filter(|row| row.is_text()).take(3).map(|row| row.text).collect();
     facts.dialogs.iter().find(|rule| {
-        rule.pattern.is_match(question) || heading.iter().any(|line| rule.pattern.is_match(line))
+        let before = past.iter().rev().filter(|row| row.is_text()).take(RECENT);
+        (rule.pattern.is_match(question) || heading.iter().any(|line| rule.pattern.is_match(line)))
+            && rule.after.as_ref().is_none_or(|after| before.clone().any(|row| after.is_match(row.text)))
     })
+}
+
+/// The question by the line the profile's rule knows, where that is one: content cannot take its place.
+fn asked_by(rule: &DialogRule, body: &[Row<'_>]) -> Option<String> {
+    let row = body.iter().find(|row| row.is_text() && rule.pattern.is_match(row.text))?;
+    row.text.ends_with('?').then(|| row.text.trim_start_matches("? ").to_owned())
 }
 
 fn kind_of(
@@ -175,16 +198,21 @@ pub fn options_of(facts: &Facts, kind: PromptKind, choices: &[Choice]) -> Vec<Pr
 }
 
 /// Whether enough speaks for a dialog. Two lines with a mark before one of them are not enough.
-fn believed(evidence: Evidence, question: Option<&str>, list: &List, known: bool) -> bool {
+fn believed(evidence: Evidence, question: Option<&str>, list: &List, rule: Option<&DialogRule>) -> bool {
     let labels: Vec<&str> = list.options.iter().map(|option| option.label.as_str()).collect();
     let (allows, refuses) = pair(&labels);
-    let asks = question.is_some_and(|text| text.ends_with(['?', ':']));
+    let asks = question.is_some_and(|text| text.contains('?') || text.ends_with(':'));
     let keys = list.options.iter().filter(|option| !option.keys.is_empty()).count();
     let choice = allows && refuses;
     if list.by == By::Colour {
         return evidence.hint && (choice || asks);
     }
-    evidence.hint || (choice && (asks || evidence.boxed || keys > 0 || known)) || (evidence.boxed && asks)
+    // What stands in a tool's way at its start often names no keys.
+    let at_start = rule.is_some_and(|rule| rule.hintless || (rule.reason.is_some() && rule.footer.is_none()));
+    evidence.hint
+        || at_start
+        || (choice && (asks || evidence.boxed || keys > 0 || rule.is_some()))
+        || (evidence.boxed && asks)
 }
 
 /// Whether more than one line of the list is pointed at: none is, then.

@@ -6,9 +6,15 @@ use super::version::Version;
 use super::{Profile, ProfileError};
 
 /// The built-in profiles by file.
-const TEXTS: [(&str, &str); 2] = [
+const TEXTS: [(&str, &str); 8] = [
     ("generic.toml", include_str!("../profiles/generic.toml")),
     ("shell.toml", include_str!("../profiles/shell.toml")),
+    ("claude.toml", include_str!("../profiles/claude.toml")),
+    ("claude-2-1.toml", include_str!("../profiles/claude-2-1.toml")),
+    ("codex.toml", include_str!("../profiles/codex.toml")),
+    ("gemini.toml", include_str!("../profiles/gemini.toml")),
+    ("opencode.toml", include_str!("../profiles/opencode.toml")),
+    ("aider.toml", include_str!("../profiles/aider.toml")),
 ];
 
 /// The text of a built-in profile, by the profile's name.

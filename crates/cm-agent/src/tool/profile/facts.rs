@@ -51,6 +51,20 @@ pub struct InputBox {
     pub footer: Option<Pattern>,
     /// The last line of a view that stands in its place for a while.
     pub view: Option<Pattern>,
+    /// A line of a window that lies over everything.
+    pub overlay: Option<Pattern>,
+    /// Columns on the right that belong to something else, on wide terminals.
+    pub sidebar: Option<Sidebar>,
+}
+
+/// Columns on the right that belong to something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sidebar {
+    /// How many.
+    pub columns: u16,
+    /// On terminals at least so wide.
+    pub from: u16,
 }
 
 /// How an input box is drawn.
@@ -78,6 +92,8 @@ pub enum Shape {
 pub struct Transcript {
     /// A line a person has sent.
     pub sent: Option<Pattern>,
+    /// A command to the tool itself that a person has sent: `/model`.
+    pub command: Option<Pattern>,
     /// How a piece the tool wrote begins: an answer, a tool call, a result.
     pub piece: Option<Pattern>,
     /// Lines between transcript and box that belong to neither: tips, the mode line.
@@ -106,6 +122,10 @@ pub struct TurnFacts {
     pub done: Vec<Pattern>,
     /// Without such a line, or an error, it is not over: the tool shows nothing else while it writes.
     pub said: bool,
+    /// Such a line says that it ended well, whatever stands above it.
+    pub well: bool,
+    /// The line that ends a turn without saying how: what is framed directly above it is the error.
+    pub unsaid: Option<Pattern>,
 }
 
 /// What a dialog is about.
@@ -127,9 +147,21 @@ pub struct DialogRule {
     /// A line below the options without which it is not drawn to its end.
     #[serde(default)]
     pub footer: Option<Pattern>,
-    /// It stands in the way: why.
+    /// It names no keys below its options.
     #[serde(default)]
-    pub cause: Option<Cause>,
+    pub hintless: bool,
+    /// What stands in the last lines of the transcript above it.
+    #[serde(default)]
+    pub after: Option<Pattern>,
+    /// It is the last line of a page with nothing to choose from.
+    #[serde(default)]
+    pub bare: bool,
+    /// What allowing means here, where it is more than once.
+    #[serde(default)]
+    pub allow: Option<Meaning>,
+    /// It stands in the way of all work: the word a reason begins with, `login_required` or `onboarding`.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// What ends a turn badly, or stands in the way.
@@ -143,6 +175,9 @@ pub struct TroubleRule {
     /// The tool cannot go on: it says so with no box and no dialog on the screen.
     #[serde(default)]
     pub blocks: bool,
+    /// It says so below its box, and waits.
+    #[serde(default)]
+    pub below: bool,
     /// Finds when it may be over; the first group is taken.
     #[serde(default)]
     pub until: Option<Pattern>,

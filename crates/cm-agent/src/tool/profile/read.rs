@@ -77,8 +77,8 @@ fn build(read: ProfileFile) -> Result<Profile, Wrong> {
         life,
         asking: read.asking.ok_or_else(|| missing("asking"))?.built()?,
         prompts: Arc::from(prompts),
-        status: read.status,
-        hooks: read.hooks,
+        status: read.status.filter(|word| word != "none"),
+        hooks: read.hooks.filter(|word| word != "none"),
         styles: read.styles.unwrap_or_default(),
         keys: read.keys.unwrap_or_default(),
         facts: Facts {

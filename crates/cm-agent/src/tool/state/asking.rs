@@ -85,13 +85,7 @@ impl Machine {
     /// A prompt that was settled before it was drawn, for its receipt.
     pub fn settled_prompt(&mut self, kind: PromptKind, text: String, subject: Option<String>) -> Prompt {
         self.memory.prompts += 1;
-        Prompt {
-            id: self.memory.prompts,
-            kind: kind.as_str().to_owned(),
-            text,
-            subject,
-            ..Prompt::default()
-        }
+        Prompt { id: self.memory.prompts, kind: kind.as_str().to_owned(), text, subject, ..Prompt::default() }
     }
 
     fn act_on(&self, found: &FoundPrompt) -> Act {

@@ -1,0 +1,153 @@
+//! Every captured screen of a coding CLI: what is seen on it is what was true.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::*;
+use crate::tool::profile::tests::profiles;
+
+/// What is known of a captured screen: the file beside it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    tool: String,
+    version: String,
+    size: (u16, u16),
+    cursor: (u16, u16, bool),
+    alternate: bool,
+    history: u64,
+    title: String,
+    #[allow(dead_code)]
+    note: String,
+    expect: Expected,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    state: String,
+    reason: Option<String>,
+    dialog: Option<ExpectedDialog>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedDialog {
+    kind: String,
+    question: Option<String>,
+    subject: Option<String>,
+    options: Vec<ExpectedOption>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedOption {
+    label: String,
+    meaning: String,
+    selected: bool,
+    key: Option<String>,
+}
+
+fn captured() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens");
+    let list = |dir: &Path| -> Vec<PathBuf> {
+        let mut entries: Vec<_> =
+            std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        entries
+    };
+    let mut found = Vec::new();
+    for tool in list(&root).into_iter().filter(|path| path.is_dir()) {
+        for path in list(&tool) {
+            let below = if path.is_dir() { list(&path) } else { vec![path] };
+            found
+                .extend(below.into_iter().filter(|path| path.extension().is_some_and(|end| end == "screen")));
+        }
+    }
+    found
+}
+
+/// What differs from what is expected.
+fn differences(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let toml = std::fs::read_to_string(path.with_extension("toml")).unwrap();
+    let case: Case = toml::from_str(&toml).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let screen = Screen {
+        cols: case.size.0,
+        rows: case.size.1,
+        history: case.history,
+        alternate: case.alternate,
+        title: case.title,
+        ..Screen::default()
+    }
+    .with_text(&text);
+    let cursor = Cursor { col: case.cursor.0, row: case.cursor.1, visible: case.cursor.2 };
+    let profile = profiles().for_version(&case.tool, Some(&case.version));
+    let seen = explain(&profile, &screen, Some(cursor));
+    let mut wrong = String::new();
+    let mut check = |what: &str, seen: &str, expected: &str| {
+        if seen != expected {
+            let _ = write!(wrong, "\n    {what}: {seen:?}\n      not {expected:?}");
+        }
+    };
+    let works = ["running", "planning", "editing", "testing"];
+    let state = if works.contains(&seen.state.as_str()) { "running" } else { &seen.state };
+    check("state", state, &case.expect.state);
+    let word = |reason: Option<&str>| {
+        reason.map(|r| r.split(':').next().unwrap_or(r).to_owned()).unwrap_or_default()
+    };
+    check("reason", &word(seen.reason.as_deref()), &word(case.expect.reason.as_deref()));
+    let is_menu = case.expect.state == "waiting" && case.expect.dialog.is_none();
+    match (&seen.dialog, &case.expect.dialog) {
+        (Some(seen), Some(expected)) => {
+            check("kind", &seen.kind, &expected.kind);
+            check("question", &seen.question, expected.question.as_deref().unwrap_or(""));
+            check(
+                "subject",
+                seen.subject.as_deref().unwrap_or(""),
+                expected.subject.as_deref().unwrap_or(""),
+            );
+            let options =
+                |options: &[ExpectedOption]| options.iter().map(|o| format!("{o:?}\n")).collect::<String>();
+            let drawn: Vec<_> = seen
+                .options
+                .iter()
+                .map(|o| ExpectedOption {
+                    label: o.label.clone(),
+                    meaning: o.meaning.clone(),
+                    selected: o.selected,
+                    key: o.key.clone(),
+                })
+                .collect();
+            for (i, (seen, expected)) in drawn.iter().zip(&expected.options).enumerate() {
+                check(&format!("option {}", i + 1), &format!("{seen:?}"), &format!("{expected:?}"));
+            }
+            if drawn.len() != expected.options.len() {
+                check("options", &options(&drawn), &options(&expected.options));
+            }
+        }
+        // A menu the user opened is not described.
+        (Some(_), None) if is_menu => {}
+        (Some(_), None) => check("dialog", "one", "none"),
+        (None, Some(_)) => check("dialog", "none", "one"),
+        (None, None) => {}
+    }
+    if wrong.is_empty() { wrong } else { format!("\n{} (by {}){wrong}", path.display(), seen.rule) }
+}
+
+#[test]
+fn captured_screens_of_tools() {
+    let paths = captured();
+    assert!(paths.len() >= 400, "only {} captured screens", paths.len());
+    let wrong: Vec<String> =
+        paths.iter().map(|path| differences(path)).filter(|text| !text.is_empty()).collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {} screens are seen wrongly:{}",
+        wrong.len(),
+        paths.len(),
+        wrong.concat()
+    );
+}
