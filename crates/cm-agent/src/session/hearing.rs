@@ -9,7 +9,7 @@ use crate::host::clock;
 use crate::tmux::{Capture, Control, Snapshot};
 use crate::tool::hooks::Heard;
 use crate::tool::hooks::claude::{HookAsk, HookEvent, HookKind, activity_of, ask_of, deny_output};
-use crate::tool::osc::{Blocked, Status};
+use crate::tool::osc::{Blocked, Status, Told};
 use crate::tool::policy::Verdict;
 use crate::tool::state::Voice;
 use crate::tool::{Cause, Input};
@@ -110,11 +110,16 @@ impl Actor {
                 return round;
             }
         }
-        if seen.status.window_name != self.view.status {
-            self.view.status.clone_from(&seen.status.window_name);
-            if let Some(status) = Status::from_window_name(&self.view.status) {
-                self.past.heard("status", status.as_str().to_owned());
-                return self.step(Some(control), Input::Heard(Voice::Status, heard_of(status))).await;
+        let Some(told) = Told::from_window_name(&seen.status.window_name) else { return Round::On };
+        // After a restart only the newest is news.
+        let known = self.view.statuses.unwrap_or(told.count.saturating_sub(1));
+        self.view.statuses = Some(told.count);
+        for status in told.since(known) {
+            self.past.heard("status", status.as_str().to_owned());
+            let heard = heard_of(*status);
+            let round = self.step(Some(control), Input::Heard(Voice::Status, heard)).await;
+            if !matches!(round, Round::On) {
+                return round;
             }
         }
         Round::On
