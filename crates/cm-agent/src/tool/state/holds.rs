@@ -127,11 +127,11 @@ impl Machine {
         let (steady, quiet) = (self.watch.steady_since, self.watch.quiet_since);
         match &look.observation.kind {
             Seen::Asking(found) if found.is_drawn() => {
-                let mut hold = self.dialog_hold()?;
+                let (since, mut hold) = self.dialog_hold(steady)?;
                 if self.watch.attached && self.answers_itself(found) {
                     hold = hold.max(PERSON);
                 }
-                Some((steady + hold, Move::Ask(found.clone(), None, look.mark)))
+                Some((since + hold, Move::Ask(found.clone(), None, look.mark)))
             }
             Seen::Asking(found) if self.memory.report.is_none() => {
                 Some((quiet + self.profile.asking.quiet, Move::Ask(found.clone(), None, look.mark)))
@@ -144,13 +144,15 @@ impl Machine {
         }
     }
 
-    /// How long a drawn dialog must stand; none: what a script reports counts instead.
-    fn dialog_hold(&self) -> Option<Duration> {
+    /// Since when, and how long, a drawn dialog must stand; none: what a script reports counts instead.
+    fn dialog_hold(&self, steady: Duration) -> Option<(Duration, Duration)> {
         match &self.memory.report {
             Some(_) if self.memory.voice == Voice::Report => None,
-            Some(heard) if heard.status == ReportStatus::Waiting => Some(DIALOG),
-            Some(_) if self.memory.voice == Voice::Status && self.memory.is_round() => Some(DIALOG_UNSAID),
-            _ => Some(DIALOG),
+            Some(heard) if heard.status == ReportStatus::Waiting => Some((steady, DIALOG)),
+            Some(_) if self.memory.voice == Voice::Status && self.memory.is_round() => {
+                Some((steady.max(self.watch.reported_at), DIALOG_UNSAID))
+            }
+            _ => Some((steady, DIALOG)),
         }
     }
 

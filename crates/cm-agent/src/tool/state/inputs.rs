@@ -221,16 +221,8 @@ impl Machine {
                 asked.source == Source::Report
                     && asked.prompt.text == heard.message.as_deref().unwrap_or_default()
             });
-        // That it is blocked is what its dialog says already.
-        let dialog_stands = heard.status == ReportStatus::Waiting
-            && voice != Voice::Report
-            && self.memory.asked.as_ref().is_some_and(|asked| asked.source != Source::Report);
-        // Hooks do not say that a dialog has gone; the screen does.
-        let dialog_unspoken = voice == Voice::Hooks
-            && self.memory.asked.as_ref().is_some_and(|asked| asked.source != Source::Report);
-        if !same_question && !dialog_stands && !dialog_unspoken {
-            self.memory.asked = None;
-            self.watch.gone = None;
+        if !same_question {
+            self.question_spoken_of(voice, heard.status);
         }
         let works = heard.status == ReportStatus::Working;
         self.memory.report = Some(heard);
@@ -244,6 +236,27 @@ impl Machine {
             Phase::Starting { given: true, .. } if works => self.begin_round(&rule),
             Phase::Round { worked, .. } => *worked |= works,
             _ => {}
+        }
+    }
+
+    /// What a word from inside means for the open question.
+    fn question_spoken_of(&mut self, voice: Voice, status: ReportStatus) {
+        let blocked = status == ReportStatus::Waiting;
+        match &mut self.memory.asked {
+            // That it is blocked is what its dialog says already; and hooks do not say when one has gone.
+            Some(Instance { source: Source::Drawn | Source::Screen(_), .. })
+                if voice == Voice::Hooks || (voice == Voice::Status && blocked) => {}
+            // Somebody has answered. The dialog may be seen a moment longer: it is no new one.
+            Some(Instance { source: Source::Drawn, stage, .. }) => {
+                if matches!(stage, Stage::Asked | Stage::AskedAgain) {
+                    *stage = Stage::AnsweredByPerson;
+                    self.watch.answered_at = self.watch.now;
+                }
+            }
+            _ => {
+                self.memory.asked = None;
+                self.watch.gone = None;
+            }
         }
     }
 

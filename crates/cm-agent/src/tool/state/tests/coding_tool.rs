@@ -272,6 +272,19 @@ fn failure_07_its_own_status_has_the_word() {
         2000 screen {busy} => running
         2010 status working =>",
     );
+    // Answered by a person; the dialog is seen a moment longer, and is no new one (failure 1).
+    working(
+        &ask(),
+        "500 status working =>
+        1000 status waiting =>
+        1020 screen {asks} =>
+        1060 tick => waiting #1 command \"Run this command?\"
+        2000 status working => running
+        2010 screen {asks} =>
+        2100 screen {busy} =>
+        9000 status done =>
+        9060 tick => done, COMPLETE done",
+    );
     // Nothing that is understood is drawn: it is blocked all the same.
     working(
         &ask(),
