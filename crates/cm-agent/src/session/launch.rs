@@ -108,7 +108,8 @@ async fn ground(
     // A repository that cannot be read is no reason not to start: only what changed will not be told.
     // A script is over in a moment and says itself what it does; the work of a coding tool is worth telling
     // apart from what stood there before.
-    let keep = (!spec.profile.life_is_process()).then(|| engine.base_dir(&spec.id));
+    let keep = tree.is_none() && !spec.profile.life_is_process();
+    let keep = keep.then(|| engine.base_dir(&spec.id));
     let base = match work::base(Path::new(&spec.path), keep.as_deref()).await {
         Ok(base) => base,
         Err(error) => {
