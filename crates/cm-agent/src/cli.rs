@@ -34,6 +34,7 @@ Examples:
   cm-agent serve                                       on its unix socket, for this user
   cm-agent serve --listen 127.0.0.1:9876 --token-file ~/.cm-token
   cm-agent health && cm-agent sessions
+  cm-agent tools explain --tool claude --screen captured.txt
   cm-agent selftest --url ws://127.0.0.1:9876 --token-file ~/.cm-token
 
 Log: RUST_LOG=debug; exit codes: 0 good, 1 not good, 2 usage, 4 refused (another agent is there).";
@@ -61,6 +62,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         argv: Vec<OsString>,
     },
+    /// What is known of tools: list profiles, check your own, explain a captured screen
+    #[command(subcommand)]
+    Tools(crate::tools_cli::ToolsCommand),
     /// Say from inside a session how it goes (its environment names session and socket)
     Report {
         /// working, idle, done, failed or waiting
@@ -123,6 +127,7 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
     let command = match cli.command {
         None => return ExitCode::from(2),
         Some(Command::Hold { argv }) => return crate::hold::run(&argv),
+        Some(Command::Tools(command)) => return crate::tools_cli::run(command),
         Some(command) => command,
     };
     let threads = if matches!(command, Command::Serve(_)) { 2 } else { 1 };
@@ -163,6 +168,8 @@ async fn run(command: Command, words: &[&str]) -> ExitCode {
             },
             Err(why) => failed(&why),
         },
+        // Needs no agent and no runtime, and has run before this.
+        Command::Tools(command) => crate::tools_cli::run(command),
         Command::Report { status, message } => report_result(report(status, &message.join(" ")).await),
     }
 }

@@ -16,3 +16,5 @@ pub mod server;
 pub mod session;
 pub mod tmux;
 pub mod tool;
+pub mod tools;
+mod tools_cli;
