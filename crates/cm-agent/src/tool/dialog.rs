@@ -9,6 +9,8 @@ mod keyed;
 mod list;
 mod page;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use cm_protocol::{Meaning, PromptOption};
 use serde::Deserialize;

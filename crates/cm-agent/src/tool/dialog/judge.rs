@@ -103,7 +103,12 @@ pub fn top(rows: &[Row<'_>], list: &List, needs_frame: bool) -> Option<usize> {
         }
         match row.edge {
             Some(Edge::Top) if framed || (list.depth == 0 && row.depth == 0) => return Some(at + 1),
-            Some(Edge::Rule) if row.depth <= list.depth => return Some(at + 1),
+            // A line across inside a box parts what is in it.
+            Some(Edge::Rule)
+                if row.depth <= list.depth && !row.text.starts_with(['├', '┝', '┠', '╟', '╠']) =>
+            {
+                return Some(at + 1);
+            }
             _ => {}
         }
         if row.is_blank() {

@@ -118,7 +118,11 @@ fn choice(rows: &[Row<'_>]) -> Choice {
             label.push_str(next.text);
         }
     }
+    // A key may stand apart on the right: `Approve      [Alt+1]`.
+    let apart = it.text[text.len()..].trim();
+    let apart = apart.strip_prefix(['[', '(']).and_then(|text| text.strip_suffix([']', ')']));
     let (label, mut keys) = split_label(label.trim_end_matches([' ', '✔', '✓']), it.number.is_some());
+    keys.extend(apart.and_then(super::hints::key_name));
     if let Some(key) = it.bracket.and_then(super::hints::key_name) {
         keys.insert(0, key);
     }

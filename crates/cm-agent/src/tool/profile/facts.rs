@@ -45,6 +45,8 @@ pub struct InputBox {
     pub placeholder: Vec<Pattern>,
     /// Dialogs stand between a rule or box and the screen's end, never in the open.
     pub framed_dialogs: bool,
+    /// A line above the heading of its dialogs that says nothing.
+    pub dialog_title: Option<Pattern>,
     /// With nothing above it the tool has not begun yet.
     pub needs_text_above: bool,
     /// A line below it without which it is none.
@@ -147,6 +149,12 @@ pub struct DialogRule {
     /// A line below the options without which it is not drawn to its end.
     #[serde(default)]
     pub footer: Option<Pattern>,
+    /// Finds its question in its lines; the first group is taken.
+    #[serde(default)]
+    pub asks: Option<Pattern>,
+    /// Its first option, where that tells it from others.
+    #[serde(default)]
+    pub first: Option<Pattern>,
     /// It names no keys below its options.
     #[serde(default)]
     pub hintless: bool,
