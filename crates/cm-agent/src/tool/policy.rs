@@ -3,9 +3,26 @@
 //! What a policy may allow is bounded from outside it: only a question that decides nothing is ever answered
 //! by a key. Passwords, consents and choices are asked whatever a policy says.
 
+mod act;
+mod bounds;
 mod compile;
+mod effects;
 pub mod engine;
+mod git;
+mod judge;
+mod known;
+mod pattern;
+mod place;
 mod read;
+mod rule;
+mod script;
+mod sets;
+mod shell;
+mod unwrap;
+
+#[cfg(test)]
+#[path = "policy/tests/mod.rs"]
+mod engine_tests;
 
 use super::dialog::FoundPrompt;
 use super::profile::PromptKind;
