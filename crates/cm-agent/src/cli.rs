@@ -34,6 +34,7 @@ Examples:
   cm-agent serve                                       on its unix socket, for this user
   cm-agent serve --listen 127.0.0.1:9876 --token-file ~/.cm-token
   cm-agent health && cm-agent sessions
+  cm-agent tools explain --tool claude --screen captured.txt
   cm-agent selftest --url ws://127.0.0.1:9876 --token-file ~/.cm-token
 
 Log: RUST_LOG=debug; exit codes: 0 good, 1 not good, 2 usage, 4 refused (another agent is there).";
@@ -73,6 +74,9 @@ enum Command {
     },
     /// Pass on what a tool's hook was called with, from inside a session (JSON on standard input)
     Hook,
+    /// What is known of tools: list profiles, check your own, explain a captured screen
+    #[command(subcommand)]
+    Tools(crate::tools_cli::ToolsCommand),
     /// Say from inside a session how it goes (its environment names session and socket)
     Report {
         /// working, idle, done, failed or waiting
@@ -132,6 +136,7 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
         }
         Some(Command::HoldChild { argv }) => return crate::hold::become_tool(&argv),
         Some(Command::Hook) => return crate::hook::run(),
+        Some(Command::Tools(command)) => return crate::tools_cli::run(command),
         Some(command) => command,
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
@@ -183,6 +188,8 @@ async fn run(command: Command, words: &[&str]) -> ExitCode {
             },
             Err(why) => failed(&why),
         },
+        // Needs no agent and no runtime, and has run before this.
+        Command::Tools(command) => crate::tools_cli::run(command),
         Command::Report { status, message } => report_result(report(status, &message.join(" ")).await),
     }
 }

@@ -19,5 +19,6 @@ pub mod server;
 pub mod session;
 pub mod tmux;
 pub mod tool;
-pub mod tools_dir;
+pub mod tools;
+mod tools_cli;
 pub mod work;

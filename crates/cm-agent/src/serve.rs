@@ -23,7 +23,7 @@ use crate::session::{Engine, Surroundings, adopt_all};
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
 use crate::tool::policy::Policies;
-use crate::tools_dir;
+use crate::tools;
 
 /// How long the service manager may take to answer before sessions run without it.
 const MANAGER: Duration = Duration::from_secs(3);
@@ -186,7 +186,7 @@ fn knowledge(args: &ServeArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<K
     let config = places::config_dir(env);
     let (profiles, mut problems) = match &config {
         Some(dir) => {
-            let (profiles, errors) = tools_dir::load(&dir.join("tools"));
+            let (profiles, errors) = tools::tools_dir(&dir.join("tools"));
             (profiles, errors.iter().map(ToString::to_string).collect())
         }
         None => (Profiles::builtin(), Vec::<String>::new()),

@@ -97,6 +97,15 @@ async fn a_tree_ends_with_its_daemons() {
 }
 
 #[tokio::test]
+async fn who_is_just_becoming_another_program_is_found() {
+    let session = Session::start("echo 'exec sh ./again' > again; echo $$ > up; exec sh ./again");
+    let always = session.pid_in("up");
+    for _ in 0..100 {
+        assert_eq!(tree(&[], Some(&session.marker)), [always], "between two programs it has no environment");
+    }
+}
+
+#[tokio::test]
 async fn without_the_mark_descendants_go_and_nobody_else() {
     let stranger = Session::start("exec sleep 1000");
     let session = Session::start("sleep 1000 & echo $! > a; wait");

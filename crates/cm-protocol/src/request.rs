@@ -149,6 +149,9 @@ pub struct CreateSession {
     /// A command that proves the task done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Check>,
+    /// Goes on with the conversation of an earlier session: its tool and its directory where none are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<SessionId>,
     /// A git work tree and branch for this task alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worktree: Option<Worktree>,

@@ -163,6 +163,7 @@ fn create() -> impl Strategy<Value = CreateSession> {
                 policy,
                 check,
                 worktree,
+                resume: None,
             }
         },
     )

@@ -76,8 +76,8 @@ pub(super) struct View {
     pub(super) looked: Duration,
     /// The program's end was seen and told.
     pub(super) ended: bool,
-    /// The tool's own status as it was last read, as the window's name.
-    pub(super) status: String,
+    /// How many status reports of the tool's have been taken in.
+    pub(super) statuses: Option<u64>,
     /// A person has the terminal open.
     pub(super) attached: bool,
 }

@@ -11,6 +11,7 @@ use cm_protocol::{
 
 use super::Engine;
 use super::environment::{self, Marks};
+use super::launch::HOOKS;
 use crate::tool::Profile;
 
 /// Bytes of all variables, and of all arguments, a task may bring.
@@ -74,6 +75,8 @@ impl Spec {
     /// As [`Self::check`].
     pub(super) fn locate(request: &CreateSession, engine: &Engine) -> Result<Located, ErrorReply> {
         let located = || {
+            let mut request = request.clone();
+            resumed(&mut request, engine)?;
             let tool = tool(request.tool())?;
             let env = variables(&request.env)?;
             let profile = engine.profiles.for_tool(&tool);
@@ -100,11 +103,12 @@ impl Spec {
     }
 
     fn read(
-        request: CreateSession,
+        mut request: CreateSession,
         id: SessionId,
         version: Option<String>,
         engine: &Engine,
     ) -> Result<Self, Refusal> {
+        let resumed = resumed(&mut request, engine)?;
         let tool = tool(request.tool())?;
         let task_text = text("task", request.task(), engine.limits.task_bytes)?;
         for arg in &request.args {
@@ -117,7 +121,16 @@ impl Spec {
         let marks = Marks { session: id.as_str(), agent_socket: &engine.socket };
         let mut base_env = environment::base(&engine.env, |name| profile.passes_env(name), &marks);
         base_env.extend(profile.launch.env.clone());
-        let mut command = profile.argv(&task_text, &request.args);
+        let mut args = match &resumed {
+            Some(conversation) => resume_args(&profile, conversation)?,
+            None => Vec::new(),
+        };
+        if profile.has_hooks() {
+            let file = engine.runtime.session_dir(&id).map_err(|e| bad("tool", e.to_string()))?.join(HOOKS);
+            args.extend(["--settings".to_owned(), file.display().to_string()]);
+        }
+        args.extend(request.args.iter().cloned());
+        let mut command = profile.argv(&task_text, &args);
         let search = env.get("PATH").or_else(|| base_env.get("PATH")).map_or("", String::as_str);
         command[0] = program(&command[0], &tool, search)?;
         Ok(Self {
@@ -184,6 +197,36 @@ fn policy(choice: Option<PolicyChoice>, engine: &Engine) -> Result<Option<Policy
         Ok(_) => Ok(choice),
         Err(error) => Err(bad("policy", format!("policy: {error}"))),
     }
+}
+
+/// The conversation that is to be gone on with, by the tool's own name; the request gets its tool and directory.
+fn resumed(request: &mut CreateSession, engine: &Engine) -> Result<Option<String>, Refusal> {
+    let Some(id) = &request.resume else { return Ok(None) };
+    let Some(record) = engine.hub.record(id) else {
+        return Err(bad(
+            "resume",
+            format!("resume: {id} is not known here; cm-fleet sessions --all lists them"),
+        ));
+    };
+    if request.tool.as_ref().is_some_and(|tool| *tool != record.tool) {
+        return Err(bad("resume", format!("resume: {id} was a session of {}", record.tool)));
+    }
+    let Some(conversation) = record.tool_session else {
+        let why = format!("resume: {} did not say what it calls the conversation of {id}", record.tool);
+        return Err(bad("resume", why));
+    };
+    request.tool = Some(record.tool);
+    if request.path().is_none() {
+        request.context = Some(cm_protocol::Context { path: Some(record.path) });
+    }
+    Ok(Some(conversation))
+}
+
+fn resume_args(profile: &Profile, conversation: &str) -> Result<Vec<String>, Refusal> {
+    if profile.launch.resume.is_empty() {
+        return Err(bad("resume", format!("resume: the profile {} does not say how", profile.name)));
+    }
+    Ok(profile.launch.resume.iter().map(|word| word.replace("{id}", conversation)).collect())
 }
 
 fn check(check: Option<Check>) -> Result<Option<Check>, Refusal> {

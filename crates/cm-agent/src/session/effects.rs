@@ -7,6 +7,7 @@ use super::handle::Command;
 use super::typing::Keys;
 use crate::host::clock;
 use crate::tmux::{CommandError, Control};
+use crate::tool::detect::last_words;
 use crate::tool::{Effect, Exit, Input};
 
 /// Lines of output in a result.
@@ -136,10 +137,7 @@ impl Actor {
         exit_code: Option<i32>,
         signal: Option<String>,
     ) {
-        let tail = match control {
-            Some(control) => self.last_lines(control, TAIL, false).await.unwrap_or_default(),
-            None => self.view.screen.as_ref().map(|s| s.lines.join("\n")).unwrap_or_default(),
-        };
+        let tail = self.tail(control).await;
         let proven = self.proof(state).await;
         let outcome = Outcome {
             state,
@@ -151,7 +149,7 @@ impl Actor {
             exit_code,
             signal,
             duration: (clock::unix_now() - self.record.task_began).max(0.0),
-            tail: super::transcript::last_lines(&tail, TAIL).lines().map(str::to_owned).collect(),
+            tail,
             reason,
         };
         self.engine.hub.publish(EventKind::SessionCompleted {
@@ -165,6 +163,20 @@ impl Actor {
             tracing::error!(session = %self.record.id, %error, "its result is not on the disk yet");
         }
         self.plan_closing();
+    }
+
+    /// The last lines of output: of a tool with a screen of its own, what it said above its box.
+    async fn tail(&self, control: Option<&Control>) -> Vec<String> {
+        let screen = self.view.screen.as_deref();
+        let count = usize::try_from(TAIL).unwrap_or(usize::MAX);
+        if let Some(words) = screen.and_then(|screen| last_words(self.machine.profile(), screen, count)) {
+            return words;
+        }
+        let text = match control {
+            Some(control) => self.last_lines(control, TAIL, false).await.unwrap_or_default(),
+            None => screen.map(|s| s.lines.join("\n")).unwrap_or_default(),
+        };
+        super::transcript::last_lines(&text, TAIL).lines().map(str::to_owned).collect()
     }
 
     /// When the terminal is to be closed, now that a task or the program has ended.

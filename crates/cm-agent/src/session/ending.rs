@@ -12,6 +12,7 @@ use crate::host::clock;
 use crate::host::process::{self, Frozen, Grace, Leader, Marker};
 use crate::tmux::Control;
 use crate::tool::{Exit, Input};
+use crate::work::{self, Removed};
 
 /// What a process tree is given to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
@@ -112,9 +113,22 @@ impl Actor {
             self.end_processes().await;
         }
         launch::clear(&self.engine, &self.record.id).await;
+        self.leave_tree().await;
         self.engine.hub.publish(EventKind::SessionClosed { session_id: self.record.id.clone() });
         self.record.phase = Phase::Closed { at: clock::unix_now() };
         Round::Over
+    }
+
+    /// A work tree in which nothing was done goes; one that holds work is left where it is, and said.
+    async fn leave_tree(&self) {
+        let Some(tree) = &self.record.tree else { return };
+        match work::remove_worktree(tree, false).await {
+            Ok(Removed::Gone) => {}
+            Ok(Removed::Kept(why)) => tracing::info!(session = %self.record.id, why, "its work tree stays"),
+            Err(error) => {
+                tracing::warn!(session = %self.record.id, %error, "its work tree cannot be removed")
+            }
+        }
     }
 
     /// The terminal's server is proven dead without anyone here having ended it.

@@ -108,7 +108,8 @@ async fn ground(
     // A repository that cannot be read is no reason not to start: only what changed will not be told.
     // A script is over in a moment and says itself what it does; the work of a coding tool is worth telling
     // apart from what stood there before.
-    let keep = (!spec.profile.life_is_process()).then(|| engine.base_dir(&spec.id));
+    let keep = tree.is_none() && !spec.profile.life_is_process();
+    let keep = keep.then(|| engine.base_dir(&spec.id));
     let base = match work::base(Path::new(&spec.path), keep.as_deref()).await {
         Ok(base) => base,
         Err(error) => {
@@ -284,6 +285,10 @@ fn prepare(engine: &Engine, spec: &Spec, record: &SessionRecord) -> std::io::Res
     .map_err(std::io::Error::other)?;
     let conf = dir.join(CONF);
     crate::host::places::write_private(&conf, &text)?;
+    if spec.profile.has_hooks() {
+        let text = crate::tool::hooks::claude::settings(&engine.program);
+        crate::host::places::write_private(&dir.join(HOOKS), text.as_bytes())?;
+    }
     let facts = serde_json::to_vec(record).map_err(std::io::Error::other)?;
     crate::host::places::write_private(&dir.join(FACTS), &facts)?;
     Ok(conf)
@@ -291,6 +296,9 @@ fn prepare(engine: &Engine, spec: &Spec, record: &SessionRecord) -> std::io::Res
 
 /// What tmux reads at its start, with the values of all variables in it; removed as soon as that is done.
 pub(super) const CONF: &str = "launch.conf";
+
+/// Which hooks a tool is to call, for tools that have some; nothing in it is secret.
+pub(super) const HOOKS: &str = "hooks.json";
 
 /// What a later agent needs to know of a session if the journal is lost; beside its socket.
 pub(super) const FACTS: &str = "session.json";

@@ -9,6 +9,9 @@ mod full;
 mod input;
 mod line;
 mod turn;
+mod words;
+
+pub use words::last_words;
 
 use super::dialog::{self, FoundPrompt, Trouble};
 use super::hooks::clean;

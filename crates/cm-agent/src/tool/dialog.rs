@@ -7,16 +7,20 @@ mod item;
 mod judge;
 mod keyed;
 mod list;
+mod page;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use cm_protocol::{Meaning, PromptOption};
 use serde::Deserialize;
 
-pub use hints::is_hint;
+pub use hints::{chooses, is_hint};
 pub use item::{Item, item};
 pub use judge::begins_input;
 pub use keyed::{Typed, letters};
-pub use list::{Choice, style_at};
+pub use list::Choice;
+pub use page::page;
 pub use read::{find, options_of};
 
 use super::profile::PromptKind;

@@ -70,7 +70,7 @@ pub fn explain(profile: &Profile, screen: &Screen, cursor: Option<Cursor>) -> Ex
             Profile { prompts: profile.prompts.iter().filter(certain).cloned().collect(), ..profile.clone() };
         observation = detect(&narrow, &memory, &at(behind(&screen)));
     }
-    if profile.facts.input.is_some() && !matches!(observation.kind, Seen::Asking(_)) && at_shell(&screen) {
+    if profile.facts.input.is_some() && at_shell(&screen) {
         let reason = Some("exited: a shell's prompt stands where the tool was".into());
         return Explained { state: "failed".into(), reason, rule: "a shell's prompt".into(), dialog: None };
     }

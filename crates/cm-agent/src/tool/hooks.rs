@@ -1,4 +1,9 @@
-//! Reports from inside a session – a hook, a script – made fit for the state machine (PURE).
+//! What comes from inside a session – a tool's hook, a script – made fit for the state machine (PURE).
+
+pub mod claude;
+mod tests_command;
+
+pub use tests_command::is_test_command;
 
 use cm_protocol::{Report, ReportStatus};
 use serde::{Deserialize, Serialize};
@@ -36,10 +41,10 @@ pub(crate) fn clean(text: &str) -> String {
 /// Texts of an event that are longer than this are cut, in characters.
 const EVENT_TEXT: usize = 8 * 1024;
 
-/// Texts that a decision may rest on: they are never cut, for what stands behind the cut would be decided on
-/// unseen.
+/// Texts that a decision may rest on or that an answer repeats: they are never cut, for what stands behind the
+/// cut would be decided on unseen.
 const WHOLE: &[&str] =
-    &["command", "file_path", "notebook_path", "path", "url", "cwd", "transcript_path", "session_id"];
+    &["command", "file_path", "notebook_path", "path", "url", "plan", "questions", "cwd", "transcript_path"];
 
 /// Makes an event small enough to be sent: what a tool has read or wants to write may be long and decides
 /// nothing.

@@ -26,10 +26,10 @@ pub fn meaning(label: &str, kind: PromptKind) -> Meaning {
 /// Whether a label offers to write an answer of one's own.
 pub fn takes_text(label: &str) -> bool {
     let label = plain(label);
-    TEXT_ENTRY.iter().any(|beginning| label.starts_with(beginning))
+    TEXT_ENTRY.iter().any(|beginning| label.starts_with(beginning)) && !label.contains("feedback")
 }
 
-const TEXT_ENTRY: [&str; 9] = [
+const TEXT_ENTRY: [&str; 10] = [
     "type something",
     "type your",
     "type a",
@@ -37,6 +37,7 @@ const TEXT_ENTRY: [&str; 9] = [
     "something else",
     "none of the above",
     "custom answer",
+    "enter a custom",
     "write your own",
     "enter your own",
 ];
@@ -85,11 +86,14 @@ fn permission(label: &str, words: &[&str]) -> Meaning {
     let Some(&head) = words.first() else { return Meaning::Answer };
     let asks_no_more = has(label, &ASK_NO_MORE);
     if !asks_no_more && (REFUSING.contains(&head) || has(label, &REFUSING_PHRASES))
-        || matches!(head, "no" | "deny" | "reject" | "refuse" | "decline" | "nope")
+        || matches!(head, "no" | "deny" | "reject" | "refuse" | "decline" | "nope" | "tell")
     {
         return Meaning::Refuse;
     }
-    if has(label, &ACCEPTS_EDITS) {
+    if label.contains("accept edits mode") {
+        return Meaning::Mode;
+    }
+    if has(label, &ACCEPTS_EDITS) && !has(label, &["manually"]) {
         return Meaning::Always;
     }
     if has(label, &MODES) {
@@ -120,7 +124,7 @@ const REFUSING: [&str; 24] = [
     "esc",
 ];
 
-const REFUSING_PHRASES: [&str; 11] = [
+const REFUSING_PHRASES: [&str; 13] = [
     "what to do differently",
     "what to do instead",
     "suggest changes",
@@ -132,6 +136,8 @@ const REFUSING_PHRASES: [&str; 11] = [
     "do not",
     "don't allow",
     "use existing",
+    "feedback",
+    "what to change",
 ];
 
 const ASK_NO_MORE: [&str; 9] = [
@@ -146,7 +152,7 @@ const ASK_NO_MORE: [&str; 9] = [
     "never again ask",
 ];
 
-const ACCEPTS_EDITS: [&str; 9] = [
+const ACCEPTS_EDITS: [&str; 10] = [
     "accept edits",
     "auto-accept",
     "auto accept",
@@ -156,6 +162,7 @@ const ACCEPTS_EDITS: [&str; 9] = [
     "approve all",
     "auto-approve",
     "auto approve",
+    "automatically accept",
 ];
 
 const MODES: [&str; 20] = [
@@ -261,7 +268,19 @@ const ALLOWING: [&str; 25] = [
 ];
 
 /// Words that change nothing about an allowance.
-const NEUTRAL: [&str; 71] = [
+const NEUTRAL: [&str; 83] = [
+    "overwrite",
+    "replace",
+    "install",
+    "add",
+    "save",
+    "send",
+    "commit",
+    "push",
+    "update",
+    "delete",
+    "remove",
+    "keep",
     "the",
     "this",
     "that",

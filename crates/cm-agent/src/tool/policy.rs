@@ -3,8 +3,25 @@
 //! What a policy may allow is bounded from outside it: passwords and words are a person's whatever a policy
 //! says, an option is taken by what it means, and `always` and another mode are never taken.
 
+mod act;
+mod bounds;
 mod compile;
+mod effects;
 pub mod engine;
+mod git;
+mod judge;
+mod known;
+mod pattern;
+mod place;
 mod read;
+mod rule;
+mod script;
+mod sets;
+mod shell;
+mod unwrap;
+
+#[cfg(test)]
+#[path = "policy/tests/mod.rs"]
+mod engine_tests;
 
 pub use engine::{Asked, Compiled, Decision, Policies, PolicyError, Verdict, decide, read};

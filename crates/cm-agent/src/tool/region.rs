@@ -4,6 +4,7 @@
 //! read dialogs and input boxes see text, its column, and how deep it is framed.
 
 use super::screen::{Screen, char_width, width};
+use super::styled::Style;
 
 /// How many rows from the last one with text are looked at: no dialog is longer than a large screen.
 const LOOK_BACK: usize = 120;
@@ -28,6 +29,8 @@ pub struct Row<'a> {
     pub closed: bool,
     /// What it is if it is no text.
     pub edge: Option<Edge>,
+    /// How its first character is drawn.
+    pub style: Style,
 }
 
 /// A row that is no text but a line.
@@ -91,14 +94,21 @@ pub fn rows_within(screen: &Screen, cols: usize) -> Vec<Row<'_>> {
     };
     let line = |at: usize| &screen.lines[at][..cut(&screen.lines[at])];
     let end = (0..screen.lines.len()).rev().find(|at| !line(*at).trim().is_empty()).map_or(0, |at| at + 1);
-    (end.saturating_sub(LOOK_BACK)..end).map(|at| row(at, line(at), cols)).collect()
+    (end.saturating_sub(LOOK_BACK)..end).map(|at| row(screen, at, line(at), cols)).collect()
 }
 
 fn is_bar(c: char) -> bool {
     matches!(c, '│' | '┃' | '║' | '▌' | '▎' | '▏' | '▍' | '▐' | '▕' | '┆' | '┊' | '╎' | '┇' | '┋')
 }
 
-fn row(at: usize, line: &str, cols: usize) -> Row<'_> {
+/// The style of one column of a screen's row.
+pub fn style_at(screen: &Screen, row: usize, col: usize) -> Style {
+    let spans = screen.spans(row);
+    let found = spans.iter().find(|span| (usize::from(span.from)..usize::from(span.to)).contains(&col));
+    found.map_or(Style::default(), |span| span.style)
+}
+
+fn row<'a>(screen: &Screen, at: usize, line: &'a str, cols: usize) -> Row<'a> {
     let mut rest = line.trim_end();
     let mut col = 0;
     let mut depth = 0;
@@ -119,21 +129,18 @@ fn row(at: usize, line: &str, cols: usize) -> Row<'_> {
         let inner_trimmed = inner.trim_end();
         if let Some(last) = inner_trimmed.chars().next_back().filter(|c| is_bar(*c)) {
             let before = &inner_trimmed[..inner_trimmed.len() - last.len_utf8()];
-            if before.is_empty() || before.ends_with([' ', '\u{a0}']) || edge_of(before.trim()).is_some() {
-                limit = col + 1 + width(before);
-                closed = true;
-                rest = before.trim_end();
-                rest = &inner[..rest.len()];
-                col += char_width(first);
-                continue;
-            }
+            limit = col + 1 + width(before);
+            closed = true;
+            rest = &inner[..before.trim_end().len()];
+            col += char_width(first);
+            continue;
         }
         rest = inner;
         col += char_width(first);
     }
     let text = rest.trim_matches([' ', '\u{a0}']);
     let edge = edge_of(text);
-    Row { at, col, text, depth, limit, closed, edge }
+    Row { at, col, text, depth, limit, closed, edge, style: style_at(screen, at, col) }
 }
 
 /// What kind of line a text is, if it is one. A title may stand in it.
@@ -235,7 +242,7 @@ mod tests {
     #[test]
     fn wrapped_rows_are_joined() {
         let mut screen = draw("one two three\nfour five\nsix");
-        screen.cols = 14;
+        screen.cols = 16;
         assert_eq!(joined(&rows(&screen)), "one two three four five\nsix");
     }
 }

@@ -365,7 +365,7 @@ impl Machine {
         let open = self.memory.asked.as_ref().filter(|asked| asked.prompt.id == prompt.id);
         !self.memory.paused
             && open.is_some_and(|asked| match asked.source {
-                Source::Screen(_) if !prompt.options.is_empty() => self.found_again(screen, prompt).is_some(),
+                Source::Drawn => self.found_again(screen, prompt).is_some(),
                 Source::Screen(mark) => {
                     let here = Mark::of(screen);
                     (mark.row == here.row || mark.size != here.size) && still_there(screen, prompt)

@@ -140,8 +140,8 @@ fn moment(text: &str, clock: f64, now: f64, offset: f64) -> Option<f64> {
             let word = words().nth(n?)?;
             word.trim_end_matches(|c: char| c.is_alphabetic()).parse::<i64>().ok()
         };
-        let day =
-            number(Some(at + 1)).or_else(|| number(at.checked_sub(1))).filter(|d| (1..=31).contains(d))?;
+        let before = number(at.checked_sub(1)).filter(|day| (1..=31).contains(day));
+        let day = before.or_else(|| number(Some(at + 1))).filter(|day| (1..=31).contains(day))?;
         let year = words().find_map(|word| word.parse::<i64>().ok().filter(|y| (2000..2200).contains(y)));
         let this_year = year_of(today as i64);
         let at = |year: i64| days(year, month as i64 + 1, day) as f64 * DAY + clock - offset;

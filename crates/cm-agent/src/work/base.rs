@@ -89,7 +89,19 @@ pub(super) struct Found {
 /// # Errors
 /// git does not trust the repository, does not answer, or finds it broken. A task can do without a base.
 pub async fn base(path: &Path, keep: Option<&Path>) -> Result<Option<Base>, WorkError> {
-    let git = Git::new("see what stands in", path, WITHIN);
+    base_within(path, keep, WITHIN).await
+}
+
+/// [`base`] with another deadline.
+///
+/// # Errors
+/// As there.
+pub async fn base_within(
+    path: &Path,
+    keep: Option<&Path>,
+    within: Duration,
+) -> Result<Option<Base>, WorkError> {
+    let git = Git::new("see what stands in", path, within);
     let found = match find(&git, path).await {
         Ok(found) if !found.bare => found,
         Ok(_) | Err(WorkError::NotARepository { .. } | WorkError::NoGit { .. }) => return Ok(None),
@@ -129,9 +141,8 @@ pub(super) async fn find(git: &Git<'_>, path: &Path) -> Result<Found, WorkError>
             let path = path.clone();
             move || path.canonicalize()
         });
-        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-        let done = timeout_at(git.deadline(), work).await.map_err(late);
-        let found = done.and_then(|joined| joined.unwrap_or_else(|error| Err(io::Error::other(error))));
+        let done = timeout_at(git.deadline(), work).await.map_err(|_| git.timeout())?;
+        let found = done.unwrap_or_else(|error| Err(io::Error::other(error)));
         found.map_err(|source| git.io("find", &path, source))
     };
     let dir = resolve(path.to_owned()).await?;

@@ -67,7 +67,7 @@ pub enum WorkError {
     /// git took too long.
     #[error(
         "cannot {act} {}: git took longer than {} s; try `git status` there (a dead disk? a huge repository?)",
-        path.display(), within.as_secs_f64()
+        path.display(), within.as_secs_f64().round()
     )]
     Timeout {
         /// What was tried.

@@ -91,6 +91,11 @@ impl<'a> Git<'a> {
         WorkError::Io { act, path: path.into(), source }
     }
 
+    /// The error of an act that takes too long.
+    pub(super) fn timeout(&self) -> WorkError {
+        WorkError::Timeout { act: self.act, path: self.path.into(), within: self.within }
+    }
+
     /// Runs git and takes what it prints; an error if its exit code is not 0.
     pub(super) async fn ask(&self, args: &[impl AsRef<OsStr>]) -> Result<Vec<u8>, WorkError> {
         let answer = self.run(args, b"", OUTPUT).await?;
@@ -136,7 +141,7 @@ impl<'a> Git<'a> {
             }
             Err(_) => {
                 end(&mut child).await;
-                Err(WorkError::Timeout { act: self.act, path: self.path.into(), within: self.within })
+                Err(self.timeout())
             }
         }
     }

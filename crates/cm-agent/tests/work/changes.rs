@@ -8,23 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cm_agent::work::{
-    Base, Before, base,
-    changes::{changes, changes_within},
-};
+use cm_agent::work::{Base, Before, base, changes::changes};
 use cm_protocol::Changes;
 
-use crate::{
-    repo::{self, Repo},
-    support::{again, on_small_disk},
-};
+use crate::repo::{self, Repo};
 
-async fn begin(repo: &Repo) -> Base {
+pub async fn begin(repo: &Repo) -> Base {
     base(&repo.root, Some(&repo.beside("keep"))).await.expect("looked").expect("a repository")
 }
 
 /// What changed; looking changes nothing.
-async fn look(repo: &Repo, base: &Base) -> Changes {
+pub async fn look(repo: &Repo, base: &Base) -> Changes {
     let before = repo.fingerprint();
     let patch = repo.beside("patch");
     let _ = fs::remove_file(&patch);
@@ -37,12 +31,12 @@ async fn look(repo: &Repo, base: &Base) -> Changes {
 }
 
 /// Files, insertions, deletions.
-fn counts(changes: &Changes) -> (u64, u64, u64) {
+pub fn counts(changes: &Changes) -> (u64, u64, u64) {
     (changes.files, changes.insertions, changes.deletions)
 }
 
 /// What the patch makes of a fresh copy of `commit`: that of the work tree now.
-fn patch_leads_there(repo: &Repo, commit: &str) {
+pub fn patch_leads_there(repo: &Repo, commit: &str) {
     let copy = repo.beside("copy");
     repo.git(&["clone", "-q", "--no-checkout", ".", copy.to_str().expect("text")]);
     repo::git(&copy, &["checkout", "-q", commit]);
@@ -292,73 +286,6 @@ async fn a_large_patch_is_cut_between_files() {
 }
 
 #[tokio::test]
-async fn other_repositories_inside() {
-    let repo = Repo::new();
-    let sub = repo.beside("sub-origin");
-    repo::init(&sub);
-    repo::write(&sub.join("s"), "s\n");
-    repo::git(&sub, &["add", "."]);
-    repo::git(&sub, &["commit", "-qm", "s"]);
-    repo.git(&[
-        "-c",
-        "protocol.file.allow=always",
-        "submodule",
-        "--quiet",
-        "add",
-        sub.to_str().expect("text"),
-        "module",
-    ]);
-    repo.commit("with a submodule");
-    let base = begin(&repo).await;
-    repo::write(&repo.root.join("module/s"), "changed\n");
-    repo::init(&repo.root.join("inner"));
-    repo::write(&repo.root.join("inner/x"), "x\n");
-    repo.write("c", "c\n");
-    let found = look(&repo, &base).await;
-    assert_eq!(counts(&found), (2, 1, 0), "{}", found.diffstat);
-    assert!(found.diffstat.contains(" module | 0\n"), "{}", found.diffstat);
-    assert!(found.diffstat.contains("inner/ is a git repository of its own"), "{}", found.diffstat);
-}
-
-#[tokio::test]
-async fn the_users_locks_and_settings() {
-    let repo = Repo::new();
-    let base = begin(&repo).await;
-    repo.write("a", "changed\n");
-    repo.write("new", "n\n");
-    repo.write(".git/index.lock", "");
-    let evil = format!("touch {}; false", repo.beside("evil").display());
-    for (name, value) in [
-        ("diff.noprefix", "true"),
-        ("diff.external", evil.as_str()),
-        ("core.fsmonitor", evil.as_str()),
-        ("core.pager", evil.as_str()),
-        ("diff.x.textconv", evil.as_str()),
-        ("diff.orderFile", "/nonexistent"),
-        ("color.ui", "always"),
-        ("diff.context", "0"),
-        ("diff.renames", "copies"),
-        ("status.showUntrackedFiles", "no"),
-        ("status.relativePaths", "true"),
-        ("log.showSignature", "true"),
-        ("core.splitIndex", "true"),
-    ] {
-        repo.git(&["config", name, value]);
-    }
-    repo.write(".git/info/attributes", "* diff=x\n");
-    let commit = base.commit.clone().expect("one");
-    let found = changes(&base, Some(&repo.beside("patch"))).await.expect("looked");
-    assert_eq!(counts(&found), (2, 2, 3), "{}", found.diffstat);
-    assert!(!found.diffstat.contains('\u{1b}'));
-    assert!(repo.root.join(".git/index.lock").exists(), "somebody else's lock");
-    assert!(!repo.beside("evil").exists(), "no program of the repository's was run");
-    for name in ["core.fsmonitor", "diff.external"] {
-        repo.git(&["config", "--unset", name]);
-    }
-    patch_leads_there(&repo, &commit);
-}
-
-#[tokio::test]
 async fn what_changed_right_after_the_index_is_seen() {
     // The same size within the same second: only the index's own time tells.
     for _ in 0..5 {
@@ -372,42 +299,6 @@ async fn what_changed_right_after_the_index_is_seen() {
 }
 
 #[tokio::test]
-async fn a_repository_that_cannot_be_written() {
-    if let Some(dir) = again() {
-        let root = dir.join("repo");
-        repo::init(&root);
-        repo::write(&root.join("a"), "a\n");
-        repo::git(&root, &["add", "."]);
-        repo::git(&root, &["commit", "-qm", "first"]);
-        repo::write(&root.join("a"), "b\n");
-        repo::write(&root.join("c"), "c\n");
-        let base = base(&root, None).await.expect("looked").expect("found");
-        let read_only = Command::new("mount").args(["-o", "remount,ro"]).arg(&dir).status().expect("mount");
-        assert!(read_only.success());
-        let found = changes(&base, None).await.expect("looked");
-        assert_eq!(counts(&found), (2, 2, 1));
-        return;
-    }
-    let dir = tempfile::tempdir().expect("dir");
-    on_small_disk("changes::a_repository_that_cannot_be_written", dir.path(), "size=16m");
-}
-
-#[tokio::test]
-async fn no_time_is_a_clear_answer_and_no_repository_an_error() {
-    let repo = Repo::new();
-    let base = begin(&repo).await;
-    let found = changes_within(&base, None, Duration::ZERO).await.expect("an answer");
-    assert!(found.diffstat.starts_with("not known: cannot see what changed in"), "{}", found.diffstat);
-    assert!(found.diffstat.contains("git took longer than 0 s"), "{}", found.diffstat);
-    fs::remove_dir_all(repo.root.join(".git")).expect("removed");
-    let error = changes(&base, None).await.expect_err("no repository").to_string();
-    assert!(error.contains(&repo.root.display().to_string()), "{error}");
-    fs::remove_dir_all(&repo.root).expect("removed");
-    let error = changes(&base, None).await.expect_err("no directory").to_string();
-    assert!(error.contains("No such file"), "{error}");
-}
-
-#[tokio::test]
 async fn a_patch_that_cannot_be_written_is_said() {
     let repo = Repo::new();
     let base = begin(&repo).await;
@@ -415,24 +306,4 @@ async fn a_patch_that_cannot_be_written_is_said() {
     let found = changes(&base, Some(Path::new("/nonexistent/x/patch"))).await.expect("looked");
     assert_eq!((counts(&found), &found.patch), ((1, 1, 0), &None));
     assert!(found.diffstat.contains("no patch: cannot write /nonexistent/x/patch"), "{}", found.diffstat);
-}
-
-#[tokio::test]
-async fn sha256_and_work_trees_of_work_trees() {
-    let repo = Repo::empty();
-    fs::remove_dir_all(repo.root.join(".git")).expect("removed");
-    repo.git(&["init", "-q", "-b", "main", "--object-format=sha256"]);
-    repo.git(&["config", "user.email", "test@example.org"]);
-    repo.git(&["config", "user.name", "Test"]);
-    repo.write("a", "a\n");
-    let base = begin(&repo).await;
-    repo.write("b", "b\n");
-    assert_eq!(counts(&look(&repo, &base).await), (1, 1, 0));
-    repo.commit("first");
-    let tree = repo.beside("tree");
-    repo.git(&["worktree", "add", "-q", tree.to_str().expect("text")]);
-    let base = cm_agent::work::base(&tree, None).await.expect("looked").expect("found");
-    repo::write(&tree.join("c"), "c\n");
-    let found = changes(&base, None).await.expect("looked");
-    assert_eq!((counts(&found), found.branch.as_deref()), ((1, 1, 0), Some("tree")));
 }

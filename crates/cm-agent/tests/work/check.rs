@@ -66,7 +66,7 @@ async fn exit_codes_and_tails() {
 async fn what_is_not_found_is_said() {
     let result = run("no-such-command-here").await;
     assert_eq!((result.exit_code, &result.error), (Some(127), &None));
-    assert!(result.tail.last().expect("a complaint").contains("not found"), "{:?}", result.tail);
+    assert!(result.tail.last().expect("a complaint").contains("no-such-command-here"), "{:?}", result.tail);
     assert!(failure_message(&result).contains("exit code 127: the command was not found"));
 }
 

@@ -6,4 +6,5 @@ mod check;
 mod repo;
 #[path = "../support/mod.rs"]
 mod support;
+mod surroundings;
 mod tree;

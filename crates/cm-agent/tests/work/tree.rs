@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use cm_agent::work::{Removed, Tree, WorkError, add_worktree, base, changes, remove_worktree};
+use cm_agent::work::{Base, Before, Removed, Tree, WorkError, add_worktree, base, changes, remove_worktree};
 use cm_protocol::Worktree;
 
 use crate::repo::{self, Repo};
@@ -200,4 +200,25 @@ async fn removed_only_if_nothing_is_lost() {
     fs::remove_dir_all(&vanished.root).expect("removed");
     assert_eq!(remove_worktree(&vanished, false).await.expect("removed"), Removed::Gone);
     assert_eq!(repo.git(&["worktree", "list"]).lines().count(), 1);
+}
+
+/// The session's actor runs on any thread.
+#[test]
+fn all_of_it_can_be_sent() {
+    fn check(_: impl Send) {}
+    let (path, spec, env) = (Path::new("/"), Worktree::default(), std::collections::BTreeMap::new());
+    let base = Base { root: path.into(), commit: None, before: Before::Clean };
+    let tree = Tree {
+        root: path.into(),
+        dir: path.into(),
+        branch: String::new(),
+        commit: String::new(),
+        repository: path.into(),
+        warnings: vec![],
+    };
+    check(cm_agent::work::base(path, Some(path)));
+    check(changes(&base, Some(path)));
+    check(add_worktree(path, &spec, "x", path));
+    check(remove_worktree(&tree, false));
+    check(cm_agent::work::check("x", path, &env, std::time::Duration::ZERO, "x"));
 }

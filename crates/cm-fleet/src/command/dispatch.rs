@@ -5,13 +5,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cm_client::protocol::{Check, OnDone, PolicyChoice, ResourceLimits, Size, Worktree};
+use cm_client::protocol::{Check, Context, OnDone, PolicyChoice, ResourceLimits, Size, Worktree};
 
 use crate::cli::Global;
 use crate::dispatch::plan::{Asked, Plan, plan};
 use crate::dispatch::run;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::local::Local;
 use crate::parse::{self, EnvArg};
 use crate::policy;
 use crate::report::json::Json;
@@ -31,6 +32,7 @@ const OTHER_PATH: &str = "make that directory, or name another one with --path";
 Examples:
   cm-fleet dispatch \"fix the failing test\" --path ~/src/app --check \"cargo test\"
   cm-fleet dispatch --tool codex --policy read-only \"review the last commit\"
+  cm-fleet dispatch --resume 1a2b3c \"now the documentation\"
   cm-fleet dispatch --worktree --check \"make test\" --retry-on-failed-check 2 --file tasks.txt
   cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m \"make test\"
   cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
@@ -54,6 +56,9 @@ pub struct Dispatch {
     /// Where it is done [default: the current directory]
     #[arg(long, short = 'C', value_name = "DIR")]
     path: Option<PathBuf>,
+    /// Go on with the conversation of an earlier session, with its tool and in its directory
+    #[arg(long, value_name = "SESSION", conflicts_with = "file")]
+    resume: Option<String>,
     /// A name to find the session by; several tasks get NAME-1, NAME-2, …
     #[arg(long, short)]
     name: Option<String>,
@@ -122,10 +127,37 @@ pub struct Dispatch {
 /// Something asked for makes no sense, or the agent cannot be reached or started.
 pub async fn run(args: Dispatch, global: &Global) -> Result<Exit, Failure> {
     let view = view(&args);
-    let plan = planned(args)?;
+    let (resume, elsewhere) = (args.resume.clone(), args.path.is_some());
+    let mut plan = planned(args)?;
     let local = global.local(true);
     local.ensure().await?;
+    if let Some(wanted) = resume {
+        go_on(&mut plan, &wanted, elsewhere, &local).await?;
+    }
     run::run(plan, local, view).await
+}
+
+/// Makes a plan's one task the continuation of an earlier session.
+async fn go_on(plan: &mut Plan, wanted: &str, elsewhere: bool, local: &Local) -> Result<(), Failure> {
+    let [request] = plan.requests.as_mut_slice() else {
+        return Err(Failure::usage("--resume goes on with one session, and these are several tasks"));
+    };
+    let client = super::connect_to(local).await?;
+    let found = super::find(&client, wanted).await;
+    client.close().await;
+    let session = found?;
+    request.resume = Some(session.session_id);
+    request.tool = Some(session.tool.clone());
+    if !elsewhere {
+        request.context = Some(Context { path: Some(session.path.clone()) });
+    }
+    for task in &mut plan.tasks {
+        task.tool.clone_from(&session.tool);
+        if !elsewhere {
+            task.path.clone_from(&session.path);
+        }
+    }
+    Ok(())
 }
 
 fn view(args: &Dispatch) -> Box<dyn View> {

@@ -64,7 +64,7 @@ pub async fn run(args: Replay, global: &Global) -> Result<Exit, Failure> {
 
 /// What is known of tools here, the user's own profiles included.
 fn profiles() -> Profiles {
-    config().map_or_else(Profiles::builtin, |dir| cm_agent::tools_dir::load(&dir.join("tools")).0)
+    config().map_or_else(Profiles::builtin, |dir| cm_agent::tools::tools_dir(&dir.join("tools")).0)
 }
 
 /// The policies known here. One that is not asks for everything it would have allowed.

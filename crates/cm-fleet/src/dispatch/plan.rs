@@ -107,6 +107,7 @@ pub fn plan(asked: Asked, run: String, jobs: usize, detach: bool) -> Result<Plan
             policy: asked.policy.clone(),
             check: asked.check.clone(),
             worktree: asked.worktree.clone(),
+            resume: None,
         });
         tasks.push(task);
     }

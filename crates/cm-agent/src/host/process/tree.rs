@@ -5,13 +5,24 @@ use std::{
     fs::{self, File},
     io::Read,
     os::unix::fs::MetadataExt,
+    thread,
+    time::Duration,
 };
 
 use super::{ProcessId, Stat, everybody};
 
 /// How much of a process's environment is looked at, in bytes. The kernel allows a quarter of the stack limit,
 /// 2 MiB by default, for arguments and environment together.
-const ENVIRON: u64 = 2 << 20;
+const ENVIRON: usize = 2 << 20;
+
+/// How often a process is looked at that is just becoming another program.
+const LOOKS: usize = 20;
+
+/// How often an environment is read that is not whole.
+const READS: usize = 8;
+
+/// How long is waited between looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// The variable that marks the processes of one session. A process that left its parents (a daemon, a
 /// `setsid`) still carries it: `/proc/<pid>/environ` shows what it was started with, whatever it unset since.
@@ -50,16 +61,53 @@ impl Marker {
         environ.split(|byte| *byte == 0).any(|entry| entry == self.entry)
     }
 
-    /// Whether a process of ours has the mark. What cannot be read is not ours.
-    fn marks(&self, pid: i32, uid: u32) -> bool {
+    /// Whether a process of ours has the mark; `None` if that cannot be seen at this moment. What cannot be read
+    /// is not ours.
+    fn marks(&self, pid: i32, uid: u32, buffer: &mut [u8]) -> Option<bool> {
         let path = format!("/proc/{pid}/environ");
         if fs::metadata(&path).map_or(true, |meta| meta.uid() != uid) {
-            return false;
+            return Some(false);
         }
-        let mut environ = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(ENVIRON).read_to_end(&mut environ));
-        read.is_ok() && self.is_in(&environ)
+        for _ in 0..READS {
+            // At once: between two reads it may become another program, and the rest would be gone.
+            match File::open(&path).and_then(|mut file| file.read(buffer)) {
+                Ok(0) if is_between_programs(pid) => return None,
+                Ok(count) if self.is_in(&buffer[..count]) => return Some(true),
+                Ok(count) if buffer[..count].ends_with(&[0]) => return Some(false),
+                // It has none, or one torn in the middle: it became another program just now. Or it wrote over it.
+                Ok(_) => {}
+                Err(_) => return Some(false),
+            }
+        }
+        Some(false)
     }
+
+    /// All that have the mark. Who cannot be seen is looked at again, for a few milliseconds.
+    fn marked(&self, all: &[Stat], uid: u32) -> Vec<ProcessId> {
+        let mut marked = Vec::new();
+        // Only what is written to costs memory.
+        let mut buffer = vec![0; ENVIRON];
+        let mut open: Vec<&Stat> = all.iter().filter(|stat| !stat.is_dead()).collect();
+        for _ in 0..LOOKS {
+            open.retain(|stat| {
+                let marks = self.marks(stat.pid, uid, &mut buffer);
+                marked.extend((marks == Some(true)).then(|| stat.id()));
+                marks.is_none()
+            });
+            if open.is_empty() {
+                break;
+            }
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        marked
+    }
+}
+
+/// While a process becomes another program (execve(2)) it shows neither environment nor arguments for a moment. The
+/// kernel's own threads never have any, but no program either.
+fn is_between_programs(pid: i32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| arguments.is_empty())
+        && fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
 
 /// The living processes of a tree: `roots` and the marked ones, with all their descendants; parents stand
@@ -69,7 +117,7 @@ pub fn tree(roots: &[ProcessId], marker: Option<&Marker>) -> Vec<ProcessId> {
     let uid = rustix::process::getuid().as_raw();
     let mut starts: Vec<ProcessId> = roots.to_vec();
     if let Some(marker) = marker {
-        starts.extend(all.iter().filter(|stat| marker.marks(stat.pid, uid)).map(Stat::id));
+        starts.extend(marker.marked(&all, uid));
     }
     let me = i32::try_from(std::process::id()).unwrap_or(0);
     closure(&all, &starts, &[1, me])

@@ -3,9 +3,9 @@
 use super::input::{self, Input, padded};
 use super::turn::{self, Last};
 use super::{Observation, Seen, Turn};
-use crate::tool::dialog;
-use crate::tool::profile::{InputBox, Profile};
-use crate::tool::region::Row;
+use crate::tool::dialog::{self, FoundPrompt};
+use crate::tool::profile::{Facts, InputBox, Profile, PromptKind};
+use crate::tool::region::{self, Edge, Row};
 use crate::tool::screen::Screen;
 use crate::tool::state::Memory;
 
@@ -34,9 +34,15 @@ pub(super) fn detect(profile: &Profile, memory: &Memory, screen: &Screen, rows: 
     let general = InputBox::default();
     let own = facts.input.as_ref().unwrap_or(&general);
     let found = input::find(own, &facts.transcript, screen, rows);
+    if let Some(found) = menu(facts, own, rows, found.as_ref()) {
+        return Observation { rule: found.rule.clone(), kind: Seen::Asking(found) };
+    }
     if let Some(rule) = works(profile, screen, rows, found.as_ref()) {
         let above = found.as_ref().map_or(rows, |found| &rows[..found.top]);
         return Observation { kind: Seen::Working { activity: turn::activity(facts, above) }, rule };
+    }
+    if let Some(trouble) = found.as_ref().and_then(|found| turn::waits(facts, &rows[found.bottom + 1..])) {
+        return Observation { kind: Seen::Blocked(trouble), rule: "a line below the input box".into() };
     }
     match found {
         Some(found) => at_box(profile, own, memory, rows, found),
@@ -92,7 +98,8 @@ fn without_box(profile: &Profile, memory: &Memory, rows: &[Row<'_>]) -> Observat
         return Observation { kind: Seen::Blocked(trouble), rule: "a line of [[trouble]]".into() };
     }
     let text = rows.iter().any(Row::is_text);
-    let kind = if text && (!memory.is_starting() || turn::was_sent(facts, rows)) {
+    let known = facts.input.is_some();
+    let kind = if text && (known || !memory.is_starting() || turn::was_sent(facts, rows)) {
         Seen::Working { activity: turn::activity(facts, rows) }
     } else if memory.is_starting() {
         Seen::NotReady
@@ -100,6 +107,41 @@ fn without_box(profile: &Profile, memory: &Memory, rows: &[Row<'_>]) -> Observat
         Seen::Working { activity: None }
     };
     Observation { kind, rule: "neither dialog nor input box".into() }
+}
+
+/// A page or window of the tool's in place of its box, with nothing that could be chosen by a program: the
+/// last line names the key that leaves it.
+fn menu(facts: &Facts, own: &InputBox, rows: &[Row<'_>], found: Option<&Input>) -> Option<FoundPrompt> {
+    if let Some(overlay) = &own.overlay
+        && let Some(row) = rows.iter().find(|row| row.is_text() && overlay.is_match(&padded(row)))
+    {
+        return Some(FoundPrompt::plain(PromptKind::Text, row.text, "a window over everything"));
+    }
+    facts.input.as_ref().filter(|_| found.is_none())?;
+    let last = rows.iter().rposition(Row::is_text)?;
+    let text = rows[last].text;
+    let known = facts.dialogs.iter().find(|rule| rule.bare && rule.pattern.is_match(text));
+    if let Some(rule) = known {
+        return Some(FoundPrompt::plain(rule.kind, text, rule.name.clone()));
+    }
+    let foot = (0..=last).rev().take_while(|at| rows[*at].is_text()).last().unwrap_or(last);
+    let hint = region::one_line(&rows[foot..=last]);
+    if !dialog::is_hint(&hint) && !dialog::is_hint(text) || !dialog::chooses(&hint) {
+        return None;
+    }
+    // Whatever the transcript quotes is indented.
+    let bar = rows[last].depth > 0 && !rows[last].closed;
+    let start = if bar {
+        rows[..last].iter().rposition(|row| row.depth == 0)?
+    } else {
+        let outer = rows[last].depth.saturating_sub(u8::from(rows[last].closed));
+        let line = |edge: Edge| {
+            rows[..foot].iter().rposition(|row| row.edge == Some(edge) && row.col <= 2 && row.depth == outer)
+        };
+        if rows[last].closed { line(Edge::Top) } else { line(Edge::Rule).or_else(|| line(Edge::Top)) }?
+    };
+    let body = &rows[start + 1..foot];
+    Some(dialog::page(facts, body, &hint))
 }
 
 /// What says that the tool works: a line between transcript and box, a line below it, the title.

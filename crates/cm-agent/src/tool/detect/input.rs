@@ -1,14 +1,14 @@
 //! Finds the box one types into, and what stands in it (PURE).
 
-use crate::tool::dialog::{begins_input, is_hint, item, style_at};
+use crate::tool::dialog::{begins_input, is_hint, item};
 use crate::tool::profile::{InputBox, Shape, Transcript};
-use crate::tool::region::{Edge, Row};
+use crate::tool::region::{Edge, Row, style_at};
 use crate::tool::screen::Screen;
 
 /// The rows a box with a long text may have.
 const TALLEST: usize = 24;
 /// The rows with text that may stand below a box: mode line, hints, a menu of completions.
-const MOST_BELOW: usize = 16;
+const MOST_BELOW: usize = 60;
 
 /// A box one types into.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,6 +15,9 @@ const CONTEXT_LINES: usize = 6;
 /// The longest text that can be a tool's prompt: no sentence is one.
 const LONGEST_PROMPT: usize = 80;
 
+/// The longest answer to a question with letters.
+const LONGEST_ANSWER: usize = 20;
+
 /// What is seen on the screen of such a tool.
 pub(super) fn detect(profile: &Profile, memory: &Memory, screen: &Screen, rows: &[Row<'_>]) -> Observation {
     let facts = &profile.facts;
@@ -30,6 +33,9 @@ pub(super) fn detect(profile: &Profile, memory: &Memory, screen: &Screen, rows: 
         return at_prompt("the tool's prompt".into(), false);
     }
     if let Some(found) = question(profile, screen, &text) {
+        return Observation { rule: format!("prompt `{}`", found.rule), kind: Seen::Asking(found) };
+    }
+    if let Some(found) = half_answered(profile, screen, &text) {
         return Observation { rule: format!("prompt `{}`", found.rule), kind: Seen::Asking(found) };
     }
     if let Some(draft) = facts.input.as_ref().and_then(|own| input::at_cursor(own, screen, rows)) {
@@ -85,6 +91,19 @@ fn question(profile: &Profile, screen: &Screen, text: &str) -> Option<FoundPromp
         with_letters(&profile.facts, screen, text, found)
     } else {
         found
+    })
+}
+
+/// A question the profile knows, with something typed behind it that is not sent.
+fn half_answered(profile: &Profile, screen: &Screen, text: &str) -> Option<FoundPrompt> {
+    let (asked, typed) = text.rsplit_once("]: ")?;
+    let asked = format!("{asked}]:");
+    let known = dialog::letters(&asked).is_some_and(|letters| {
+        profile.facts.dialogs.iter().any(|rule| rule.pattern.is_match(&letters.question))
+    });
+    (known && typed.chars().count() <= LONGEST_ANSWER).then(|| {
+        let found = FoundPrompt::plain(PromptKind::Confirm, clean(&asked), "letter-menu");
+        with_letters(&profile.facts, screen, &asked, found)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::input::padded;
 use super::{Activity, Turn};
-use crate::tool::dialog::Trouble;
+use crate::tool::dialog::{Cause, Trouble};
 use crate::tool::hooks::clean;
 use crate::tool::profile::{Facts, TroubleRule};
 use crate::tool::region::{Row, one_line};
@@ -30,19 +30,28 @@ pub(super) fn last(facts: &Facts, above: &[Row<'_>]) -> Last {
     let past = &facts.transcript;
     let mut done = false;
     let mut seen = false;
+    let mut any = false;
     let mut end = above.len();
     for at in (above.len().saturating_sub(REACH)..above.len()).rev() {
         let row = &above[at];
+        let text = padded(row);
+        if past.banner.as_ref().is_some_and(|banner| banner.is_match(&text)) {
+            break;
+        }
         if !row.is_text() {
             continue;
         }
-        let text = padded(row);
         if past.skip.iter().any(|skip| skip.is_match(&text)) {
             end = at;
             continue;
         }
-        if let Some(trouble) = trouble(facts, &text, &above[at..end.max(at + 1)]) {
+        if let Some(trouble) =
+            trouble(facts, &text, &above[at..end.max(at + 1)]).filter(|_| !(done && facts.turn.well))
+        {
             return Last::Over(Turn::Failed(trouble));
+        }
+        if !done && !seen && facts.turn.unsaid.as_ref().is_some_and(|unsaid| unsaid.is_match(&text)) {
+            return Last::Over(framed_error(&above[..at]).map_or(Turn::Done, Turn::Failed));
         }
         if !done && !seen && facts.turn.done.iter().any(|pattern| pattern.is_match(&text)) {
             (done, end) = (true, at);
@@ -57,18 +66,60 @@ pub(super) fn last(facts: &Facts, above: &[Row<'_>]) -> Last {
                 Last::Sent
             };
         }
-        if past.piece.as_ref().is_some_and(|piece| piece.is_match(&text)) {
+        if row.depth == 0 && past.piece.as_ref().is_some_and(|piece| piece.is_match(&text)) {
             if done {
                 return Last::Over(Turn::Done);
             }
             return if asked(facts, &above[..at]) { Last::Piece(at) } else { Last::Nothing };
         }
-        if past.banner.as_ref().is_some_and(|banner| banner.is_match(&text)) {
-            break;
+        if past.command.as_ref().is_some_and(|command| command.is_match(&text)) {
+            if !done && !any {
+                return Last::Nothing;
+            }
+            continue;
         }
+        any = true;
         seen |= past.piece.is_none();
     }
-    if done { Last::Over(Turn::Done) } else { Last::Nothing }
+    match (done, any && past.banner.is_some() && asked(facts, above)) {
+        (true, _) => Last::Over(Turn::Done),
+        (false, true) if past.piece.is_some() => Last::Piece(0),
+        _ => Last::Nothing,
+    }
+}
+
+/// The error of a tool that frames what is sent, and below it what went wrong.
+fn framed_error(above: &[Row<'_>]) -> Option<Trouble> {
+    let last = above.iter().rposition(Row::is_text)?;
+    // A frame on the right alone is another window's.
+    let framed = |row: &Row<'_>| row.depth > 0 && !(row.closed && row.text.is_empty());
+    let start = above[..=last].iter().rposition(|row| !framed(row)).map_or(0, |at| at + 1);
+    let before = above[..start].iter().rposition(Row::is_text)?;
+    if !framed(&above[last]) || !framed(&above[before]) {
+        return None;
+    }
+    let rows: Vec<Row<'_>> = above[start..=last].iter().filter(|row| row.is_text()).copied().collect();
+    let text = clean(&one_line(&rows));
+    let lower = text.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let cause = if has(&[
+        "api key",
+        "api-key",
+        "401",
+        "403",
+        "unauthor",
+        "not allowed",
+        "forbidden",
+        "log in",
+        "login",
+    ]) {
+        Cause::LoginRequired
+    } else if has(&["rate limit", "quota", "429", "usage limit", "too many requests", "credit", "billing"]) {
+        Cause::RateLimited
+    } else {
+        Cause::ApiError
+    };
+    Some(Trouble { cause, until: crate::tool::until::words(&text), text })
 }
 
 /// Whether a person has sent something: it stands there, or what stands there has pushed the tool's first
@@ -76,7 +127,9 @@ pub(super) fn last(facts: &Facts, above: &[Row<'_>]) -> Last {
 fn asked(facts: &Facts, above: &[Row<'_>]) -> bool {
     let past = &facts.transcript;
     let any = |pattern: &Option<crate::tool::profile::Pattern>| {
-        pattern.as_ref().is_some_and(|p| above.iter().any(|row| row.is_text() && p.is_match(&padded(row))))
+        pattern
+            .as_ref()
+            .is_some_and(|p| above.iter().any(|row| !row.text.is_empty() && p.is_match(&padded(row))))
     };
     any(&past.sent) || !any(&past.banner)
 }
@@ -104,7 +157,8 @@ pub(super) fn trouble(facts: &Facts, text: &str, rows: &[Row<'_>]) -> Option<Tro
     let whole = || {
         one_line(&rows.iter().take_while(|row| row.is_text()).take(TROUBLE_ROWS).copied().collect::<Vec<_>>())
     };
-    let rule = facts.troubles.iter().find(|rule| !rule.blocks && rule.pattern.is_match(text))?;
+    let rule =
+        facts.troubles.iter().find(|rule| !rule.blocks && !rule.below && rule.pattern.is_match(text))?;
     Some(told(rule, &whole()))
 }
 
@@ -113,6 +167,14 @@ pub(super) fn blocked(facts: &Facts, rows: &[Row<'_>]) -> Option<(Trouble, usize
     rows.iter().enumerate().rev().filter(|(_, row)| row.is_text()).find_map(|(at, row)| {
         let rule = facts.troubles.iter().find(|rule| rule.blocks && rule.pattern.is_match(row.text))?;
         Some((told(rule, row.text), at))
+    })
+}
+
+/// What the tool says below its box that it waits for.
+pub(super) fn waits(facts: &Facts, below: &[Row<'_>]) -> Option<Trouble> {
+    below.iter().filter(|row| row.is_text()).find_map(|row| {
+        let rule = facts.troubles.iter().find(|rule| rule.below && rule.pattern.is_match(row.text))?;
+        Some(told(rule, row.text))
     })
 }
 

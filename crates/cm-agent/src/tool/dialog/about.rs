@@ -1,7 +1,7 @@
 //! What a dialog asks and what about: its question, kind and subject, by structure and words (PURE).
 
 use super::judge::BULLETS;
-use crate::tool::profile::{DialogRule, PromptKind};
+use crate::tool::profile::{DialogRule, Pattern, PromptKind};
 use crate::tool::region::{Edge, Row, joined, one_line};
 
 /// The longest question that is taken as it stands.
@@ -10,29 +10,65 @@ const LONGEST_QUESTION: usize = 600;
 /// The rows of a paragraph: a range of the rows given.
 type Paragraph = std::ops::Range<usize>;
 
-/// The question of a dialog whose rows above its options these are.
-pub fn question(body: &[Row<'_>]) -> Option<String> {
-    let paragraphs = paragraphs(body);
-    let asks = paragraphs.iter().rev().find_map(|range| asked(&body[range.clone()]));
+/// What stands above the options of a dialog.
+#[derive(Debug, Clone, Copy)]
+pub struct Body<'r, 'a> {
+    /// Its rows.
+    pub rows: &'r [Row<'a>],
+    /// A box or a rule shows where it begins: its first line is the tool's own.
+    pub framed: bool,
+}
+
+/// The question of a dialog.
+pub fn question(body: Body<'_, '_>) -> Option<String> {
+    let rows = body.rows;
+    let paragraphs = paragraphs(rows);
+    let asks = paragraphs.iter().rev().find_map(|range| asked(&rows[range.clone()]));
     let line = asks.or_else(|| {
-        let nearest = paragraphs.last()?;
-        let announces = paragraphs.iter().rev().find(|p| body[p.end - 1].text.ends_with(':'));
+        let announces = paragraphs.iter().rev().find(|p| rows[p.end - 1].text.ends_with(':'));
         if let Some(range) = announces {
-            return Some(body[range.end - 1].text.to_owned());
+            return Some(rows[range.end - 1].text.to_owned());
         }
-        let text = one_line(&body[nearest.clone()]);
-        let heading =
-            if text.chars().count() > 80 && paragraphs.len() > 1 { &paragraphs[0] } else { nearest };
-        Some(body[heading.start].text.to_owned())
+        if body.framed {
+            // Without a question the heading says what it is.
+            let tabs = |row: &&Row<'_>| row.is_text() && !row.text.starts_with('←');
+            return rows.iter().find(tabs).map(|row| row.text.to_owned());
+        }
+        // A long text explains.
+        let nearest = paragraphs.last()?;
+        let long = rows[nearest.clone()].windows(2).any(|two| two[0].wraps_into(&two[1]));
+        let heading = if long { &paragraphs[0] } else { nearest };
+        Some(first_run(&rows[heading.clone()]))
     })?;
-    let line = line.trim_start_matches("? ").trim();
+    let plain = |c: char| matches!(c, '?' | '△' | '⚠' | '◆' | '✨' | '🔒' | ' ' | '╱' | '─');
+    let line = line.trim_matches(|c: char| plain(c) && c != '?').trim_start_matches(plain).trim();
     (!line.is_empty() && line.len() <= LONGEST_QUESTION).then(|| line.to_owned())
+}
+
+/// The first line of a paragraph, put together again if it was wrapped.
+fn first_run(rows: &[Row<'_>]) -> String {
+    let end = (1..rows.len()).find(|at| !rows[at - 1].wraps_into(&rows[*at])).unwrap_or(rows.len());
+    one_line(&rows[..end])
+}
+
+/// The line that names what the dialog is about: its first, if that is seen to be the tool's own.
+pub fn heading<'a>(body: Body<'_, 'a>, title: Option<&Pattern>) -> Option<&'a str> {
+    let mut texts = body.rows.iter().filter(|row| row.is_text()).map(|row| row.text);
+    let first = texts.next().filter(|_| body.framed)?;
+    if title.is_some_and(|title| title.is_match(first)) { texts.next() } else { Some(first) }
 }
 
 /// The question a paragraph asks: from the sentence's beginning to the question mark.
 fn asked(rows: &[Row<'_>]) -> Option<String> {
     let text = one_line(rows);
     let text = text.trim();
+    // `Reason: …` tells of something else than what is asked.
+    let labelled = text
+        .split_once(": ")
+        .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(char::is_alphabetic));
+    if labelled && !text.starts_with("Question: ") {
+        return None;
+    }
     if text.starts_with('?') && rows.len() == 1 && text.len() > 2 && !text.starts_with("?  ") {
         // `? Question (Use arrow keys)`: how some tools draw what they ask.
         let line = text[1..].trim();
@@ -41,22 +77,25 @@ fn asked(rows: &[Row<'_>]) -> Option<String> {
             return Some(line.to_owned());
         }
     }
-    let end = text.match_indices('?').map(|(at, _)| at).rfind(|&at| {
+    // A row the tool has not wrapped says something of its own.
+    let mut end = rows.len();
+    while end > 0 {
+        let start = (1..end).rev().find(|at| !rows[at - 1].wraps_into(&rows[*at])).unwrap_or(0);
+        let line = one_line(&rows[start..end]);
+        if asks(&line) {
+            return Some(line);
+        }
+        end = start;
+    }
+    None
+}
+
+/// Whether a sentence in the text ends with a question mark.
+fn asks(text: &str) -> bool {
+    text.match_indices('?').any(|(at, _)| {
         let after = text[at + 1..].chars().next();
         at > 0 && after.is_none_or(|c| c == ' ' || c == '"' || c == ')') && !text[..at].ends_with(' ')
-    })?;
-    let before = &text[..end];
-    // Rows of their own begin sentences of their own.
-    let mut start = before.rfind(". ").map_or(0, |at| at + 2);
-    start = start.max(before.rfind("! ").map_or(0, |at| at + 2));
-    let mut offset = 0;
-    for pair in rows.windows(2) {
-        offset += pair[0].text.len() + 1;
-        if offset <= end && offset > start && !pair[0].wraps_into(&pair[1]) {
-            start = offset;
-        }
-    }
-    Some(text.get(start..=end)?.trim().to_owned())
+    })
 }
 
 /// Paragraphs in the open: what stands in inner boxes, between thin lines, or under bullets is content.
@@ -65,10 +104,13 @@ fn paragraphs(body: &[Row<'_>]) -> Vec<Paragraph> {
     let mut found: Vec<Paragraph> = Vec::new();
     let mut dashed = body.iter().filter(|row| row.edge == Some(Edge::Dashed)).count() % 2 == 1;
     let mut start = None;
+    let mut command = false;
     for (at, row) in body.iter().enumerate() {
         dashed ^= row.edge == Some(Edge::Dashed);
+        // What follows a `$` without a blank row is the command's.
+        command = !row.is_blank() && (command || row.text.starts_with("$ "));
         let bullet = row.text.chars().next().is_some_and(|c| BULLETS.contains(&c) || "→⚠-$".contains(c));
-        let counts = row.is_text() && row.depth == outer && !dashed && !bullet;
+        let counts = row.is_text() && row.depth == outer && !dashed && !bullet && !command;
         match (counts, start) {
             (true, None) => start = Some(at),
             (false, Some(from)) => {
@@ -82,13 +124,25 @@ fn paragraphs(body: &[Row<'_>]) -> Vec<Paragraph> {
     found
 }
 
-/// The kind of a dialog by the words of its question and of its first lines.
-pub fn kind(question: &str, body: &[Row<'_>]) -> Option<PromptKind> {
-    let heading: Vec<_> = body.iter().filter(|row| row.is_text()).take(2).map(|row| row.text).collect();
-    by_words(&question.to_lowercase()).or_else(|| by_words(&heading.join(" ").to_lowercase()))
+/// The kind of a dialog by words. In a frame its heading is the tool's own and counts first; what stands
+/// below it may be a text the model has written.
+pub fn kind(question: &str, body: Body<'_, '_>) -> Option<PromptKind> {
+    let asked = by_words(&question.to_lowercase());
+    let mut texts = body.rows.iter().filter(|row| row.is_text()).map(|row| row.text.to_lowercase());
+    let first = texts.next().and_then(|text| by_words(&text));
+    if body.framed {
+        let tool = || texts.next().filter(|text| text.starts_with("tool")).and_then(|text| by_words(&text));
+        return first.or_else(tool).or(asked);
+    }
+    match (asked, first) {
+        (Some(asked), _) => Some(asked),
+        (None, first) => first,
+    }
 }
 
 fn by_words(text: &str) -> Option<PromptKind> {
+    // "Tool  bash" names the tool, whatever it is called.
+    let text = text.strip_prefix("tool  ").unwrap_or(text);
     let has = |words: &[&str]| {
         words.iter().any(|word| {
             text.match_indices(word).any(|(at, _)| {
@@ -178,9 +232,11 @@ fn by_words(text: &str) -> Option<PromptKind> {
 }
 
 /// What a dialog is about, by its kind.
-pub fn subject(kind: PromptKind, question: &str, body: &[Row<'_>]) -> Option<String> {
+pub fn subject(kind: PromptKind, question: &str, body: Body<'_, '_>) -> Option<String> {
+    let only = || only_paragraph(question, body);
+    let body = body.rows;
     match kind {
-        PromptKind::Command => command(body),
+        PromptKind::Command => command(question, body).or_else(only).filter(|text| !text.is_empty()),
         PromptKind::Edit | PromptKind::Read => path(question, body),
         PromptKind::Network => {
             let texts = body.iter().map(|row| row.text).chain([question]);
@@ -200,11 +256,14 @@ pub fn by_rule(rule: &DialogRule, body: &[Row<'_>]) -> Option<String> {
     body.iter().find_map(|row| pattern.first_group(row.text)).or_else(|| pattern.first_group(&joined(body)))
 }
 
-fn command(body: &[Row<'_>]) -> Option<String> {
-    if let Some(at) = body.iter().rposition(|row| row.text.starts_with("$ ") && row.is_text()) {
+fn command(question: &str, body: &[Row<'_>]) -> Option<String> {
+    if let Some(at) = body.iter().position(|row| row.text.starts_with("$ ") && row.is_text()) {
         let mut rows: Vec<Row<'_>> = body[at..].to_vec();
-        let end = rows.iter().position(|row| !row.is_text()).unwrap_or(rows.len());
+        // To the question, if it stands below; a command may have blank lines.
+        let asked = |row: &Row<'_>| !row.text.is_empty() && question.starts_with(row.text);
+        let end = rows.iter().rposition(asked).filter(|end| *end > 0).unwrap_or(rows.len());
         rows.truncate(end);
+        rows.truncate(rows.iter().rposition(Row::is_text).map_or(1, |last| last + 1));
         rows[0].text = rows[0].text[2..].trim_start();
         // What follows stands under the `$` or under the command.
         if rows.len() > 1 && rows[1].col >= rows[0].col + 2 {
@@ -215,17 +274,33 @@ fn command(body: &[Row<'_>]) -> Option<String> {
     block(body).or_else(|| after_heading(body))
 }
 
+/// The only paragraph between heading and question.
+fn only_paragraph(question: &str, body: Body<'_, '_>) -> Option<String> {
+    let rows = body.rows;
+    let first = rows.iter().position(Row::is_text).filter(|_| body.framed)?;
+    let between: Vec<Paragraph> = paragraphs(&rows[first + 1..])
+        .into_iter()
+        .map(|range| range.start + first + 1..range.end + first + 1)
+        .filter(|range| !question.starts_with(rows[range.start].text) || rows[range.start].text.is_empty())
+        .collect();
+    let labelled = |row: &Row<'_>| row.text.split_once("  ").is_some() || row.text.split_once(": ").is_some();
+    match between.iter().filter(|range| !labelled(&rows[range.start])).collect::<Vec<_>>().as_slice() {
+        [one] => Some(joined(&rows[(*one).clone()])),
+        _ => None,
+    }
+}
+
 /// What stands in an inner box, or between thin lines.
 fn block(body: &[Row<'_>]) -> Option<String> {
     let outer = body.iter().filter(|row| row.is_text()).map(|row| row.depth).min()?;
-    let open = body.iter().rposition(|row| row.edge == Some(Edge::Top) && row.depth >= outer);
+    let open = body.iter().position(|row| row.edge == Some(Edge::Top) && row.depth == outer);
     if let Some(open) = open {
-        let inner: Vec<_> =
-            body[open + 1..].iter().take_while(|row| row.edge != Some(Edge::Bottom)).copied().collect();
+        let closes = |row: &&Row<'_>| row.edge != Some(Edge::Bottom) || row.depth != outer;
+        let inner: Vec<_> = body[open + 1..].iter().take_while(closes).copied().collect();
         return Some(joined(trim(&inner))).filter(|text| !text.is_empty());
     }
     let close = body.iter().rposition(|row| row.edge == Some(Edge::Dashed))?;
-    let open = body[..close].iter().rposition(|row| row.edge == Some(Edge::Dashed)).map_or(0, |at| at + 1);
+    let open = body[..close].iter().position(|row| row.edge == Some(Edge::Dashed)).map_or(0, |at| at + 1);
     Some(joined(trim(&body[open..close]))).filter(|text| !text.is_empty())
 }
 
@@ -243,7 +318,16 @@ fn after_heading(body: &[Row<'_>]) -> Option<String> {
     let rest = &body[heading + 1..];
     let start = rest.iter().position(Row::is_text)?;
     let end = rest[start..].iter().position(|row| !row.is_text()).map_or(rest.len(), |n| start + n);
-    (rest[start].col > body[heading].col).then(|| joined(&rest[start..end]))
+    // A description drawn in another colour than the command is none of it.
+    let own = rest[start].style;
+    let mut rows = &rest[start..end];
+    while let [first, .., last] = rows {
+        if last.style.front == own.front || last.style.front == 0 || first.at == last.at {
+            break;
+        }
+        rows = &rows[..rows.len() - 1];
+    }
+    (rest[start].col > body[heading].col).then(|| joined(rows))
 }
 
 fn path(question: &str, body: &[Row<'_>]) -> Option<String> {

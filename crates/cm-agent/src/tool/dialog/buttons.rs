@@ -3,11 +3,11 @@
 use super::hints::{chooses, is_hint};
 use super::item::split_label;
 use super::judge::BULLETS;
-use super::list::{By, Choice, List, style_at};
-use super::read::{kind_by_labels, options_of, pair, prompt, rule_for};
+use super::list::{By, Choice, List};
+use super::read::{body_of, kind_by_labels, options_of, pair, prompt, rule_for};
 use super::{FoundPrompt, Layout, about, judge};
 use crate::tool::profile::Facts;
-use crate::tool::region::Row;
+use crate::tool::region::{Row, style_at};
 use crate::tool::screen::{Screen, width};
 use crate::tool::styled::Style;
 
@@ -62,12 +62,13 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
         if !(hinted || evidence.hint || evidence.boxed && selected.is_some()) {
             return None;
         }
-        let body = &rows[top..at];
+        let body = body_of(rows, top, at);
         let question = about::question(body);
         let asked = question.as_deref().unwrap_or("");
-        let rule = rule_for(facts, asked, body);
+        let rule = rule_for(facts, asked, body, &rows[..top], labels[0]);
         let kind = rule.map_or_else(|| kind_by_labels(&labels, asked, body), |rule| rule.kind);
-        let options = options_of(facts, kind, &list.options);
+        let mut options = options_of(facts, kind, &list.options);
+        super::read::allow_as(rule, &mut options);
         let found = prompt(rule, kind, question, body, &rows[top..=at], options);
         return Some(FoundPrompt { layout: Layout::Horizontal, ..found });
     }
@@ -76,6 +77,9 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
 
 /// The buttons of a row, and whether the row also says which keys choose.
 fn buttons<'a>(row: &Row<'a>) -> (Vec<Button<'a>>, bool) {
+    if row.text.starts_with('<') && row.text.ends_with('>') {
+        return (angled(row), false);
+    }
     let mut found = Vec::new();
     let mut hinted = false;
     let mut col = row.col;
@@ -87,8 +91,9 @@ fn buttons<'a>(row: &Row<'a>) -> (Vec<Button<'a>>, bool) {
         if text.is_empty() {
             continue;
         }
-        if is_hint(text) {
-            hinted |= chooses(text);
+        // Keys stand behind the buttons, and may be cut off at the edge.
+        if is_hint(text) || hinted {
+            hinted |= chooses(text) || is_hint(text);
             continue;
         }
         if found.len() > 8 || width(text) > LONGEST_BUTTON {
@@ -97,6 +102,20 @@ fn buttons<'a>(row: &Row<'a>) -> (Vec<Button<'a>>, bool) {
         found.push(button(text, at));
     }
     (found, hinted)
+}
+
+/// `< Yes >    < No >`.
+fn angled<'a>(row: &Row<'a>) -> Vec<Button<'a>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(open) = row.text[at..].find('<').map(|n| at + n) {
+        let Some(close) = row.text[open..].find('>').map(|n| open + n) else { break };
+        let label = row.text[open + 1..close].trim();
+        let col = row.col + width(&row.text[..open]) + 1;
+        found.push(Button { col, label, marked: false, unmarked: false });
+        at = close + 1;
+    }
+    found
 }
 
 fn button(text: &str, col: usize) -> Button<'_> {

@@ -4,8 +4,8 @@
 const LONGEST_HINT: usize = 170;
 
 /// How a hint begins, if not with a key.
-const OPENERS: [&str; 10] =
-    ["press", "use", "hit", "confirm", "select", "navigate", "move", "type", "choose", "cancel"];
+const OPENERS: [&str; 11] =
+    ["help", "press", "use", "hit", "confirm", "select", "navigate", "move", "type", "choose", "cancel"];
 
 const KEYS: [&str; 31] = [
     "esc",
@@ -41,7 +41,7 @@ const KEYS: [&str; 31] = [
     "option",
 ];
 
-const ACTIONS: [&str; 43] = [
+const ACTIONS: [&str; 65] = [
     "select",
     "confirm",
     "cancel",
@@ -85,6 +85,28 @@ const ACTIONS: [&str; 43] = [
     "cycle",
     "abort",
     "pick",
+    "use",
+    "save",
+    "adjust",
+    "set",
+    "rename",
+    "preview",
+    "show",
+    "search",
+    "view",
+    "manage",
+    "expand",
+    "return",
+    "finish",
+    "review",
+    "run",
+    "next",
+    "leave",
+    "stay",
+    "retry",
+    "filter",
+    "tabs",
+    "dismisses",
 ];
 
 /// Whether a line names keys and what they do, and says nothing else.
@@ -96,7 +118,8 @@ pub fn is_hint(text: &str) -> bool {
     let text = text.trim_start_matches(['(', '[', '?', ' ', '·', '•', '-']);
     let mut tokens = words(text);
     let Some(first) = tokens.next() else { return false };
-    let opens = is_key(first) || OPENERS.contains(&first) || first == "any";
+    let letter = first.chars().count() == 1 && words(text).nth(1) == Some("to");
+    let opens = is_key(first) || letter || OPENERS.contains(&first) || first == "any";
     // A sentence about keys goes on to say more.
     let sentence =
         text.trim_end().ends_with(['.', '!']) && !text.starts_with("press") && !text.starts_with("use");
@@ -113,6 +136,18 @@ pub fn chooses(text: &str) -> bool {
             || word.starts_with("arrow");
     }
     found
+}
+
+/// Whether the line ends in a key and what it does: `Theme: dark (ctrl+t to change)`.
+pub fn notes_key(text: &str) -> bool {
+    if text.contains("←/→ to ") || text.contains("↑/↓ to ") {
+        return true;
+    }
+    let inner = text.strip_suffix(')').and_then(|text| text.rsplit_once('(')).map(|(_, inner)| inner);
+    inner.is_some_and(|inner| {
+        let first = inner.split(' ').next().unwrap_or("").to_lowercase();
+        first.contains('+') && is_key(&first) && inner.split(' ').count() <= 5
+    })
 }
 
 /// Whether the line says there is more of a list than is shown: `↓ 3 more`, `▼`, `(1/42)`.

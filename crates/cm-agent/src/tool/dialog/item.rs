@@ -34,6 +34,8 @@ pub fn item<'a>(row: &Row<'a>) -> Item<'a> {
     let mut at = Reader { rest: row.text, col: row.col };
     let pointer = at.mark(&POINTERS).is_some();
     let radio = at.radio();
+    // The one in force now, of a list that sets something.
+    at.mark(&['✔', '✓']);
     let body = at.col;
     let number = at.number();
     let align = at.col;

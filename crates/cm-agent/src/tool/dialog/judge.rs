@@ -3,7 +3,7 @@
 //! What counts is where it stands: at the bottom, nothing of the tool's after it, not under a bullet of the
 //! transcript, not in a code block, its box closed.
 
-use super::hints::{chooses, is_hint, is_scroll_mark, is_status};
+use super::hints::{chooses, is_hint, is_scroll_mark, is_status, notes_key};
 use super::item::item;
 use super::list::{By, List};
 use crate::tool::region::{Edge, Row};
@@ -30,7 +30,13 @@ pub fn below(rows: &[Row<'_>], list: &List) -> Option<Evidence> {
     let framed = list.depth > 0 && rows[list.first].closed;
     let mut inside = framed;
     let mut status = 0;
-    for row in &rows[list.last + 1..] {
+    let mut preview = false;
+    for (at, row) in rows.iter().enumerate().skip(list.last + 1) {
+        // What stands between thin lines is shown, not said.
+        preview ^= row.edge == Some(Edge::Dashed);
+        if preview {
+            continue;
+        }
         if inside && row.depth >= list.depth && row.edge != Some(Edge::Bottom) {
             // Whatever a box holds belongs to it.
             evidence.hint |= is_hint(row.text) && chooses(row.text);
@@ -49,8 +55,14 @@ pub fn below(rows: &[Row<'_>], list: &List) -> Option<Evidence> {
         if row.is_blank() || is_scroll_mark(row.text) {
             continue;
         }
+        let before = &rows[at - 1];
         if is_hint(row.text) {
             evidence.hint |= chooses(row.text);
+        } else if notes_key(row.text)
+            || (is_hint(before.text) && before.wraps_into(row))
+            || takes_note(rows, at, list)
+        {
+            // Said about the dialog, or written in it.
         } else if is_status(row.text) && !begins_input(row) {
             status += 1;
         } else {
@@ -60,6 +72,15 @@ pub fn below(rows: &[Row<'_>], list: &List) -> Option<Evidence> {
     // A box that is not closed is not drawn to its end.
     (!inside && status <= MOST_STATUS && !(status > 0 && !evidence.hint && !evidence.boxed))
         .then_some(evidence)
+}
+
+/// Whether a line to write a note on belongs to the list: in its column, with a hint about notes below.
+fn takes_note(rows: &[Row<'_>], at: usize, list: &List) -> bool {
+    let row = &rows[at];
+    list.left > 0
+        && row.col == list.left
+        && begins_input(row)
+        && rows[at + 1..].iter().any(|row| is_hint(row.text) && row.text.contains("note"))
 }
 
 /// Whether a row looks like a box one types into.
@@ -76,9 +97,18 @@ pub fn top(rows: &[Row<'_>], list: &List, needs_frame: bool) -> Option<usize> {
     for at in (0..list.first).rev() {
         let row = &rows[at];
         let framed = list.depth > 0 && row.depth < list.depth;
+        if framed && !rows[list.first].closed && row.edge.is_none() {
+            // A bar on the left ends here; what stands directly above it is its heading.
+            return Some(if row.is_text() { at } else { at + 1 });
+        }
         match row.edge {
             Some(Edge::Top) if framed || (list.depth == 0 && row.depth == 0) => return Some(at + 1),
-            Some(Edge::Rule) if row.depth <= list.depth => return Some(at + 1),
+            // A line across inside a box parts what is in it.
+            Some(Edge::Rule)
+                if row.depth <= list.depth && !row.text.starts_with(['├', '┝', '┠', '╟', '╠']) =>
+            {
+                return Some(at + 1);
+            }
             _ => {}
         }
         if row.is_blank() {
@@ -91,7 +121,7 @@ pub fn top(rows: &[Row<'_>], list: &List, needs_frame: bool) -> Option<usize> {
         blanks = 0;
         if row.depth == 0 && list.depth == 0 || framed {
             texts += usize::from(row.is_text());
-            if in_transcript(row) {
+            if in_transcript(row) && row.col <= list.left {
                 // What is indented under a bullet is a part of it.
                 let apart = rows[at + 1..list.first].windows(2).any(|two| two.iter().all(Row::is_blank));
                 if row.col < list.left && !apart || needs_frame {

@@ -2,7 +2,7 @@
 
 use super::item::item;
 use super::list::{By, Choice, List};
-use super::read::{kind_by_labels, options_of, pair, prompt, rule_for};
+use super::read::{body_of, kind_by_labels, options_of, pair, prompt, rule_for};
 use super::{FoundPrompt, Layout, about, judge};
 use crate::tool::profile::Facts;
 use crate::tool::region::Row;
@@ -46,14 +46,14 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
         let evidence = judge::below(rows, &list)?;
         let framed = facts.input.as_ref().is_some_and(|input| input.framed_dialogs);
         let top = judge::top(rows, &list, framed)?;
-        let body = &rows[top..first];
+        let body = body_of(rows, top, first);
         let question = Some(question).filter(|text| !text.is_empty()).or_else(|| about::question(body));
         let asked = question.clone().unwrap_or_default();
         let asks = asked.ends_with(['?', ':']);
         if !(asks && (evidence.hint || evidence.boxed || first < at)) || judge::in_code(rows, top, &list) {
             return None;
         }
-        let rule = rule_for(facts, &asked, body);
+        let rule = rule_for(facts, &asked, body, &rows[..top], labels[0]);
         let kind = rule.map_or_else(|| kind_by_labels(&labels, &asked, body), |rule| rule.kind);
         let options = options_of(facts, kind, &list.options);
         let found = prompt(rule, kind, question, body, &rows[top..=at], options);

@@ -3,8 +3,6 @@
 use super::hints::{is_hint, is_scroll_mark};
 use super::item::{Item, before_gap, item, split_label};
 use crate::tool::region::{Edge, Row};
-use crate::tool::screen::Screen;
-use crate::tool::styled::Style;
 
 /// The most options of one list.
 const MOST_OPTIONS: usize = 40;
@@ -63,18 +61,19 @@ impl Choice {
 }
 
 /// The list whose pointed-at line is `at`, if there is one around it.
-pub fn around(rows: &[Row<'_>], at: usize, screen: &Screen) -> Option<List> {
+pub fn around(rows: &[Row<'_>], at: usize) -> Option<List> {
     let pointed = item(&rows[at]);
     let marked = pointed.pointer || pointed.radio == Some(true);
     let by = if marked { By::Mark } else { By::Colour };
-    if pointed.text.is_empty() || (by == By::Colour && !stands_out(rows, at, screen)) {
+    if pointed.text.is_empty() {
         return None;
     }
     let grower = Grower { rows, pointed, depth: rows[at].depth, by };
     let mut starts = if pointed.number.is_some() { grower.numbered(at) } else { grower.plain(at) };
     starts.sort_unstable();
     let (&first, &last_start) = (starts.first()?, starts.last()?);
-    if !(2..=MOST_OPTIONS).contains(&starts.len()) {
+    if !(2..=MOST_OPTIONS).contains(&starts.len()) || (by == By::Colour && odd_one(rows, &starts) != Some(at))
+    {
         return None;
     }
     let last = grower.end_of_last(last_start);
@@ -82,16 +81,26 @@ pub fn around(rows: &[Row<'_>], at: usize, screen: &Screen) -> Option<List> {
     if item(&rows[first]).number.is_some_and(|n| n > 1) && !scrolled {
         return None;
     }
-    let options: Vec<Choice> = starts
-        .iter()
-        .enumerate()
-        .map(|(i, &start)| {
-            let end = starts.get(i + 1).copied().unwrap_or(last + 1);
-            Choice { selected: start == at, ..choice(&rows[start..end]) }
-        })
-        .collect();
+    let mut options = Vec::with_capacity(starts.len());
+    for (i, &start) in starts.iter().enumerate() {
+        let end = starts.get(i + 1).copied().unwrap_or(last + 1);
+        options.push(Choice { selected: start == at, ..choice(&rows[start..end]) });
+        options.extend(beside_boxes(&rows[start..end]));
+    }
     let left = rows[at].col;
     Some(List { first, last, left, depth: rows[at].depth, options, by, scrolled })
+}
+
+/// The line without a number below the last check box, under the boxes: `Submit`.
+fn beside_boxes(rows: &[Row<'_>]) -> Option<Choice> {
+    let it = item(&rows[0]);
+    it.check?;
+    let row = rows[1..].iter().find(|row| {
+        row.is_text()
+            && row.col == it.align + 1
+            && matches!(row.text, "Submit" | "Next" | "Done" | "Continue" | "Confirm")
+    })?;
+    Some(Choice { label: row.text.to_owned(), ..Choice::default() })
 }
 
 /// Reads an option from its rows: the label may be wrapped, and a description may follow.
@@ -109,7 +118,11 @@ fn choice(rows: &[Row<'_>]) -> Choice {
             label.push_str(next.text);
         }
     }
-    let (label, mut keys) = split_label(&label, it.number.is_some());
+    // A key may stand apart on the right: `Approve      [Alt+1]`.
+    let apart = it.text[text.len()..].trim();
+    let apart = apart.strip_prefix(['[', '(']).and_then(|text| text.strip_suffix([']', ')']));
+    let (label, mut keys) = split_label(label.trim_end_matches([' ', '✔', '✓']), it.number.is_some());
+    keys.extend(apart.and_then(super::hints::key_name));
     if let Some(key) = it.bracket.and_then(super::hints::key_name) {
         keys.insert(0, key);
     }
@@ -258,35 +271,25 @@ impl Grower<'_, '_> {
     }
 }
 
-/// Whether a row's text is drawn so that it stands out from the rows around it, which look alike.
-fn stands_out(rows: &[Row<'_>], at: usize, screen: &Screen) -> bool {
-    let style = |at: usize| style_of(screen, &rows[at]);
-    let own = style(at);
-    let marked = own.reverse || own.back != 0;
-    if !marked {
-        return false;
+/// Which of these rows is drawn unlike the others, which are alike: by its background, else by its letters.
+fn odd_one(rows: &[Row<'_>], starts: &[usize]) -> Option<usize> {
+    let only = |key: &dyn Fn(&Row<'_>) -> u64, least: usize| {
+        let keys: Vec<u64> = starts.iter().map(|&at| key(&rows[at])).collect();
+        let count = |value: u64| keys.iter().filter(|other| **other == value).count();
+        let odd = keys.iter().position(|key| count(*key) == 1)?;
+        let alike =
+            keys.iter().enumerate().filter(|(i, _)| *i != odd).all(|(_, key)| count(*key) == keys.len() - 1);
+        (alike && keys.len() >= least).then(|| starts[odd])
+    };
+    let back = |row: &Row<'_>| u64::from(row.style.back) << 1 | u64::from(row.style.reverse);
+    let letters = |row: &Row<'_>| u64::from(row.style.front) << 1 | u64::from(row.style.bold);
+    // Of two that differ, the one is meant that is unlike the rows around them.
+    let around = starts.iter().flat_map(|at| [at.wrapping_sub(1), at + 1]).filter_map(|at| rows.get(at));
+    let plain: Vec<u64> = around.map(back).collect();
+    let foreign: Vec<usize> =
+        starts.iter().copied().filter(|at| !plain.contains(&back(&rows[*at]))).collect();
+    match foreign.as_slice() {
+        [one] => Some(*one),
+        _ => only(&back, 3).or_else(|| only(&letters, 3)),
     }
-    let neighbours = [at.checked_sub(1), Some(at + 1)];
-    neighbours
-        .into_iter()
-        .flatten()
-        .filter(|&near| rows.get(near).is_some_and(|row| row.is_text() && row.col == rows[at].col))
-        .any(|near| {
-            let other = style(near);
-            !other.reverse && other.back != own.back
-        })
-}
-
-/// The style of a row's first character.
-pub fn style_of(screen: &Screen, row: &Row<'_>) -> Style {
-    style_at(screen, row.at, row.col)
-}
-
-/// The style of one column of a row.
-pub fn style_at(screen: &Screen, row: usize, col: usize) -> Style {
-    screen
-        .spans(row)
-        .iter()
-        .find(|span| (usize::from(span.from)..usize::from(span.to)).contains(&col))
-        .map_or(Style::default(), |span| span.style)
 }

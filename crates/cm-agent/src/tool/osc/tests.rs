@@ -235,7 +235,7 @@ proptest! {
     fn what_has_nothing_of_ours_passes_byte_for_byte(bytes in soup()) {
         let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
         // A name can also follow an escape at some distance.
-        prop_assume!(!has(b"k") && !has(b"7501;state=idle") && !has(b"7501;?"));
+        prop_assume!(!has(b"k") && !has(b"state=idle") && !has(b"7501;?"));
         prop_assert_eq!(scan([bytes.as_slice()], Duration::ZERO).0, bytes);
     }
 

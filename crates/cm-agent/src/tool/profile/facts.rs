@@ -45,12 +45,16 @@ pub struct InputBox {
     pub placeholder: Vec<Pattern>,
     /// Dialogs stand between a rule or box and the screen's end, never in the open.
     pub framed_dialogs: bool,
+    /// A line above the heading of its dialogs that says nothing.
+    pub dialog_title: Option<Pattern>,
     /// With nothing above it the tool has not begun yet.
     pub needs_text_above: bool,
     /// A line below it without which it is none.
     pub footer: Option<Pattern>,
     /// The last line of a view that stands in its place for a while.
     pub view: Option<Pattern>,
+    /// A line of a window that lies over everything.
+    pub overlay: Option<Pattern>,
     /// Columns on the right that belong to something else, on wide terminals.
     pub sidebar: Option<Sidebar>,
 }
@@ -90,6 +94,8 @@ pub enum Shape {
 pub struct Transcript {
     /// A line a person has sent.
     pub sent: Option<Pattern>,
+    /// A command to the tool itself that a person has sent: `/model`.
+    pub command: Option<Pattern>,
     /// How a piece the tool wrote begins: an answer, a tool call, a result.
     pub piece: Option<Pattern>,
     /// Lines between transcript and box that belong to neither: tips, the mode line.
@@ -118,6 +124,10 @@ pub struct TurnFacts {
     pub done: Vec<Pattern>,
     /// Without such a line, or an error, it is not over: the tool shows nothing else while it writes.
     pub said: bool,
+    /// Such a line says that it ended well, whatever stands above it.
+    pub well: bool,
+    /// The line that ends a turn without saying how: what is framed directly above it is the error.
+    pub unsaid: Option<Pattern>,
 }
 
 /// What a dialog is about.
@@ -139,6 +149,24 @@ pub struct DialogRule {
     /// A line below the options without which it is not drawn to its end.
     #[serde(default)]
     pub footer: Option<Pattern>,
+    /// Finds its question in its lines; the first group is taken.
+    #[serde(default)]
+    pub asks: Option<Pattern>,
+    /// Its first option, where that tells it from others.
+    #[serde(default)]
+    pub first: Option<Pattern>,
+    /// It names no keys below its options.
+    #[serde(default)]
+    pub hintless: bool,
+    /// What stands in the last lines of the transcript above it.
+    #[serde(default)]
+    pub after: Option<Pattern>,
+    /// It is the last line of a page with nothing to choose from.
+    #[serde(default)]
+    pub bare: bool,
+    /// What allowing means here, where it is more than once.
+    #[serde(default)]
+    pub allow: Option<Meaning>,
     /// It stands in the way of all work: the word a reason begins with, `login_required` or `onboarding`.
     #[serde(default)]
     pub reason: Option<String>,
@@ -155,6 +183,9 @@ pub struct TroubleRule {
     /// The tool cannot go on: it says so with no box and no dialog on the screen.
     #[serde(default)]
     pub blocks: bool,
+    /// It says so below its box, and waits.
+    #[serde(default)]
+    pub below: bool,
     /// Finds when it may be over; the first group is taken.
     #[serde(default)]
     pub until: Option<Pattern>,

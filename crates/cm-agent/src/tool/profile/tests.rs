@@ -116,7 +116,8 @@ fn bad_ones_say_where() {
 #[test]
 fn the_built_in_ones() {
     let profiles = Profiles::builtin();
-    assert_eq!(profiles.names().collect::<Vec<_>>(), ["shell"]);
+    let names: Vec<_> = profiles.names().collect();
+    assert_eq!(names, ["aider", "claude", "codex", "gemini", "opencode", "shell"]);
     let shell = profiles.for_tool("shell");
     assert!(shell.life_is_process() && !shell.types_task());
     let generic = profiles.for_tool("python3");

@@ -1,6 +1,7 @@
 //! Versions of tools, and which of them a profile is about (PURE).
 
 use std::cmp::Ordering;
+use std::fmt;
 
 /// A version as numbers: `2.1.330 (Claude Code)` is 2, 1, 330. What is no number ends it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -32,6 +33,23 @@ enum Bound {
     Most,
     Below,
     Exactly,
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (bound, version)) in self.0.iter().enumerate() {
+            let sign = match bound {
+                Bound::Least => ">=",
+                Bound::Above => ">",
+                Bound::Most => "<=",
+                Bound::Below => "<",
+                Bound::Exactly => "=",
+            };
+            let numbers: Vec<String> = version.0.iter().map(u64::to_string).collect();
+            write!(f, "{}{sign}{}", if i > 0 { ", " } else { "" }, numbers.join("."))?;
+        }
+        Ok(())
+    }
 }
 
 impl Range {

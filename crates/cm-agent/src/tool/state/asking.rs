@@ -4,8 +4,8 @@ use cm_protocol::{Meaning, Prompt};
 
 use super::memory::{Instance, Mark, Refusal, Source, Stage};
 use super::{Effect, Machine};
-use crate::tool::dialog::{Cause, FoundPrompt, Trouble};
-use crate::tool::policy::{Asked, Verdict, decide};
+use crate::tool::dialog::{Cause, FoundPrompt, Layout, Trouble};
+use crate::tool::policy::{Asked, Decision, Verdict, decide};
 use crate::tool::profile::PromptKind;
 
 /// Lines of a prompt that are shown to people.
@@ -43,8 +43,8 @@ impl Machine {
         };
         let (Act::Ask(rule) | Act::Press(_, rule) | Act::Choose { rule, .. }) = &act;
         self.memory.rule.clone_from(rule);
-        self.memory.asked =
-            Some(Instance { prompt: prompt.clone(), reason, source: Source::Screen(mark), stage });
+        let source = if found.is_drawn() { Source::Drawn } else { Source::Screen(mark) };
+        self.memory.asked = Some(Instance { prompt: prompt.clone(), reason, source, stage });
         self.announce(effects);
         if stage == Stage::Pressed {
             self.watch.answered_at = self.watch.now;
@@ -69,16 +69,27 @@ impl Machine {
         !matches!(self.act_on(found), Act::Ask(_))
     }
 
-    fn act_on(&self, found: &FoundPrompt) -> Act {
+    /// What the policy says about something the tool wants. `prompt_rule`: how that was found.
+    pub fn decide(&self, kind: PromptKind, subject: Option<&str>, prompt_rule: &str) -> Decision {
         let asked = Asked {
             tool: &self.bearings.tool,
-            kind: found.kind,
-            subject: found.subject.as_deref(),
+            kind,
+            subject,
             work_dir: &self.bearings.work_dir,
             home: &self.bearings.home,
-            prompt_rule: &found.rule,
+            prompt_rule,
         };
-        let decision = decide(&self.bearings.policy, &asked);
+        decide(&self.bearings.policy, &asked)
+    }
+
+    /// A prompt that was settled before it was drawn, for its receipt.
+    pub fn settled_prompt(&mut self, kind: PromptKind, text: String, subject: Option<String>) -> Prompt {
+        self.memory.prompts += 1;
+        Prompt { id: self.memory.prompts, kind: kind.as_str().to_owned(), text, subject, ..Prompt::default() }
+    }
+
+    fn act_on(&self, found: &FoundPrompt) -> Act {
+        let decision = self.decide(found.kind, found.subject.as_deref(), &found.rule);
         let rule = format!("{} on {}", decision.rule, found.rule);
         // The bounds no policy moves: secrets and words are a person's; and an option is taken by what it
         // means, never because it is the first (failures 5 and 6).
@@ -151,6 +162,11 @@ pub(super) fn class_of(found: &FoundPrompt) -> String {
 }
 
 impl FoundPrompt {
+    /// Whether it is a drawn dialog, not text at the cursor.
+    pub(super) fn is_drawn(&self) -> bool {
+        !self.options.is_empty() && self.layout != Layout::Typed
+    }
+
     /// What stands in the tool's way, as something a person must see to.
     pub(super) fn blocked(trouble: &Trouble) -> Self {
         let rule = match trouble.cause {

@@ -101,6 +101,9 @@ impl Machine {
         );
         match self.turn_on_screen() {
             Some(Turn::Failed(trouble)) => ended_by(trouble, rule),
+            _ if heard.message.as_deref().is_some_and(|why| why.starts_with("interrupted:")) => {
+                Move::BrokenOff(heard.message.clone().unwrap_or_default())
+            }
             _ => Move::Finish { state, reason: heard.message.clone(), rule },
         }
     }
@@ -123,12 +126,12 @@ impl Machine {
         let look = self.watch.look.as_ref()?;
         let (steady, quiet) = (self.watch.steady_since, self.watch.quiet_since);
         match &look.observation.kind {
-            Seen::Asking(found) if !found.options.is_empty() => {
-                let mut hold = self.dialog_hold()?;
+            Seen::Asking(found) if found.is_drawn() => {
+                let (since, mut hold) = self.dialog_hold(steady)?;
                 if self.watch.attached && self.answers_itself(found) {
                     hold = hold.max(PERSON);
                 }
-                Some((steady + hold, Move::Ask(found.clone(), None, look.mark)))
+                Some((since + hold, Move::Ask(found.clone(), None, look.mark)))
             }
             Seen::Asking(found) if self.memory.report.is_none() => {
                 Some((quiet + self.profile.asking.quiet, Move::Ask(found.clone(), None, look.mark)))
@@ -141,13 +144,15 @@ impl Machine {
         }
     }
 
-    /// How long a drawn dialog must stand; none: what a script reports counts instead.
-    fn dialog_hold(&self) -> Option<Duration> {
+    /// Since when, and how long, a drawn dialog must stand; none: what a script reports counts instead.
+    fn dialog_hold(&self, steady: Duration) -> Option<(Duration, Duration)> {
         match &self.memory.report {
             Some(_) if self.memory.voice == Voice::Report => None,
-            Some(heard) if heard.status == ReportStatus::Waiting => Some(DIALOG),
-            Some(_) if self.memory.voice == Voice::Status && self.memory.is_round() => Some(DIALOG_UNSAID),
-            _ => Some(DIALOG),
+            Some(heard) if heard.status == ReportStatus::Waiting => Some((steady, DIALOG)),
+            Some(_) if self.memory.voice == Voice::Status && self.memory.is_round() => {
+                Some((steady.max(self.watch.reported_at), DIALOG_UNSAID))
+            }
+            _ => Some((steady, DIALOG)),
         }
     }
 

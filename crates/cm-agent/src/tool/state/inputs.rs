@@ -105,8 +105,8 @@ impl Machine {
         };
         let is_same = |asked: &Instance, also: &dyn Fn(&Mark) -> bool| match &asked.source {
             // A drawn dialog is known by what it says; where it stands and what moves beside it is no matter.
-            Source::Screen(_) if !found.options.is_empty() => {
-                asked.prompt.class.as_deref() == Some(class_of(found).as_str())
+            Source::Drawn => {
+                found.is_drawn() && asked.prompt.class.as_deref() == Some(class_of(found).as_str())
             }
             Source::Screen(mark) => {
                 // An attached person's window reflows lines: the row is another, the question is not.
@@ -153,7 +153,7 @@ impl Machine {
     }
 
     fn question_gone(&mut self) {
-        if let Some(gone) = self.memory.asked.take_if(|asked| matches!(asked.source, Source::Screen(_))) {
+        if let Some(gone) = self.memory.asked.take_if(|asked| asked.source != Source::Report) {
             self.watch.gone = Some((gone, self.watch.now));
         }
     }
@@ -221,16 +221,8 @@ impl Machine {
                 asked.source == Source::Report
                     && asked.prompt.text == heard.message.as_deref().unwrap_or_default()
             });
-        // That it is blocked is what its dialog says already.
-        let dialog_stands = heard.status == ReportStatus::Waiting
-            && voice != Voice::Report
-            && self.memory.asked.as_ref().is_some_and(|asked| matches!(asked.source, Source::Screen(_)));
-        // Hooks do not say that a dialog has gone; the screen does.
-        let dialog_unspoken = voice == Voice::Hooks
-            && self.memory.asked.as_ref().is_some_and(|asked| matches!(asked.source, Source::Screen(_)));
-        if !same_question && !dialog_stands && !dialog_unspoken {
-            self.memory.asked = None;
-            self.watch.gone = None;
+        if !same_question {
+            self.question_spoken_of(voice, heard.status);
         }
         let works = heard.status == ReportStatus::Working;
         self.memory.report = Some(heard);
@@ -244,6 +236,27 @@ impl Machine {
             Phase::Starting { given: true, .. } if works => self.begin_round(&rule),
             Phase::Round { worked, .. } => *worked |= works,
             _ => {}
+        }
+    }
+
+    /// What a word from inside means for the open question.
+    fn question_spoken_of(&mut self, voice: Voice, status: ReportStatus) {
+        let blocked = status == ReportStatus::Waiting;
+        match &mut self.memory.asked {
+            // That it is blocked is what its dialog says already; and hooks do not say when one has gone.
+            Some(Instance { source: Source::Drawn | Source::Screen(_), .. })
+                if voice == Voice::Hooks || (voice == Voice::Status && blocked) => {}
+            // Somebody has answered. The dialog may be seen a moment longer: it is no new one.
+            Some(Instance { source: Source::Drawn, stage, .. }) => {
+                if matches!(stage, Stage::Asked | Stage::AskedAgain) {
+                    *stage = Stage::AnsweredByPerson;
+                    self.watch.answered_at = self.watch.now;
+                }
+            }
+            _ => {
+                self.memory.asked = None;
+                self.watch.gone = None;
+            }
         }
     }
 
@@ -435,7 +448,9 @@ impl Machine {
     pub(super) fn begin_round(&mut self, rule: &str) {
         let left = match (&self.watch.look, &self.memory.mark) {
             (Some(look), Some(mark)) => look.mark.print != mark.print,
-            _ => false,
+            (None, Some(_)) => false,
+            // It had its task before anything was seen of it.
+            (_, None) => true,
         };
         let worked = self.memory.report.as_ref().is_some_and(|heard| heard.status == ReportStatus::Working)
             || matches!(

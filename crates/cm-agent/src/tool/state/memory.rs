@@ -176,8 +176,10 @@ pub(super) struct Instance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Source {
-    /// It stands on the screen, last seen so.
+    /// It stands at the cursor, last seen so.
     Screen(Mark),
+    /// It is a drawn dialog, known by what it says.
+    Drawn,
     /// A report said it.
     Report,
 }

@@ -4,6 +4,7 @@
 //! deadline asks for is granted: `.` lines stand for ticks that come by themselves.
 
 use super::*;
+use crate::tool::hooks::Heard;
 use crate::tool::profile::tests::profiles;
 use crate::tool::screen::tests::draw;
 use cm_protocol::ReportStatus;
@@ -16,8 +17,12 @@ use cm_protocol::ReportStatus;
 /// A `tick` line's time must be the machine's deadline; before any other line the deadline must not have
 /// passed.
 pub(super) fn play(tool: &str, has_task: bool, script: &str) -> Machine {
-    let profile = profiles().for_tool(tool);
-    let mut machine = Machine::new(profile.clone(), has_task, Duration::ZERO);
+    play_with(profiles().for_tool(tool), has_task, &Bearings::default(), script)
+}
+
+/// The same for any profile and bearings.
+fn play_with(profile: Profile, has_task: bool, bearings: &Bearings, script: &str) -> Machine {
+    let mut machine = Machine::new(profile.clone(), has_task, Duration::ZERO).with_bearings(bearings.clone());
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
         let (step, expected) = line.split_once("=>").unwrap_or_else(|| panic!("no => in {line:?}"));
         let mut words = step.trim().splitn(3, ' ');
@@ -26,7 +31,8 @@ pub(super) fn play(tool: &str, has_task: bool, script: &str) -> Machine {
         let rest = words.next().unwrap_or("").trim_end();
         if word == "restart" {
             let stored = serde_json::to_string(machine.memory()).unwrap();
-            machine = Machine::restore(profile.clone(), serde_json::from_str(&stored).unwrap(), now);
+            machine = Machine::restore(profile.clone(), serde_json::from_str(&stored).unwrap(), now)
+                .with_bearings(bearings.clone());
             assert_eq!(expected.trim(), "");
             continue;
         }
@@ -65,6 +71,21 @@ fn give(machine: &mut Machine, word: &str, rest: &str, now: Duration) -> Vec<Eff
             let report = Report { status, message, ..Report::default() };
             return machine.step(Input::Report(&report), now);
         }
+        "status" | "hooks" => {
+            let voice = if word == "status" { Voice::Status } else { Voice::Hooks };
+            let status = (rest != "clear").then(|| serde_json::from_value(rest.into()).unwrap());
+            Input::Heard(voice, status.map(|status| Heard { status, message: None }))
+        }
+        "works" => Input::Works(serde_json::from_value(rest.into()).unwrap()),
+        "attached" => Input::Attached(rest == "yes"),
+        "answering" => Input::Answering { prompt_id: rest.parse().unwrap() },
+        "unanswered" => Input::Unanswered { prompt_id: 1, why: rest.into() },
+        "passed" => Input::Checked { passed: true, summary: "exit code 0".into(), again: None },
+        "missed" => Input::Checked {
+            passed: false,
+            summary: "exit code 1".into(),
+            again: (!rest.is_empty()).then(|| rest.into()),
+        },
         "exit" => Input::Exited(Exit { code: Some(rest.parse().unwrap()), signal: None }),
         "signal" => Input::Exited(Exit {
             code: None,
@@ -129,6 +150,7 @@ fn idle(script: &str) -> Machine {
     play("repl", false, &format!("0 screen > ▮ =>\n300 tick => idle\n{script}"))
 }
 
+mod coding_tool;
 mod generic_tool;
 mod questions;
 mod reports;

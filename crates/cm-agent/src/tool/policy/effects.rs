@@ -1,0 +1,456 @@
+//! What a single program would do with its words: paths read and written, hosts reached, hidden effects (PURE).
+
+use super::act::Run;
+use super::act::{find_roots, places};
+use super::git;
+use super::known::{Operands, Spec, spec};
+use super::pattern::{base_name, host_of};
+use super::place::{GLOB, PRINTABLE, Place, SECRET, UNKNOWN, has_unknown, is_exact};
+use super::script;
+
+/// What a program would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Effects {
+    /// The words a rule's pattern is compared with.
+    pub(super) words: Vec<String>,
+    /// Words that make a program do more than its name says; a `*` does not cover them.
+    pub(super) special: Vec<usize>,
+    pub(super) reads: Vec<Place>,
+    pub(super) writes: Vec<Place>,
+    /// It reaches other machines.
+    pub(super) network: bool,
+    pub(super) hosts: Vec<String>,
+    /// What it does with its paths is not known: they count as read and written.
+    pub(super) unknown_program: bool,
+}
+
+/// The effects of a program that is run. `words` is one view of it.
+pub(super) fn effects(words: &[String], run: &Run) -> Effects {
+    let mut effects = Effects { words: words.to_vec(), ..Effects::default() };
+    let Some(first) = words.first() else { return effects };
+    let program = base_name(first);
+    let mut found = Found { effects: &mut effects, run };
+    match program {
+        "find" | "gfind" => found.find(words),
+        "sed" | "gsed" => found.sed(words),
+        "awk" | "gawk" | "mawk" | "nawk" => found.awk(words),
+        "dd" => found.dd(words),
+        "git" => git::effects(words, &mut found),
+        _ => match spec(program) {
+            Some(spec) => found.by_spec(&spec, words),
+            None => found.by_guess(words),
+        },
+    }
+    found.reached(program, words);
+    if run.shows_secret {
+        // No pattern has a word there.
+        effects.special.push(effects.words.len());
+    }
+    effects
+}
+
+pub(super) struct Found<'a> {
+    pub(super) effects: &'a mut Effects,
+    run: &'a Run,
+}
+
+impl Found<'_> {
+    pub(super) fn read(&mut self, text: &str) {
+        self.effects.reads.extend(places(text, &self.run.directories));
+    }
+
+    pub(super) fn write(&mut self, text: &str) {
+        self.effects.writes.extend(places(text, &self.run.directories));
+    }
+
+    pub(super) fn special(&mut self, at: usize) {
+        self.effects.special.push(at);
+    }
+
+    /// Options and operands as the program's description says.
+    pub(super) fn by_spec(&mut self, spec: &Spec, words: &[String]) {
+        let mut operands: Vec<usize> = Vec::new();
+        let mut options = true;
+        let mut first_given = false;
+        let mut at = 1;
+        while at < words.len() {
+            let word = words[at].as_str();
+            let option = options && word.starts_with('-') && word.len() > 1;
+            if !option {
+                let could_be_option = options && spec.operands != Operands::Condition && starts_unknown(word);
+                if could_be_option && !(spec.special.is_empty() && spec.writes.is_empty()) {
+                    self.special(at);
+                }
+                operands.push(at);
+                at += 1;
+                continue;
+            }
+            if word == "--" {
+                options = false;
+                at += 1;
+                continue;
+            }
+            let taken = if word.starts_with("--") {
+                self.long_option(spec, words, at, &mut first_given)
+            } else {
+                self.short_options(spec, words, at, &mut first_given)
+            };
+            at += taken;
+        }
+        self.operands(spec, words, &operands, first_given);
+    }
+
+    /// `--name`, `--name=value`; any beginning of a name counts as the name.
+    fn long_option(&mut self, spec: &Spec, words: &[String], at: usize, first_given: &mut bool) -> usize {
+        let word = words[at].as_str();
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, None),
+        };
+        let among = |list: &str| {
+            list.split(' ').any(|known| {
+                known.starts_with("--") && (known == name || (name.len() > 2 && known.starts_with(name)))
+            })
+        };
+        *first_given |= among(spec.first_by);
+        if among(spec.special) || !is_exact(name) {
+            self.special(at);
+        }
+        let next = words.get(at + 1).map(String::as_str);
+        let given = value.or(next);
+        let separate = usize::from(value.is_none());
+        if among(spec.writes) {
+            self.write(given.unwrap_or_default());
+            return 1 + separate;
+        }
+        if among(spec.reads) {
+            self.read(given.unwrap_or_default());
+            return 1 + separate;
+        }
+        if among(spec.takes) {
+            return 1 + separate;
+        }
+        if let Some(value) = value.filter(|value| looks_like_path(value)) {
+            self.read(value);
+        }
+        1
+    }
+
+    /// `-abc`, `-ovalue`, `-o value`.
+    fn short_options(&mut self, spec: &Spec, words: &[String], at: usize, first_given: &mut bool) -> usize {
+        let word = words[at].as_str();
+        let name = word.split('=').next().unwrap_or(word);
+        if !spec.words.is_empty() {
+            if spec.words.split(' ').any(|known| known == name) {
+                self.special(at);
+            }
+            return 1;
+        }
+        for (i, letter) in word.char_indices().skip(1) {
+            let is = |known: &str| {
+                let mut letters = known.chars();
+                letters.next() == Some('-') && letters.next() == Some(letter) && letters.next().is_none()
+            };
+            let among = |list: &str| list.split(' ').any(is);
+            *first_given |= among(spec.first_by);
+            if among(spec.special) || has_unknown(letter.encode_utf8(&mut [0; 4])) || letter == GLOB {
+                self.special(at);
+            }
+            let rest = &word[i + letter.len_utf8()..];
+            let value = if rest.is_empty() { words.get(at + 1).map(String::as_str) } else { Some(rest) };
+            let taken = if rest.is_empty() { 2 } else { 1 };
+            if among(spec.writes) {
+                self.write(value.unwrap_or_default());
+                return taken;
+            }
+            if among(spec.reads) {
+                self.read(value.unwrap_or_default());
+                return taken;
+            }
+            if among(spec.takes) {
+                return taken;
+            }
+            if looks_like_path(rest) && rest.starts_with(['/', '~', '.']) {
+                self.read(rest);
+            }
+        }
+        1
+    }
+
+    fn operands(&mut self, spec: &Spec, words: &[String], operands: &[usize], first_given: bool) {
+        let text = |at: &usize| words[*at].as_str();
+        match spec.operands {
+            Operands::Condition => {}
+            Operands::Text => {
+                operands.iter().filter(|at| text(at).contains(SECRET)).for_each(|at| self.special(*at));
+            }
+            Operands::Read => operands.iter().for_each(|at| self.read(text(at))),
+            Operands::Write => operands.iter().for_each(|at| self.write(text(at))),
+            Operands::TextThenRead => {
+                operands.iter().skip(usize::from(!first_given)).for_each(|at| self.read(text(at)));
+            }
+            Operands::TextThenWrite => {
+                operands.iter().skip(usize::from(!first_given)).for_each(|at| self.write(text(at)));
+            }
+            Operands::InOut => {
+                operands.iter().take(1).for_each(|at| self.read(text(at)));
+                operands.iter().skip(1).for_each(|at| self.write(text(at)));
+            }
+            Operands::CopyTo | Operands::MoveTo => {
+                let Some((last, sources)) = operands.split_last() else { return };
+                for source in sources {
+                    self.read(text(source));
+                    if spec.operands == Operands::MoveTo {
+                        self.write(text(source));
+                    }
+                    let name = match base_name(text(source)) {
+                        "." | ".." | "" => GLOB.to_string(),
+                        name => name.to_owned(),
+                    };
+                    self.write(&format!("{}/{name}", text(last)));
+                }
+                self.write(text(last));
+            }
+            Operands::Guess => {
+                self.effects.unknown_program = true;
+                operands.iter().for_each(|at| self.read(text(at)));
+            }
+            Operands::Format => {
+                for at in operands.iter().filter(|at| !text(at).starts_with('+')) {
+                    self.special(*at);
+                }
+            }
+            Operands::None => operands.iter().for_each(|at| self.special(*at)),
+        }
+    }
+
+    /// A program nothing is known of: every word may be a path, and every path may be read or written.
+    fn by_guess(&mut self, words: &[String]) {
+        self.effects.unknown_program = true;
+        for word in &words[1..] {
+            for path in candidates(word) {
+                self.read(path);
+            }
+        }
+    }
+
+    fn find(&mut self, words: &[String]) {
+        let roots = find_roots(words);
+        let deletes = words.iter().any(|word| word == "-delete");
+        for root in &roots {
+            self.read(root);
+            if deletes {
+                self.write(root);
+            }
+        }
+        let mut inside = false;
+        for (at, word) in words.iter().enumerate().skip(1) {
+            match word.as_str() {
+                "-exec" => inside = true,
+                ";" | "+" => inside = false,
+                _ if inside => {}
+                "-delete" | "-execdir" | "-ok" | "-okdir" => self.special(at),
+                "-fprint" | "-fprint0" | "-fls" | "-fprintf" => {
+                    self.special(at);
+                    self.write(words.get(at + 1).map_or("", String::as_str));
+                }
+                "-newer" | "-anewer" | "-cnewer" | "-samefile" | "-files0-from" => {
+                    self.read(words.get(at + 1).map_or("", String::as_str));
+                }
+                word if starts_unknown(word) => self.special(at),
+                _ => {}
+            }
+        }
+    }
+
+    fn sed(&mut self, words: &[String]) {
+        const SED: Spec = Spec {
+            operands: Operands::TextThenRead,
+            takes: "-e -l --expression --line-length",
+            reads: "-f --file",
+            writes: "",
+            special: "-f --file",
+            words: "",
+            first_by: "-e -f --expression --file",
+        };
+        let in_place = words.iter().skip(1).any(|word| {
+            (word.starts_with("--")
+                && "--in-place".starts_with(word.split('=').next().unwrap_or_default())
+                && word.len() > 3)
+                || (word.starts_with('-')
+                    && !word.starts_with("--")
+                    && word.contains('i')
+                    && !word.starts_with("-e"))
+        });
+        for (at, script) in script::sed_scripts(words) {
+            if !script::is_plain_sed(&script) {
+                self.special(at.min(words.len() - 1));
+            }
+        }
+        if in_place {
+            self.by_spec(&Spec { operands: Operands::TextThenWrite, ..SED }, words);
+        }
+        self.by_spec(&SED, words);
+    }
+
+    fn awk(&mut self, words: &[String]) {
+        const AWK: Spec = Spec {
+            operands: Operands::TextThenRead,
+            takes: "-F -v --field-separator --assign",
+            reads: "-f --file",
+            writes: "-o -p -d --pretty-print --profile --dump-variables",
+            special: "-f --file -i --include -l --load -e --source -E --exec -o -p -d -D --debug --pretty-print --profile --dump-variables",
+            words: "",
+            first_by: "-f --file",
+        };
+        if let Some(at) = script::awk_program(words).filter(|at| *at < words.len()) {
+            if !script::is_plain_awk(&words[at]) {
+                self.special(at);
+            }
+        }
+        self.by_spec(&AWK, words);
+    }
+
+    fn dd(&mut self, words: &[String]) {
+        for word in &words[1..] {
+            match word.split_once('=') {
+                Some(("if", path)) => self.read(path),
+                Some(("of", path)) => self.write(path),
+                _ => {}
+            }
+        }
+    }
+
+    /// Other machines a program reaches.
+    fn reached(&mut self, program: &str, words: &[String]) {
+        const CLIENTS: [&str; 33] = [
+            "curl",
+            "wget",
+            "http",
+            "https",
+            "xh",
+            "aria2c",
+            "nc",
+            "ncat",
+            "netcat",
+            "socat",
+            "telnet",
+            "ftp",
+            "sftp",
+            "tftp",
+            "ssh",
+            "scp",
+            "rsync",
+            "ping",
+            "dig",
+            "nslookup",
+            "host",
+            "whois",
+            "traceroute",
+            "nmap",
+            "openssl",
+            "gh",
+            "glab",
+            "aws",
+            "gcloud",
+            "az",
+            "kubectl",
+            "mail",
+            "sendmail",
+        ];
+        let installs = |verbs: &[&str]| words.get(1).is_some_and(|verb| verbs.contains(&verb.as_str()));
+        self.effects.network |= CLIENTS.contains(&program)
+            || match program {
+                "pip" | "pip3" | "uv" | "pipx" | "poetry" => {
+                    installs(&["install", "download", "add", "sync", "tool", "pip", "publish"])
+                }
+                "npm" | "pnpm" | "yarn" | "bun" => installs(&[
+                    "install", "i", "ci", "add", "publish", "login", "update", "upgrade", "exec", "x", "dlx",
+                    "create",
+                ]),
+                "npx" | "bunx" | "uvx" | "brew" | "snap" | "flatpak" | "apt" | "apt-get" | "dnf" | "yum"
+                | "pacman" | "apk" | "zypper" => true,
+                "cargo" => {
+                    installs(&["install", "add", "update", "publish", "fetch", "search", "login", "yank"])
+                }
+                "go" => installs(&["get", "install", "mod"]),
+                "gem" | "bundle" | "composer" => installs(&["install", "update", "push", "require"]),
+                "docker" | "podman" => installs(&["pull", "push", "login", "run", "build"]),
+                _ => false,
+            };
+        let copies = matches!(program, "scp" | "rsync" | "sftp" | "ssh");
+        for word in &words[1..] {
+            let value = word.split_once('=').map_or(word.as_str(), |(_, value)| value);
+            if value.contains("://")
+                || (self.effects.network
+                    && matches!(program, "curl" | "wget" | "nc" | "ncat" | "ping" | "telnet")
+                    && is_hostish(value))
+            {
+                self.effects.network = true;
+                self.effects.hosts.extend(host_of(value));
+            } else if copies
+                && !word.starts_with('-')
+                && (word.contains(':') || word.contains('@') || program == "ssh")
+            {
+                self.effects.hosts.extend(host_of(word));
+                if program == "ssh" {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a word may be a bare host or address.
+fn is_hostish(word: &str) -> bool {
+    !word.starts_with(['-', '/', '.', '@', '{', '+'])
+        && !word.is_empty()
+        && (word.contains('.') || word.contains(UNKNOWN) || word.starts_with("localhost"))
+}
+
+/// Whether it may begin with anything, a dash too.
+pub(super) fn starts_unknown(word: &str) -> bool {
+    word.starts_with([UNKNOWN, PRINTABLE, SECRET, GLOB])
+}
+
+/// Whether a value is more than a bare word.
+fn looks_like_path(text: &str) -> bool {
+    text.contains('/') || text.starts_with(['.', '~']) || starts_unknown(text)
+}
+
+/// The paths a word of an unknown program may hold.
+pub(super) fn candidates(word: &str) -> Vec<&str> {
+    let mut result = Vec::new();
+    if !word.starts_with('-') {
+        result.push(word);
+    } else {
+        let letters = word.trim_start_matches('-');
+        for (i, c) in letters.char_indices() {
+            let before = &letters[..i];
+            let begins = c == '/' && !before.ends_with(|c: char| c.is_alphanumeric() || "._-/".contains(c))
+                || before.len() == 1 && c == '/';
+            if (c == '~' && begins)
+                || begins
+                || letters[i..].starts_with("../")
+                || has_unknown(c.encode_utf8(&mut [0; 4]))
+            {
+                result.push(&letters[i..]);
+                break;
+            }
+        }
+    }
+    if let Some((_, value)) = word.split_once('=') {
+        result.push(value);
+    }
+    if let Some((_, value)) =
+        word.split_once('@').filter(|(before, _)| before.is_empty() || before.ends_with('='))
+    {
+        result.push(value);
+    }
+    for (i, _) in word.match_indices([':', ',', '@']) {
+        if word[i + 1..].starts_with(['/', '~']) && !word[i..].starts_with("://") {
+            result.push(&word[i + 1..]);
+        }
+    }
+    result
+}
