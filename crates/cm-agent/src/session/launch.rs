@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cm_protocol::{ErrorCode, ErrorReply, EventKind, ReplyBody, SessionId, State};
+use cm_protocol::{ErrorCode, ErrorReply, EventKind, ReplyBody, SessionId, SessionInfo, State};
 
 use super::Engine;
 use super::actor::Actor;
@@ -47,6 +47,7 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
     let unit = engine.manager.as_ref().map(|_| unit_name(&spec.id));
     let mut record = SessionRecord { base, tree, ..record_of(&spec, &socket, unit, engine) };
     record_warnings.extend(warnings(&record));
+    record_warnings.extend(neighbours(engine, &spec));
     engine.hub.remember(record.clone());
     let (control, notices) = terminal(engine, &spec, &record, &socket).await?;
     let pane = control.inspect().await.map_err(internal)?;
@@ -190,6 +191,20 @@ fn warnings(record: &SessionRecord) -> Vec<String> {
         "no systemd user manager runs here"
     };
     vec![format!("not enforced on this host: {} ({why})", record.unenforced.join(", "))]
+}
+
+/// Other coding tools at work in the same directory: allowed, but they may get into each other's way.
+fn neighbours(engine: &Engine, spec: &Spec) -> Option<String> {
+    let coding = |tool: &str| !engine.profiles.for_tool(tool).life_is_process();
+    let at_work = |other: &SessionInfo| {
+        other.alive && !other.state.is_terminal() && other.path == spec.path && other.session_id != spec.id
+    };
+    let others = engine.hub.list(false).into_iter().filter(|other| at_work(other) && coding(&other.tool));
+    let others: Vec<String> = others.map(|other| format!("{} ({})", other.session_id, other.tool)).collect();
+    (coding(&spec.tool) && !others.is_empty()).then(|| {
+        let others = others.join(", ");
+        format!("at work in the same directory: {others}; give tasks work trees of their own to keep them apart")
+    })
 }
 
 /// The unit a session runs in where there is a service manager.

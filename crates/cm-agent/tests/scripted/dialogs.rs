@@ -6,7 +6,7 @@ use cm_testkit::scripted::Entry;
 use super::program::{
     ANSWERS, ECHO, OPTIONS, RULE, Scripted, asks, boxed, done, frame, idle, lower, whole, working,
 };
-use super::stage::{policy, rule};
+use super::stage::{all_asked, policy, rule};
 
 const NONE: [String; 0] = [];
 
@@ -189,7 +189,7 @@ async fn failure_06_the_command_is_judged_and_not_what_is_said_about_it() {
 #[tokio::test]
 async fn failure_10_a_question_is_told_at_once() {
     let tool = Scripted::new(&whole(SOON));
-    let mut stage = tool.open("do it", None).await;
+    let mut stage = tool.open("do it", all_asked()).await;
     stage.asks().await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let drawn = tool.stood("ask").expect("it stands");
@@ -279,7 +279,7 @@ async fn a_person_answers_from_afar() {
         (AnswerDecision::Choose, "yes, and", "always.txt"),
     ] {
         let tool = Scripted::new(&whole(SOON));
-        let mut stage = tool.open("do it", None).await;
+        let mut stage = tool.open("do it", all_asked()).await;
         let prompt = stage.asks().await;
         assert_eq!((prompt.kind.as_str(), prompt.subject.as_deref()), ("command", Some("touch made.txt")));
         assert_eq!(prompt.text, "Do you want to proceed?");

@@ -8,7 +8,7 @@ use cm_protocol::{AnswerDecision, EventKind, State};
 use super::program::{
     ANSWERS, ECHO, OPTIONS, Scripted, asks, boxed, done, frame, idle, lower, renamed, said, whole, working,
 };
-use super::stage::Stage;
+use super::stage::{Stage, all_asked};
 use super::support::{is_alive, until};
 
 const NONE: [String; 0] = [];
@@ -143,7 +143,7 @@ async fn a_status_that_tells_everything_is_followed_to_the_letter() {
         said(&done(), "state=done"),
     ])
     .speaking();
-    let mut stage = tool.open("do it", None).await;
+    let mut stage = tool.open("do it", all_asked()).await;
     stage.asks().await;
     stage.answers(AnswerDecision::Allow, "").await;
     stage.done().await;
@@ -213,7 +213,7 @@ async fn a_turn_that_a_person_broke_off_waits_for_their_words() {
 #[tokio::test]
 async fn an_agent_that_dies_while_a_question_stands_asks_nothing_twice() {
     let tool = Scripted::new(&whole("{ after = 400, goto = 'ask' }"));
-    let mut stage = tool.open("do it", None).await;
+    let mut stage = tool.open("do it", all_asked()).await;
     let prompt = stage.asks().await;
     stage.restart().await;
     let info = stage.client.get_session(&stage.id).await.expect("there").info;

@@ -128,8 +128,11 @@ impl Scripted {
 }
 
 /// A frame. `more`: whatever else it has.
+///
+/// As tools do, it shows the cursor where one types, and nowhere else.
 pub fn frame(name: &str, text: &str, more: &str) -> String {
-    format!("[[frame]]\nname = \"{name}\"\n{more}\ntext = '''\n{text}'''\n")
+    let types = more.contains("echo =") || more.contains("cursor =");
+    format!("[[frame]]\nname = \"{name}\"\ncursor_visible = {types}\n{more}\ntext = '''\n{text}'''\n")
 }
 
 /// The same frame with another name.
@@ -268,6 +271,7 @@ pattern = '^● API Error'
 name = "command"
 kind = "command"
 pattern = '(?i)^bash command'
+footer = '^Esc to cancel'
 
 [[dialog]]
 name = "trust"

@@ -13,7 +13,7 @@ use cm_protocol::{
 use super::support::Agent;
 
 /// What no single step of a tool may take longer than, on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// An agent, and one session of it that is followed.
 pub struct Stage {
@@ -243,6 +243,11 @@ pub fn request(tool: &str, task: &str, path: &Path) -> CreateSession {
 /// The rules of a test, in front of the careful ones.
 pub fn policy(rules: Vec<PolicyRule>) -> Option<PolicyChoice> {
     Some(PolicyChoice::Rules(Policy { name: "test".into(), extends: Some("careful".into()), rules }))
+}
+
+/// Everything is asked.
+pub fn all_asked() -> Option<PolicyChoice> {
+    Some(PolicyChoice::Rules(Policy { name: "asked".into(), extends: None, rules: Vec::new() }))
 }
 
 /// A rule on a kind of prompt.
