@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use cm_agent::tool::Policies;
 use cm_protocol::{Policy, PolicyChoice};
 
 use crate::failure::Failure;
@@ -57,9 +58,13 @@ fn read(path: &Path) -> Result<Policy, Failure> {
         .map_err(|wrong| Failure::usage(format!("the policy {file} cannot be used")).caused_by(wrong))
 }
 
-/// The rules in a file's text; what is wrong with it is said with file, line and column.
+/// The rules in a file's text; what is wrong with it is said with file, line and column. A policy without a
+/// mistake in its form is also one that can be followed.
 fn parse(file: &str, text: &str) -> Result<Policy, String> {
-    serde_json::from_str(text).map_err(|e| format!("{file}:{}:{}: {e}", e.line(), e.column()))
+    let policy = cm_agent::tool::policy::read(file, text).map_err(|e| e.to_string())?;
+    let choice = PolicyChoice::Rules(policy.clone());
+    Policies::builtin().resolve(Some(&choice)).map_err(|e| format!("{file}: {e}"))?;
+    Ok(policy)
 }
 
 fn unknown(wanted: &str, own: Option<&Path>) -> Failure {

@@ -1,6 +1,5 @@
 //! What a session's state machine was given and what it decided, a line each; enough to do it again (PURE).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cm_protocol::{PolicyChoice, Report, State};
@@ -122,7 +121,7 @@ pub struct Delta {
     /// How many rows there are.
     pub height: usize,
     /// Those that differ, by number from 0.
-    pub lines: BTreeMap<usize, String>,
+    pub lines: Vec<(usize, String)>,
     /// Everything else of it, its `lines` left out.
     pub screen: Screen,
 }
@@ -254,6 +253,61 @@ pub fn shown(effect: &Effect) -> String {
         Effect::Complete { state, exit_code, signal, .. } => {
             let how = exit_code.map(|code| format!(" code {code}")).or(signal.clone()).unwrap_or_default();
             format!("complete {}{how}", State::as_str(*state))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::screen::tests::draw;
+
+    #[test]
+    fn a_screen_is_what_changed_of_it() {
+        let screens = ["a\nb\nc▮", "a\nB\nc▮", "a", "", "x\n\n\ny▮"].map(draw);
+        let (mut written, mut before) = (Vec::new(), None);
+        for screen in &screens {
+            let line = Line { at: 1.5, entry: Entry::of(&Input::Screen(screen), before) };
+            written.push(serde_json::to_string(&line).unwrap());
+            before = Some(screen);
+        }
+        assert!(written[1].contains(r#""lines":[[1,"B"]]"#), "{}", written[1]);
+        let mut screen = None;
+        for (line, expected) in written.iter().zip(&screens) {
+            let line: Line = serde_json::from_str(line).unwrap();
+            assert!(matches!(line.entry.input(&mut screen), Some(Input::Screen(_))));
+            assert_eq!(screen.as_ref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn every_input_comes_back() {
+        let report = Report::default();
+        let inputs = [
+            Input::Report(&report),
+            Input::Heard(Voice::Status, None),
+            Input::Works(Activity::Editing),
+            Input::Attached(true),
+            Input::Exited(Exit { code: Some(3), signal: None }),
+            Input::Checked { passed: false, summary: "s".into(), again: Some("a".into()) },
+            Input::Vanished { cause: "c".into() },
+            Input::KeysSubmitted,
+            Input::TaskDelivered,
+            Input::TaskUndeliverable { why: "w".into() },
+            Input::Paused,
+            Input::Resumed,
+            Input::KillRequested,
+            Input::TimedOut { after: Duration::from_millis(1500) },
+            Input::Answering { prompt_id: 3 },
+            Input::Unanswered { prompt_id: 3, why: "w".into() },
+            Input::Tick,
+        ];
+        for input in inputs {
+            let text = serde_json::to_string(&Line { at: 0.0, entry: Entry::of(&input, None) }).unwrap();
+            let line: Line = serde_json::from_str(&text).unwrap();
+            let (mut screen, expected) = (None, format!("{input:?}"));
+            let back = line.entry.input(&mut screen).map(|input| format!("{input:?}"));
+            assert_eq!(back, Some(expected), "{text}");
         }
     }
 }

@@ -194,6 +194,9 @@ fn help_of_dispatch() {
       -C, --path <DIR>
               Where it is done [default: the current directory]
 
+          --resume <SESSION>
+              Go on with the conversation of an earlier session, with its tool and in its directory
+
       -n, --name <NAME>
               A name to find the session by; several tasks get NAME-1, NAME-2, …
 
@@ -261,6 +264,7 @@ fn help_of_dispatch() {
     Examples:
       cm-fleet dispatch "fix the failing test" --path ~/src/app --check "cargo test"
       cm-fleet dispatch --tool codex --policy read-only "review the last commit"
+      cm-fleet dispatch --resume 1a2b3c "now the documentation"
       cm-fleet dispatch --worktree --check "make test" --retry-on-failed-check 2 --file tasks.txt
       cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m "make test"
       cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     const RECORDING: &str = r#"{"at":100.0,"kind":"start","session":"cm-1","tool":"shell","toolVersion":null,"profile":"shell 1","policy":"careful","task":true,"workDir":"/p","home":"/h","check":false,"memory":null}
-{"at":100.5,"kind":"screen","height":1,"lines":{"0":"Press Enter to continue"},"screen":{"cursor":{"col":23,"row":0,"visible":true},"cols":80,"rows":24,"history":0,"alternate":false,"title":""}}
+{"at":100.5,"kind":"screen","height":1,"lines":[[0,"Press Enter to continue"]],"screen":{"cursor":{"col":23,"row":0,"visible":true},"cols":80,"rows":24,"history":0,"alternate":false,"title":""}}
 {"at":100.5,"kind":"decided","effect":"running","rule":"launched"}
 {"at":100.9,"kind":"event","word":"tick"}
 {"at":100.9,"kind":"decided","effect":"press Space for #1","rule":"old"}
