@@ -203,7 +203,9 @@ fn neighbours(engine: &Engine, spec: &Spec) -> Option<String> {
     let others: Vec<String> = others.map(|other| format!("{} ({})", other.session_id, other.tool)).collect();
     (coding(&spec.tool) && !others.is_empty()).then(|| {
         let others = others.join(", ");
-        format!("at work in the same directory: {others}; give tasks work trees of their own to keep them apart")
+        format!(
+            "at work in the same directory: {others}; give tasks work trees of their own to keep them apart"
+        )
     })
 }
 

@@ -13,7 +13,7 @@ use cm_protocol::{
 use super::support::Agent;
 
 /// What no single step of a tool may take longer than, on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An agent, and one session of it that is followed.
 pub struct Stage {
