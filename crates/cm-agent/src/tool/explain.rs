@@ -186,3 +186,6 @@ impl Explained {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod properties;

@@ -42,8 +42,7 @@ fn vertical(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
             return None;
         }
         let marked = it.pointer || it.radio == Some(true);
-        if !marked && !(coloured && screen.spans(row.at).iter().any(|s| s.style.reverse || s.style.back != 0))
-        {
+        if !(marked || coloured && !screen.spans(row.at).is_empty()) {
             continue;
         }
         if let Some(found) = list::around(rows, at).and_then(|list| judged(facts, screen, rows, &list)) {
