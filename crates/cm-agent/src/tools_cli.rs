@@ -89,7 +89,12 @@ fn explained(args: &ExplainArgs) -> Result<String, String> {
     let fit = |n: usize| u16::try_from(n.max(1)).unwrap_or(u16::MAX);
     let (cols, rows) = args.size.unwrap_or((fit(widest), fit(screen.lines.len())));
     let screen = Screen { cols, rows, title: args.title.clone(), ..screen };
-    let profile = profiles().for_version(&args.tool, args.version.as_deref());
+    let profiles = profiles();
+    // `claude-code`, `gemini-cli`: the names of their packages.
+    let short = args.tool.strip_suffix("-cli").or_else(|| args.tool.strip_suffix("-code"));
+    let tool =
+        short.filter(|short| !profiles.knows(&args.tool) && profiles.knows(short)).unwrap_or(&args.tool);
+    let profile = profiles.for_version(tool, args.version.as_deref());
     let seen = explain(&profile, &screen, args.cursor);
     if args.json {
         serde_json::to_string(&seen).map_err(|error| error.to_string())

@@ -92,6 +92,14 @@ pub fn detect(profile: &Profile, memory: &Memory, screen: &Screen) -> Observatio
     }
 }
 
+/// Whether a turn has ended on the screen of a tool nothing is known of: something that looks like a line a
+/// person has sent stands above its input line, and an answer below that.
+pub fn plain_turn(screen: &Screen) -> Option<Turn> {
+    let rows = region::rows(screen);
+    let input = rows.iter().rposition(|row| row.is_text() && dialog::begins_input(row))?;
+    full::plain_turn(&rows[..input])
+}
+
 /// Whether a question still stands on a newer screen, unanswered: look here immediately before pressing a
 /// key for it (failure 1).
 pub fn still_there(screen: &Screen, prompt: &cm_protocol::Prompt) -> bool {
@@ -108,12 +116,26 @@ pub fn still_there(screen: &Screen, prompt: &cm_protocol::Prompt) -> bool {
     }
     let rows = region::rows(screen);
     dialog::find(&Facts::default(), screen, &rows).is_some_and(|found| {
-        let labels = |options: &[cm_protocol::PromptOption]| {
-            options.iter().map(|option| (option.label.clone(), option.key.clone())).collect::<Vec<_>>()
-        };
-        labels(&found.options) == labels(&prompt.options)
-            && (found.text == prompt.text || found.lines == prompt.screen)
+        // Without the profile the question may be another line of the same dialog.
+        let about = |found: FoundPrompt| FoundPrompt { subject: None, ..found };
+        same_choice(&about(found), prompt)
     })
+}
+
+/// The same, for a tool whose profile is known: what the profile says of its screen counts too.
+pub fn still_asked(profile: &Profile, screen: &Screen, prompt: &cm_protocol::Prompt) -> bool {
+    let Seen::Asking(found) = detect(profile, &Memory::fresh(), screen).kind else { return false };
+    same_choice(&found, prompt)
+}
+
+/// Whether a prompt found now is the one that was asked: by question and options, not by what is selected.
+fn same_choice(found: &FoundPrompt, prompt: &cm_protocol::Prompt) -> bool {
+    let choices = |options: &[cm_protocol::PromptOption]| {
+        options.iter().map(|option| (option.label.clone(), option.key.clone())).collect::<Vec<_>>()
+    };
+    choices(&found.options) == choices(&prompt.options)
+        && (found.text == prompt.text || found.lines == prompt.screen)
+        && (found.subject.is_none() || prompt.subject.is_none() || found.subject == prompt.subject)
 }
 
 /// Whether two texts are the same tool's prompt. Prompts count (`In [3]:`) and name the directory

@@ -3,7 +3,7 @@
 use cm_protocol::PromptOption;
 use serde::Serialize;
 
-use super::detect::{Activity, Observation, Seen, Turn, detect};
+use super::detect::{Activity, Observation, Seen, Turn, detect, plain_turn};
 use super::dialog::{Cause, FoundPrompt, Trouble};
 use super::profile::{Profile, PromptKind, PromptRule};
 use super::screen::{Cursor, Screen, width};
@@ -73,6 +73,12 @@ pub fn explain(profile: &Profile, screen: &Screen, cursor: Option<Cursor>) -> Ex
     if profile.facts.input.is_some() && at_shell(&screen) {
         let reason = Some("exited: a shell's prompt stands where the tool was".into());
         return Explained { state: "failed".into(), reason, rule: "a shell's prompt".into(), dialog: None };
+    }
+    // Of a tool nothing is known of, only lines that look like sent ones tell that there was a turn.
+    if let Seen::AtPrompt { turn: turn @ None, .. } = &mut observation.kind
+        && profile.name == "generic"
+    {
+        *turn = plain_turn(&screen);
     }
     told(profile, observation)
 }
@@ -186,3 +192,6 @@ impl Explained {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod properties;

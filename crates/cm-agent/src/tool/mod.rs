@@ -23,7 +23,7 @@ pub mod state;
 pub mod styled;
 pub mod until;
 
-pub use detect::{Activity, Observation, Seen, Turn, detect, still_there};
+pub use detect::{Activity, Observation, Seen, Turn, detect, still_asked, still_there};
 pub use dialog::{Cause, FoundPrompt, Layout, Trouble};
 pub use hooks::Heard;
 pub use osc::{Blocked, Status, Told};

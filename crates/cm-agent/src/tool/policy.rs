@@ -8,17 +8,22 @@ mod bounds;
 mod compile;
 mod effects;
 pub mod engine;
+mod expand;
 mod git;
 mod judge;
 mod known;
+mod network;
 mod pattern;
 mod place;
+mod programs;
 mod read;
 mod rule;
 mod script;
 mod sets;
 mod shell;
 mod unwrap;
+mod variables;
+mod walk;
 
 #[cfg(test)]
 #[path = "policy/tests/mod.rs"]

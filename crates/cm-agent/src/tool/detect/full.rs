@@ -34,12 +34,12 @@ pub(super) fn detect(profile: &Profile, memory: &Memory, screen: &Screen, rows: 
     let general = InputBox::default();
     let own = facts.input.as_ref().unwrap_or(&general);
     let found = input::find(own, &facts.transcript, screen, rows);
-    if let Some(found) = menu(facts, own, rows, found.as_ref()) {
-        return Observation { rule: found.rule.clone(), kind: Seen::Asking(found) };
-    }
     if let Some(rule) = works(profile, screen, rows, found.as_ref()) {
         let above = found.as_ref().map_or(rows, |found| &rows[..found.top]);
         return Observation { kind: Seen::Working { activity: turn::activity(facts, above) }, rule };
+    }
+    if let Some(found) = menu(facts, own, rows, found.as_ref()) {
+        return Observation { rule: found.rule.clone(), kind: Seen::Asking(found) };
     }
     if let Some(trouble) = found.as_ref().and_then(|found| turn::waits(facts, &rows[found.bottom + 1..])) {
         return Observation { kind: Seen::Blocked(trouble), rule: "a line below the input box".into() };
@@ -87,7 +87,7 @@ fn skipped(profile: &Profile, row: &Row<'_>) -> bool {
 }
 
 /// Of a tool nothing is known of: something was asked if a line like one that was sent stands above.
-fn plain_turn(above: &[Row<'_>]) -> Option<Turn> {
+pub(super) fn plain_turn(above: &[Row<'_>]) -> Option<Turn> {
     let sent = above.iter().rposition(|row| row.is_text() && row.col <= 3 && dialog::begins_input(row))?;
     above[sent + 1..].iter().any(Row::is_text).then_some(Turn::Done)
 }
@@ -171,6 +171,17 @@ fn works(profile: &Profile, screen: &Screen, rows: &[Row<'_>], found: Option<&In
         return Some(format!("footer `{}`", row.text));
     }
     facts.working.title.iter().any(|title| title.is_match(&screen.title)).then(|| "the title".into())
+}
+
+/// Whether a tool nothing is known of says, below the cursor or in a spinner's line directly above it, that
+/// it can be interrupted.
+pub(super) fn works_near(screen: &Screen, rows: &[Row<'_>]) -> bool {
+    let here = usize::from(screen.cursor.row);
+    let texts = || rows.iter().filter(|row| row.is_text());
+    let spins =
+        |row: &&Row<'_>| row.text.chars().next().is_some_and(|c| !c.is_alphanumeric() && !c.is_ascii());
+    texts().filter(|row| row.at > here).any(general_sign)
+        || texts().rev().filter(|row| row.at < here).take(2).filter(spins).any(general_sign)
 }
 
 /// A sign of work of any tool: a line that says how to break off, with a spinner before it or as a footer.

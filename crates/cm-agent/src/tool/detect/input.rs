@@ -34,6 +34,11 @@ pub(super) fn find(own: &InputBox, past: &Transcript, screen: &Screen, rows: &[R
     if own.shape == Shape::Bar {
         return barred(own, screen, rows);
     }
+    if own.shape == Shape::Any
+        && let Some(found) = empty_box(rows)
+    {
+        return Some(found);
+    }
     for at in (0..rows.len()).rev() {
         if !has_mark(own, &rows[at]) {
             // What the tool wrote, or a dialog's box, ends the search: the box is the last thing.
@@ -45,6 +50,7 @@ pub(super) fn find(own: &InputBox, past: &Transcript, screen: &Screen, rows: &[R
         let found = match own.shape {
             Shape::Rules => between_rules(rows, at),
             Shape::Boxed => boxed(rows, at),
+            Shape::Framed => between_rules(rows, at).or_else(|| boxed(rows, at)),
             Shape::Line => line(own, rows, at),
             Shape::Any | Shape::Bar | Shape::Cursor => {
                 between_rules(rows, at).or_else(|| boxed(rows, at)).or_else(|| open_line(screen, rows, at))
@@ -125,6 +131,16 @@ fn boxed(rows: &[Row<'_>], at: usize) -> Option<(usize, usize)> {
     let below = rows[at..].iter().take(TALLEST).position(|row| row.edge == Some(Edge::Bottom))?;
     let bottom = at + below;
     rows[top + 1..bottom].iter().all(|row| row.edge.is_none() && row.depth > 0).then_some((top, bottom))
+}
+
+/// A closed box with nothing in it at the bottom, of a tool nothing is known of.
+fn empty_box(rows: &[Row<'_>]) -> Option<Input> {
+    let bottom = rows.iter().rposition(|row| row.edge == Some(Edge::Bottom) && row.depth == 0)?;
+    let top = rows[..bottom].iter().rposition(|row| row.edge == Some(Edge::Top))?;
+    let inner = &rows[top + 1..bottom];
+    let empty = !inner.is_empty() && inner.len() <= 6 && inner.iter().all(|row| row.closed && row.is_blank());
+    let below = rows[bottom + 1..].iter().filter(|row| row.is_text()).count();
+    (empty && below <= 3).then(|| Input { top, bottom, mark: "│".to_owned(), draft: false })
 }
 
 /// Behind a bar on the left that ends in a line; its last text is the mode line.

@@ -22,6 +22,12 @@ const LONGEST_ANSWER: usize = 20;
 pub(super) fn detect(profile: &Profile, memory: &Memory, screen: &Screen, rows: &[Row<'_>]) -> Observation {
     let facts = &profile.facts;
     let Some(text) = screen.before_cursor() else { return elsewhere(profile, memory, screen, rows) };
+    if facts.input.is_none() && full::works_near(screen, rows) {
+        return Observation {
+            kind: Seen::Working { activity: None },
+            rule: "a line that says how to break off".into(),
+        };
+    }
     let at_prompt = |rule: String, draft: bool| {
         let prompt_text = text.clone();
         let above =

@@ -15,6 +15,8 @@ type Paragraph = std::ops::Range<usize>;
 pub struct Body<'r, 'a> {
     /// Its rows.
     pub rows: &'r [Row<'a>],
+    /// The rows above it: the transcript.
+    pub past: &'r [Row<'a>],
     /// A box or a rule shows where it begins: its first line is the tool's own.
     pub framed: bool,
 }
@@ -234,9 +236,10 @@ fn by_words(text: &str) -> Option<PromptKind> {
 /// What a dialog is about, by its kind.
 pub fn subject(kind: PromptKind, question: &str, body: Body<'_, '_>) -> Option<String> {
     let only = || only_paragraph(question, body);
+    let past = body.past;
     let body = body.rows;
     match kind {
-        PromptKind::Command => command(question, body).or_else(only).filter(|text| !text.is_empty()),
+        PromptKind::Command => command(question, body, past).or_else(only).filter(|text| !text.is_empty()),
         PromptKind::Edit | PromptKind::Read => path(question, body),
         PromptKind::Network => {
             let texts = body.iter().map(|row| row.text).chain([question]);
@@ -256,7 +259,7 @@ pub fn by_rule(rule: &DialogRule, body: &[Row<'_>]) -> Option<String> {
     body.iter().find_map(|row| pattern.first_group(row.text)).or_else(|| pattern.first_group(&joined(body)))
 }
 
-fn command(question: &str, body: &[Row<'_>]) -> Option<String> {
+fn command(question: &str, body: &[Row<'_>], past: &[Row<'_>]) -> Option<String> {
     if let Some(at) = body.iter().position(|row| row.text.starts_with("$ ") && row.is_text()) {
         let mut rows: Vec<Row<'_>> = body[at..].to_vec();
         // To the question, if it stands below; a command may have blank lines.
@@ -271,7 +274,7 @@ fn command(question: &str, body: &[Row<'_>]) -> Option<String> {
         }
         return Some(joined(&rows));
     }
-    block(body).or_else(|| after_heading(body))
+    block(body).or_else(|| after_heading(body, past))
 }
 
 /// The only paragraph between heading and question.
@@ -312,8 +315,20 @@ fn trim<'r, 'a>(rows: &'r [Row<'a>]) -> &'r [Row<'a>] {
     }
 }
 
+/// Whether these rows are the whole of a call in the transcript: `Bash(make clean)`.
+fn called(rows: &[Row<'_>], past: &[Row<'_>]) -> bool {
+    let squeezed = |rows: &[Row<'_>]| -> String {
+        rows.iter().flat_map(|row| row.text.chars()).filter(|c| !c.is_whitespace()).collect()
+    };
+    let recent = &past[past.len().saturating_sub(RECENT_ROWS)..];
+    squeezed(recent).contains(&format!("({})", squeezed(rows)))
+}
+
+/// How many rows of the transcript hold the call a dialog is about.
+const RECENT_ROWS: usize = 16;
+
 /// The lines further right than the heading, after a blank one.
-fn after_heading(body: &[Row<'_>]) -> Option<String> {
+fn after_heading(body: &[Row<'_>], past: &[Row<'_>]) -> Option<String> {
     let heading = body.iter().position(Row::is_text)?;
     let rest = &body[heading + 1..];
     let start = rest.iter().position(Row::is_text)?;
@@ -325,6 +340,10 @@ fn after_heading(body: &[Row<'_>]) -> Option<String> {
         if last.style.front == own.front || last.style.front == 0 || first.at == last.at {
             break;
         }
+        rows = &rows[..rows.len() - 1];
+    }
+    // Without colours the call above tells where the command ends and its description begins.
+    if rows.len() > 1 && called(&rows[..rows.len() - 1], past) && !called(rows, past) {
         rows = &rows[..rows.len() - 1];
     }
     (rest[start].col > body[heading].col).then(|| joined(rows))

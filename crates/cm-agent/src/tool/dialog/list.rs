@@ -91,6 +91,20 @@ pub fn around(rows: &[Row<'_>], at: usize) -> Option<List> {
     Some(List { first, last, left, depth: rows[at].depth, options, by, scrolled })
 }
 
+/// A numbered list with nothing pointed at, and its first row.
+pub fn unmarked(rows: &[Row<'_>]) -> Option<(usize, Vec<Choice>)> {
+    let starts: Vec<usize> =
+        (0..rows.len()).filter(|at| rows[*at].is_text() && item(&rows[*at]).number.is_some()).collect();
+    let items: Vec<Item<'_>> = starts.iter().map(|at| item(&rows[*at])).collect();
+    let counts =
+        items.iter().zip(1..).all(|(it, n)| it.number == Some(n) && it.align.abs_diff(items[0].align) <= 1);
+    let choices = starts
+        .iter()
+        .enumerate()
+        .map(|(i, &start)| choice(&rows[start..starts.get(i + 1).copied().unwrap_or(rows.len())]));
+    (counts && starts.len() >= 2).then(|| (starts[0], choices.collect()))
+}
+
 /// The line without a number below the last check box, under the boxes: `Submit`.
 fn beside_boxes(rows: &[Row<'_>]) -> Option<Choice> {
     let it = item(&rows[0]);

@@ -42,8 +42,7 @@ fn vertical(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
             return None;
         }
         let marked = it.pointer || it.radio == Some(true);
-        if !marked && !(coloured && screen.spans(row.at).iter().any(|s| s.style.reverse || s.style.back != 0))
-        {
+        if !(marked || coloured && !screen.spans(row.at).is_empty()) {
             continue;
         }
         if let Some(found) = list::around(rows, at).and_then(|list| judged(facts, screen, rows, &list)) {
@@ -99,10 +98,10 @@ pub fn body_of<'r, 'a>(rows: &'r [Row<'a>], top: usize, first: usize) -> Body<'r
         let end = rows[..top - 1].iter().rposition(|row| !row.is_blank()).map_or(0, |at| at + 1);
         let start = rows[..end].iter().rposition(|row| !row.is_text()).map_or(0, |at| at + 1);
         if end - start <= 3 && top - end <= 2 {
-            return Body { rows: &rows[start..first], framed: false };
+            return Body { rows: &rows[start..first], past: &rows[..start], framed: false };
         }
     }
-    Body { rows: &rows[top..first], framed }
+    Body { rows: &rows[top..first], past: &rows[..top], framed }
 }
 
 /// What allowing means in a dialog of which the profile knows that it is more than once.

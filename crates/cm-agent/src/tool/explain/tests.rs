@@ -50,7 +50,7 @@ struct ExpectedOption {
     key: Option<String>,
 }
 
-fn captured() -> Vec<PathBuf> {
+pub(super) fn captured() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens");
     let list = |dir: &Path| -> Vec<PathBuf> {
         let mut entries: Vec<_> =
@@ -69,8 +69,15 @@ fn captured() -> Vec<PathBuf> {
     found
 }
 
-/// What differs from what is expected.
-fn differences(path: &Path) -> String {
+/// A captured screen as it was, what is known of it, and its tool's profile.
+pub(super) struct Captured {
+    pub(super) screen: Screen,
+    pub(super) cursor: Cursor,
+    pub(super) profile: Profile,
+    expect: Expected,
+}
+
+pub(super) fn read(path: &Path) -> Captured {
     let text = std::fs::read_to_string(path).unwrap();
     let toml = std::fs::read_to_string(path.with_extension("toml")).unwrap();
     let case: Case = toml::from_str(&toml).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -85,7 +92,13 @@ fn differences(path: &Path) -> String {
     .with_text(&text);
     let cursor = Cursor { col: case.cursor.0, row: case.cursor.1, visible: case.cursor.2 };
     let profile = profiles().for_version(&case.tool, Some(&case.version));
-    let seen = explain(&profile, &screen, Some(cursor));
+    Captured { screen, cursor, profile, expect: case.expect }
+}
+
+/// What differs from what is expected.
+fn differences(path: &Path) -> String {
+    let case = read(path);
+    let seen = explain(&case.profile, &case.screen, Some(case.cursor));
     let mut wrong = String::new();
     let mut check = |what: &str, seen: &str, expected: &str| {
         if seen != expected {

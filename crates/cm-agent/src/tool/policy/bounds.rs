@@ -1,10 +1,14 @@
 //! What no policy allows unless it names the very command: bounds around every rule (PURE).
 
-use super::act::{Run, runs_its_input};
-use super::effects::{Effects, candidates};
+mod together;
+
+pub(super) use together::together;
+
+use super::act::Run;
+use super::effects::Effects;
+use super::known::among;
 use super::pattern::base_name;
 use super::place::{GLOB, Ground, Place, has_unknown};
-use super::unwrap::{Script, is_shell};
 
 /// Something that is not simply allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,93 +30,27 @@ fn ask(name: &'static str, why: impl Into<String>) -> Option<Bound> {
 }
 
 /// Directories of the system.
-const SYSTEM: [&str; 14] = [
-    "/etc",
-    "/boot",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/usr",
-    "/sys",
-    "/proc",
-    "/dev",
-    "/var/spool/cron",
-    "/var/lib",
-    "/run/systemd",
-];
+const SYSTEM: &str = "/etc /boot /bin /sbin /lib /lib32 /lib64 /usr /sys /proc /dev /var/spool/cron /var/lib \
+    /run/systemd";
 
 /// What decides who a person is and what runs as them, in the home directory.
-const PERSONAL: [&str; 36] = [
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".azure",
-    ".kube",
-    ".docker",
-    ".netrc",
-    ".pgpass",
-    ".git-credentials",
-    ".gitconfig",
-    ".config/git",
-    ".config/gh",
-    ".config/gcloud",
-    ".npmrc",
-    ".pypirc",
-    ".cargo/config",
-    ".cargo/config.toml",
-    ".cargo/credentials.toml",
-    ".cargo/bin",
-    ".bashrc",
-    ".bash_profile",
-    ".bash_login",
-    ".bash_logout",
-    ".bash_aliases",
-    ".profile",
-    ".zshrc",
-    ".zshenv",
-    ".zprofile",
-    ".zlogin",
-    ".config/fish",
-    ".config/autostart",
-    ".config/systemd",
-    ".local/bin",
-    ".claude",
-    ".codex",
-    ".gemini",
-];
+const PERSONAL: &str = ".ssh .gnupg .aws .azure .kube .docker .netrc .pgpass .git-credentials .gitconfig \
+    .config/git .config/gh .config/gcloud .npmrc .pypirc .cargo/config .cargo/config.toml \
+    .cargo/credentials.toml .cargo/bin .bashrc .bash_profile .bash_login .bash_logout \
+    .bash_aliases .profile .zshrc .zshenv .zprofile .zlogin .config/fish .config/autostart \
+    .config/systemd .local/bin .claude .codex .gemini";
 
 /// Names that give a secret away wherever they stand in a word.
-const SECRETS: [&str; 20] = [
-    "/.ssh/",
-    "id_rsa",
-    "id_ed25519",
-    "id_ecdsa",
-    "/.aws/",
-    "/.gnupg/",
-    "/.netrc",
-    "/.git-credentials",
-    "/.kube/config",
-    "/.docker/config.json",
-    "/.config/gh/",
-    "/.config/gcloud",
-    "/etc/shadow",
-    "/.pgpass",
-    "/.npmrc",
-    "/.pypirc",
-    "_history",
-    "/.codex/auth",
-    "/.claude/.credentials",
-    "/.gemini/oauth",
-];
+const SECRETS: &str = "/.ssh/ id_rsa id_ed25519 id_ecdsa /.aws/ /.gnupg/ /.netrc /.git-credentials \
+    /.kube/config /.docker/config.json /.config/gh/ /.config/gcloud /etc/shadow /.pgpass \
+    /.npmrc /.pypirc _history /.codex/auth /.claude/.credentials /.gemini/oauth";
 
 /// A path that is written.
 pub(super) fn written(place: &Place, ground: Ground) -> Option<Bound> {
     let whole_home = Place::of(ground.home, None).is_inside(ground);
     let inside = place.is_inside(ground);
     if !inside || whole_home {
-        for name in PERSONAL {
+        for name in PERSONAL.split_ascii_whitespace() {
             if place.is_under(&format!("{}/{name}", ground.home)) {
                 return refuse(
                     "writes-personal",
@@ -128,7 +66,7 @@ pub(super) fn written(place: &Place, ground: Ground) -> Option<Bound> {
     if parts.iter().any(|part| part == ".ssh" || part == ".gnupg") {
         return refuse("writes-personal", format!("{} decides who may log in", place.shown()));
     }
-    if SYSTEM.iter().any(|directory| place.is_under(directory)) {
+    if SYSTEM.split_ascii_whitespace().any(|directory| place.is_under(directory)) {
         return refuse("writes-system", format!("{} belongs to the system", place.shown()));
     }
     None
@@ -148,7 +86,7 @@ fn names_secret(text: &str) -> bool {
     if lower.ends_with(".pub") {
         return false;
     }
-    SECRETS.iter().any(|name| lower.contains(name)) || base_name(&lower) == ".env"
+    SECRETS.split_ascii_whitespace().any(|name| lower.contains(name)) || base_name(&lower) == ".env"
 }
 
 /// A program that is run, seen with what runs around it.
@@ -237,25 +175,12 @@ fn is_repository(place: &Place) -> bool {
 }
 
 fn power_and_disks(words: &[String]) -> Option<Bound> {
-    const POWER: [&str; 6] = ["shutdown", "reboot", "halt", "poweroff", "telinit", "kexec"];
-    const DISKS: [&str; 13] = [
-        "wipefs",
-        "fdisk",
-        "sfdisk",
-        "cfdisk",
-        "gdisk",
-        "sgdisk",
-        "parted",
-        "cryptsetup",
-        "mkswap",
-        "blkdiscard",
-        "hdparm",
-        "lvremove",
-        "vgremove",
-    ];
+    const POWER: &str = "shutdown reboot halt poweroff telinit kexec";
+    const DISKS: &str = "wipefs fdisk sfdisk cfdisk gdisk sgdisk parted cryptsetup mkswap blkdiscard hdparm \
+    lvremove vgremove";
     let program = base_name(words.first()?);
     let verb = words.iter().skip(1).find(|word| !word.starts_with('-')).map_or("", String::as_str);
-    let powers = POWER.contains(&program)
+    let powers = among(POWER, program)
         || (program == "init" && matches!(verb, "0" | "6"))
         || (program == "systemctl"
             && matches!(
@@ -274,7 +199,7 @@ fn power_and_disks(words: &[String]) -> Option<Bound> {
     if powers {
         return refuse("stops-machine", "it would stop the machine");
     }
-    if DISKS.contains(&program) || program.starts_with("mkfs") || program == "zpool" {
+    if among(DISKS, program) || program.starts_with("mkfs") || program == "zpool" {
         return refuse("writes-disks", "it would change disks");
     }
     None
@@ -360,32 +285,9 @@ fn rights(words: &[String], effects: &Effects, ground: Ground) -> Option<Bound> 
 
 /// Programs that change the machine itself, and program texts that look as if they would.
 fn programs(words: &[String]) -> Option<Bound> {
-    const MACHINE: [&str; 24] = [
-        "useradd",
-        "adduser",
-        "userdel",
-        "deluser",
-        "usermod",
-        "groupadd",
-        "passwd",
-        "chpasswd",
-        "visudo",
-        "iptables",
-        "ip6tables",
-        "nft",
-        "ufw",
-        "sysctl",
-        "mount",
-        "umount",
-        "insmod",
-        "rmmod",
-        "modprobe",
-        "crontab",
-        "at",
-        "chattr",
-        "setcap",
-        "swapoff",
-    ];
+    const MACHINE: &str = "useradd adduser userdel deluser usermod groupadd passwd chpasswd visudo iptables \
+    ip6tables nft ufw sysctl mount umount insmod rmmod modprobe crontab at chattr setcap \
+    swapoff";
     const LOOKS: [&str; 12] = [
         "rm -rf /",
         "rm -rf ~",
@@ -401,7 +303,7 @@ fn programs(words: &[String]) -> Option<Bound> {
         ":(){",
     ];
     let program = base_name(words.first()?);
-    if MACHINE.contains(&program)
+    if among(MACHINE, program)
         || (program == "systemctl" && !words.iter().any(|word| word == "--user" || word == "status"))
     {
         return ask("changes-machine", format!("`{program}` changes the machine itself"));
@@ -414,64 +316,4 @@ fn programs(words: &[String]) -> Option<Bound> {
         return ask("hidden-text", "a text it is given looks like something that is never allowed");
     }
     None
-}
-
-/// What runs are dangerous together: a download that is run, a secret that is sent away.
-pub(super) fn together(runs: &[(usize, &Run, &Effects)], read: &[Place]) -> Option<Bound> {
-    let fetched = |(_, run, effects): &&(usize, &Run, &Effects)| {
-        let program = run.inner.innermost().first().map_or("", |first| base_name(first));
-        effects.network && !matches!(program, "pip" | "pip3" | "npm" | "cargo" | "git" | "docker" | "go")
-    };
-    for (_, run, _) in runs.iter().filter(|(_, run, _)| reads_a_program(run)) {
-        let fed = runs.iter().filter(fetched).any(|(at, other, _)| {
-            (other.pipe.0 == run.pipe.0 && other.pipe.1 < run.pipe.1) || run.fed_by.contains(at)
-        });
-        if fed {
-            return refuse("runs-download", "it would run whatever it downloads");
-        }
-    }
-    let sender = runs.iter().find(|(_, _, effects)| effects.network)?;
-    let secret = runs.iter().find_map(|(_, run, _)| {
-        let words = run.inner.views.first()?;
-        let logs_in = matches!(
-            run.inner.innermost().first().map(|first| base_name(first)),
-            Some("ssh" | "scp" | "sftp" | "rsync" | "git")
-        );
-        let mut before = "";
-        words.iter().find(|word| {
-            let key = logs_in && before == "-i";
-            before = word;
-            !key && candidates(word).into_iter().chain([word.as_str()]).any(names_secret)
-        })
-    });
-    let stored = read.iter().map(Place::shown).find(|shown| names_secret(shown));
-    if let Some(secret) = secret.cloned().or(stored) {
-        return refuse("sends-secrets", format!("it could send {secret} to another machine"));
-    }
-    let dumps = runs.iter().any(|(at, run, _)| {
-        let program = run.inner.innermost();
-        let dump = matches!(program, [one] if matches!(one.as_str(), "env" | "printenv" | "set" | "export" | "history"));
-        dump && (run.pipe.0 == sender.1.pipe.0 && run.pipe.1 < sender.1.pipe.1 || sender.1.fed_by.contains(at))
-    });
-    if dumps { refuse("sends-secrets", "it would send the environment to another machine") } else { None }
-}
-
-/// Whether a run takes its program from a pipe, a substitution or its input.
-fn reads_a_program(run: &Run) -> bool {
-    let words = run.inner.innermost();
-    if !runs_its_input(words) {
-        return false;
-    }
-    let program = base_name(&words[0]);
-    let from_input = words.len() == 1
-        || run.inner.script == Script::Fed
-        || words[1..]
-            .iter()
-            .any(|word| matches!(word.as_str(), "-" | "-s" | "/dev/stdin") || word.starts_with("/dev/fd/"));
-    from_input
-        || matches!(program, "eval" | "source" | ".")
-        || (is_shell(program) && words.iter().any(|word| has_unknown(word)))
-        || (words.len() > 2
-            && words[2..].iter().any(|word| has_unknown(word))
-            && matches!(words[1].as_str(), "-c" | "-e"))
 }

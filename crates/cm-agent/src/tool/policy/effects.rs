@@ -1,12 +1,11 @@
 //! What a single program would do with its words: paths read and written, hosts reached, hidden effects (PURE).
 
-use super::act::Run;
-use super::act::{find_roots, places};
+use super::act::{Run, places};
 use super::git;
 use super::known::{Operands, Spec, spec};
-use super::pattern::{base_name, host_of};
+use super::network::reached;
+use super::pattern::base_name;
 use super::place::{GLOB, PRINTABLE, Place, SECRET, UNKNOWN, has_unknown, is_exact};
-use super::script;
 
 /// What a program would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub(super) fn effects(words: &[String], run: &Run) -> Effects {
             None => found.by_guess(words),
         },
     }
-    found.reached(program, words);
+    reached(program, words, &mut effects);
     if run.shows_secret {
         // No pattern has a word there.
         effects.special.push(effects.words.len());
@@ -213,7 +212,7 @@ impl Found<'_> {
             }
             Operands::Guess => {
                 self.effects.unknown_program = true;
-                operands.iter().for_each(|at| self.read(text(at)));
+                operands.iter().flat_map(|at| candidates(text(at))).for_each(|path| self.read(path));
             }
             Operands::Format => {
                 for at in operands.iter().filter(|at| !text(at).starts_with('+')) {
@@ -233,179 +232,6 @@ impl Found<'_> {
             }
         }
     }
-
-    fn find(&mut self, words: &[String]) {
-        let roots = find_roots(words);
-        let deletes = words.iter().any(|word| word == "-delete");
-        for root in &roots {
-            self.read(root);
-            if deletes {
-                self.write(root);
-            }
-        }
-        let mut inside = false;
-        for (at, word) in words.iter().enumerate().skip(1) {
-            match word.as_str() {
-                "-exec" => inside = true,
-                ";" | "+" => inside = false,
-                _ if inside => {}
-                "-delete" | "-execdir" | "-ok" | "-okdir" => self.special(at),
-                "-fprint" | "-fprint0" | "-fls" | "-fprintf" => {
-                    self.special(at);
-                    self.write(words.get(at + 1).map_or("", String::as_str));
-                }
-                "-newer" | "-anewer" | "-cnewer" | "-samefile" | "-files0-from" => {
-                    self.read(words.get(at + 1).map_or("", String::as_str));
-                }
-                word if starts_unknown(word) => self.special(at),
-                _ => {}
-            }
-        }
-    }
-
-    fn sed(&mut self, words: &[String]) {
-        const SED: Spec = Spec {
-            operands: Operands::TextThenRead,
-            takes: "-e -l --expression --line-length",
-            reads: "-f --file",
-            writes: "",
-            special: "-f --file",
-            words: "",
-            first_by: "-e -f --expression --file",
-        };
-        let in_place = words.iter().skip(1).any(|word| {
-            (word.starts_with("--")
-                && "--in-place".starts_with(word.split('=').next().unwrap_or_default())
-                && word.len() > 3)
-                || (word.starts_with('-')
-                    && !word.starts_with("--")
-                    && word.contains('i')
-                    && !word.starts_with("-e"))
-        });
-        for (at, script) in script::sed_scripts(words) {
-            if !script::is_plain_sed(&script) {
-                self.special(at.min(words.len() - 1));
-            }
-        }
-        if in_place {
-            self.by_spec(&Spec { operands: Operands::TextThenWrite, ..SED }, words);
-        }
-        self.by_spec(&SED, words);
-    }
-
-    fn awk(&mut self, words: &[String]) {
-        const AWK: Spec = Spec {
-            operands: Operands::TextThenRead,
-            takes: "-F -v --field-separator --assign",
-            reads: "-f --file",
-            writes: "-o -p -d --pretty-print --profile --dump-variables",
-            special: "-f --file -i --include -l --load -e --source -E --exec -o -p -d -D --debug --pretty-print --profile --dump-variables",
-            words: "",
-            first_by: "-f --file",
-        };
-        if let Some(at) = script::awk_program(words).filter(|at| *at < words.len()) {
-            if !script::is_plain_awk(&words[at]) {
-                self.special(at);
-            }
-        }
-        self.by_spec(&AWK, words);
-    }
-
-    fn dd(&mut self, words: &[String]) {
-        for word in &words[1..] {
-            match word.split_once('=') {
-                Some(("if", path)) => self.read(path),
-                Some(("of", path)) => self.write(path),
-                _ => {}
-            }
-        }
-    }
-
-    /// Other machines a program reaches.
-    fn reached(&mut self, program: &str, words: &[String]) {
-        const CLIENTS: [&str; 33] = [
-            "curl",
-            "wget",
-            "http",
-            "https",
-            "xh",
-            "aria2c",
-            "nc",
-            "ncat",
-            "netcat",
-            "socat",
-            "telnet",
-            "ftp",
-            "sftp",
-            "tftp",
-            "ssh",
-            "scp",
-            "rsync",
-            "ping",
-            "dig",
-            "nslookup",
-            "host",
-            "whois",
-            "traceroute",
-            "nmap",
-            "openssl",
-            "gh",
-            "glab",
-            "aws",
-            "gcloud",
-            "az",
-            "kubectl",
-            "mail",
-            "sendmail",
-        ];
-        let installs = |verbs: &[&str]| words.get(1).is_some_and(|verb| verbs.contains(&verb.as_str()));
-        self.effects.network |= CLIENTS.contains(&program)
-            || match program {
-                "pip" | "pip3" | "uv" | "pipx" | "poetry" => {
-                    installs(&["install", "download", "add", "sync", "tool", "pip", "publish"])
-                }
-                "npm" | "pnpm" | "yarn" | "bun" => installs(&[
-                    "install", "i", "ci", "add", "publish", "login", "update", "upgrade", "exec", "x", "dlx",
-                    "create",
-                ]),
-                "npx" | "bunx" | "uvx" | "brew" | "snap" | "flatpak" | "apt" | "apt-get" | "dnf" | "yum"
-                | "pacman" | "apk" | "zypper" => true,
-                "cargo" => {
-                    installs(&["install", "add", "update", "publish", "fetch", "search", "login", "yank"])
-                }
-                "go" => installs(&["get", "install", "mod"]),
-                "gem" | "bundle" | "composer" => installs(&["install", "update", "push", "require"]),
-                "docker" | "podman" => installs(&["pull", "push", "login", "run", "build"]),
-                _ => false,
-            };
-        let copies = matches!(program, "scp" | "rsync" | "sftp" | "ssh");
-        for word in &words[1..] {
-            let value = word.split_once('=').map_or(word.as_str(), |(_, value)| value);
-            if value.contains("://")
-                || (self.effects.network
-                    && matches!(program, "curl" | "wget" | "nc" | "ncat" | "ping" | "telnet")
-                    && is_hostish(value))
-            {
-                self.effects.network = true;
-                self.effects.hosts.extend(host_of(value));
-            } else if copies
-                && !word.starts_with('-')
-                && (word.contains(':') || word.contains('@') || program == "ssh")
-            {
-                self.effects.hosts.extend(host_of(word));
-                if program == "ssh" {
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Whether a word may be a bare host or address.
-fn is_hostish(word: &str) -> bool {
-    !word.starts_with(['-', '/', '.', '@', '{', '+'])
-        && !word.is_empty()
-        && (word.contains('.') || word.contains(UNKNOWN) || word.starts_with("localhost"))
 }
 
 /// Whether it may begin with anything, a dash too.
@@ -421,35 +247,24 @@ fn looks_like_path(text: &str) -> bool {
 /// The paths a word of an unknown program may hold.
 pub(super) fn candidates(word: &str) -> Vec<&str> {
     let mut result = Vec::new();
-    if !word.starts_with('-') {
-        result.push(word);
-    } else {
-        let letters = word.trim_start_matches('-');
-        for (i, c) in letters.char_indices() {
-            let before = &letters[..i];
-            let begins = c == '/' && !before.ends_with(|c: char| c.is_alphanumeric() || "._-/".contains(c))
-                || before.len() == 1 && c == '/';
-            if (c == '~' && begins)
-                || begins
-                || letters[i..].starts_with("../")
-                || has_unknown(c.encode_utf8(&mut [0; 4]))
-            {
-                result.push(&letters[i..]);
-                break;
+    match word.strip_prefix('-') {
+        None => result.push(word),
+        Some(letters) => {
+            let flags = letters.trim_start_matches('-').trim_start_matches(|c: char| c.is_ascii_alphabetic());
+            if flags.starts_with(['/', '~']) || flags.starts_with("..") || starts_unknown(flags) {
+                result.push(flags);
             }
         }
     }
-    if let Some((_, value)) = word.split_once('=') {
-        result.push(value);
-    }
-    if let Some((_, value)) =
-        word.split_once('@').filter(|(before, _)| before.is_empty() || before.ends_with('='))
-    {
-        result.push(value);
-    }
+    let after = |sign: char| word.split_once(sign);
+    result.extend(after('=').map(|(_, value)| value));
+    result.extend(
+        after('@').filter(|(before, _)| before.is_empty() || before.ends_with('=')).map(|(_, value)| value),
+    );
     for (i, _) in word.match_indices([':', ',', '@']) {
-        if word[i + 1..].starts_with(['/', '~']) && !word[i..].starts_with("://") {
-            result.push(&word[i + 1..]);
+        let rest = &word[i + 1..];
+        if (rest.starts_with(['/', '~']) || rest.starts_with("..")) && !rest.starts_with("//") {
+            result.push(rest);
         }
     }
     result

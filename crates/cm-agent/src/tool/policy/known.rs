@@ -27,6 +27,11 @@ pub(super) enum Operands {
     None,
 }
 
+/// Whether a word is one of a list with spaces between.
+pub(super) fn among(list: &str, word: &str) -> bool {
+    list.split_ascii_whitespace().any(|known| known == word)
+}
+
 /// A program's description. Options are written as `-o` and `--output`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spec {

@@ -340,10 +340,9 @@ fn meets(pattern: &str, name: &str) -> bool {
                     reached[(p + 1) * width + n] = true;
                 }
             }
-            if let (Some(left), Some(right)) = (left, right) {
-                if left == '?' || left == right {
-                    reached[(p + 1) * width + n + 1] = true;
-                }
+            let same = left.zip(right).is_some_and(|(left, right)| left == '?' || left == right);
+            if same {
+                reached[(p + 1) * width + n + 1] = true;
             }
         }
     }

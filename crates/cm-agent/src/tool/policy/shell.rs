@@ -3,6 +3,7 @@
 //! The parser is strict: what it does not know for certain is an error, never a guess. It expands nothing;
 //! a word keeps its pieces, so that a reader can tell a literal `*` from one the shell would expand.
 
+mod compound;
 mod here;
 mod parse;
 mod word;

@@ -308,10 +308,8 @@ fn inner_program(words: &[String]) -> Step {
 
 fn script_after(words: &[String], options: &[&str], result: &mut Unwrapped) -> Step {
     let at = words.iter().position(|word| options.contains(&word.as_str()));
-    if let Some(text) = at.and_then(|at| words.get(at + 1)) {
-        if is_exact(text) {
-            result.script = Script::Text(text.clone());
-        }
+    if let Some(text) = at.and_then(|at| words.get(at + 1)).filter(|text| is_exact(text)) {
+        result.script = Script::Text(text.clone());
     }
     Step::Nothing
 }

@@ -80,6 +80,8 @@ pub enum Shape {
     Rules,
     /// In a box with corners.
     Boxed,
+    /// Between two rules or in a box with corners.
+    Framed,
     /// A line in the open.
     Line,
     /// Behind a thick bar on the left.

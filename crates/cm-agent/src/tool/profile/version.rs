@@ -1,6 +1,5 @@
 //! Versions of tools, and which of them a profile is about (PURE).
 
-use std::cmp::Ordering;
 use std::fmt;
 
 /// A version as numbers: `2.1.330 (Claude Code)` is 2, 1, 330. What is no number ends it.
@@ -82,13 +81,12 @@ impl Range {
 
     /// Whether a version is within it.
     pub fn contains(&self, version: &Version) -> bool {
-        self.0.iter().all(|(bound, limit)| match (bound, version.cmp(limit)) {
-            (Bound::Least, Ordering::Greater | Ordering::Equal)
-            | (Bound::Above, Ordering::Greater)
-            | (Bound::Most, Ordering::Less | Ordering::Equal)
-            | (Bound::Below, Ordering::Less)
-            | (Bound::Exactly, Ordering::Equal) => true,
-            _ => false,
+        self.0.iter().all(|(bound, limit)| match bound {
+            Bound::Least => version >= limit,
+            Bound::Above => version > limit,
+            Bound::Most => version <= limit,
+            Bound::Below => version < limit,
+            Bound::Exactly => version == limit,
         })
     }
 

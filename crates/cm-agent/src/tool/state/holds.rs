@@ -82,6 +82,11 @@ impl Machine {
             (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { given: true, .. }) => None,
             (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { .. }) if exact => None,
             (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { .. }) => Some((at, Move::Ready)),
+            (ReportStatus::Idle | ReportStatus::Done, Phase::Round { .. })
+                if exact && !self.memory.spoken =>
+            {
+                None
+            }
             (ReportStatus::Idle | ReportStatus::Done, Phase::Round { .. }) => {
                 Some((at + hold, self.concluded(State::Done, heard)))
             }
@@ -194,7 +199,7 @@ impl Machine {
     ) -> Option<(Duration, Move)> {
         let rule = "the tool's prompt is back".to_owned();
         let steady = self.watch.steady_since;
-        if self.memory.report.is_some() {
+        if self.memory.report.is_some() && (self.memory.voice == Voice::Report || self.memory.spoken) {
             // Hooks do not tell of a turn that was broken off; nothing else is believed against them.
             return match turn {
                 Some(Turn::Failed(trouble)) if self.memory.voice == Voice::Hooks => {

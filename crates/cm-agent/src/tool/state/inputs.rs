@@ -237,6 +237,7 @@ impl Machine {
             Phase::Round { worked, .. } => *worked |= works,
             _ => {}
         }
+        self.memory.spoken |= works && self.memory.is_round();
     }
 
     /// What a word from inside means for the open question.
@@ -458,6 +459,7 @@ impl Machine {
                 Some(Seen::Working { .. })
             );
         self.memory.phase = Phase::Round { left, worked };
+        self.memory.spoken = false;
         self.memory.activity = None;
         self.memory.rule = rule.to_owned();
         // What stood before the task was given says nothing about it.

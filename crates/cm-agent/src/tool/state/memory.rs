@@ -21,6 +21,10 @@ pub struct Memory {
     /// Who said it: a stronger voice silences the weaker ones (failure 7).
     #[serde(default)]
     pub(super) voice: Voice,
+    /// That voice has said in this round that the tool works: only then is its `idle` an end. Tools say
+    /// `idle` at their start, too.
+    #[serde(default)]
+    pub(super) spoken: bool,
     /// Its hooks speak: what it works at comes from them.
     #[serde(default)]
     pub(super) hooked: bool,
@@ -208,6 +212,7 @@ impl Memory {
             paused: false,
             report: None,
             voice: Voice::default(),
+            spoken: false,
             hooked: false,
             activity: None,
             refusal: None,

@@ -100,7 +100,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Blanks and line breaks, with the here-documents that follow them.
-    fn breaks(&mut self) -> Result<(), Unclear> {
+    pub(super) fn breaks(&mut self) -> Result<(), Unclear> {
         loop {
             self.blanks();
             if !self.line_break()? {
@@ -155,7 +155,7 @@ impl<'a> Parser<'a> {
         self.rest().strip_prefix(word).is_some_and(ends_word)
     }
 
-    fn take_keyword(&mut self, word: &str) -> bool {
+    pub(super) fn take_keyword(&mut self, word: &str) -> bool {
         let there = self.keyword(word);
         if there {
             self.at += word.len();
@@ -163,7 +163,7 @@ impl<'a> Parser<'a> {
         there
     }
 
-    fn expect(&mut self, word: &str) -> Result<(), Unclear> {
+    pub(super) fn expect(&mut self, word: &str) -> Result<(), Unclear> {
         self.breaks()?;
         if self.take_keyword(word) { Ok(()) } else { Err(Unclear("a compound command does not end")) }
     }
@@ -218,7 +218,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn command(&mut self) -> Result<Command, Unclear> {
+    pub(super) fn command(&mut self) -> Result<Command, Unclear> {
         if self.starts("((") {
             return Err(Unclear("it calculates"));
         }
@@ -267,120 +267,16 @@ impl<'a> Parser<'a> {
         self.simple()
     }
 
-    fn if_command(&mut self) -> Result<Command, Unclear> {
-        let mut bodies = vec![self.list()?];
-        self.expect("then")?;
-        bodies.push(self.list()?);
-        loop {
-            if self.take_keyword("elif") {
-                bodies.push(self.list()?);
-                self.expect("then")?;
-                bodies.push(self.list()?);
-            } else if self.take_keyword("else") {
-                bodies.push(self.list()?);
-            } else {
-                self.expect("fi")?;
-                return self.block(false, Vec::new(), bodies);
-            }
-        }
-    }
-
-    fn do_group(&mut self) -> Result<List, Unclear> {
-        self.expect("do")?;
-        let body = self.list()?;
-        self.expect("done")?;
-        Ok(body)
-    }
-
-    fn for_command(&mut self) -> Result<Command, Unclear> {
-        self.blanks();
-        let name = self.word()?;
-        let name =
-            name.literal().filter(|name| is_name(name)).ok_or(Unclear("a loop has no plain variable"))?;
-        let name = name.to_owned();
-        self.breaks()?;
-        let mut words = Vec::new();
-        if self.take_keyword("in") {
-            loop {
-                self.blanks();
-                match self.peek() {
-                    None | Some(';' | '\n') => break,
-                    Some(_) => words.push(self.word()?),
-                }
-            }
-        } else {
-            words.push(Word(vec![super::Piece::Unknown]));
-        }
-        self.blanks();
-        self.take(";");
-        let body = self.do_group()?;
-        Ok(Command::For { name, words, body, redirects: self.redirects()? })
-    }
-
-    fn case_command(&mut self) -> Result<Command, Unclear> {
-        self.blanks();
-        let mut words = vec![self.word()?];
-        self.expect("in")?;
-        let mut bodies = Vec::new();
-        loop {
-            self.breaks()?;
-            if self.take_keyword("esac") {
-                return self.block(false, words, bodies);
-            }
-            self.take("(");
-            loop {
-                self.blanks();
-                words.push(self.word()?);
-                self.blanks();
-                if !self.take("|") {
-                    break;
-                }
-            }
-            if !self.take(")") {
-                return Err(Unclear("a pattern of a case does not end"));
-            }
-            bodies.push(self.list()?);
-            let ended = self.take(";;&") || self.take(";;") || self.take(";&");
-            if !ended {
-                self.expect("esac")?;
-                return self.block(false, words, bodies);
-            }
-        }
-    }
-
-    /// `[[ … ]]`: words and operators, all taken as words.
-    fn condition(&mut self) -> Result<Command, Unclear> {
-        self.take("[[");
-        let mut simple = Simple::default();
-        simple.words.push(Word(vec![super::Piece::Text("[[".to_owned())]));
-        loop {
-            while matches!(self.peek(), Some(' ' | '\t' | '\n')) {
-                self.at += 1;
-            }
-            if self.peek().is_none() {
-                return Err(Unclear("a condition does not end"));
-            }
-            let word = self.condition_word()?;
-            let last = word.literal() == Some("]]");
-            simple.words.push(word);
-            if last {
-                simple.redirects = self.redirects()?;
-                return Ok(Command::Simple(simple));
-            }
-        }
-    }
-
-    fn block(&mut self, subshell: bool, words: Vec<Word>, bodies: Vec<List>) -> Result<Command, Unclear> {
+    pub(super) fn block(
+        &mut self,
+        subshell: bool,
+        words: Vec<Word>,
+        bodies: Vec<List>,
+    ) -> Result<Command, Unclear> {
         Ok(Command::Block { subshell, words, bodies, redirects: self.redirects()? })
     }
 
-    fn function(&mut self, name: String) -> Result<Command, Unclear> {
-        self.breaks()?;
-        let body = Box::new(self.deeper(Self::command)?);
-        Ok(Command::Function { name, body })
-    }
-
-    fn redirects(&mut self) -> Result<Vec<Redirect>, Unclear> {
+    pub(super) fn redirects(&mut self) -> Result<Vec<Redirect>, Unclear> {
         let mut redirects = Vec::new();
         loop {
             self.blanks();
@@ -404,33 +300,16 @@ impl<'a> Parser<'a> {
                 None | Some(';' | '&' | '|' | '\n' | ')') => break,
                 Some(_) => {}
             }
-            if simple.words.is_empty() {
-                if let Some(name) = self.assignment_name() {
-                    simple.assignments.push((name, self.assigned()?));
-                    continue;
-                }
+            let name = if simple.words.is_empty() { self.assignment_name() } else { None };
+            match name {
+                Some(name) => simple.assignments.push((name, self.assigned()?)),
+                None => simple.words.push(self.word()?),
             }
-            simple.words.push(self.word()?);
         }
         if simple == Simple::default() {
             return Err(Unclear("a command is missing"));
         }
         Ok(Command::Simple(simple))
-    }
-
-    /// `name() …`, the only way an opening bracket may follow a word.
-    fn named_function(&mut self, simple: Simple) -> Result<Command, Unclear> {
-        let strange = Unclear("a bracket stands where none may");
-        let [name] = simple.words.as_slice() else { return Err(strange) };
-        let name = name.literal().map(str::to_owned);
-        self.take("(");
-        self.blanks();
-        match name {
-            Some(name) if self.take(")") && simple.assignments.is_empty() && simple.redirects.is_empty() => {
-                self.function(name)
-            }
-            _ => Err(strange),
-        }
     }
 
     /// `name=` or `name+=`, stepped over.

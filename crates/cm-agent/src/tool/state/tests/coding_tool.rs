@@ -163,6 +163,16 @@ fn a_task_given_as_an_argument_is_not_typed() {
         "0 screen {idle} =>\n 900 screen {busy} => running\n 5000 screen {over} =>\n 5300 tick => done, COMPLETE done",
     );
     played(GIVEN, &ask(), "0 status idle =>\n 10 screen {idle} =>\n 700 status working => running");
+    // It says that it is idle when it has just started: that is no end of anything.
+    played(
+        GIVEN,
+        &ask(),
+        "0 screen {busy} => running
+        50 status idle =>
+        900 status working =>
+        2000 status idle =>
+        2060 tick => done, COMPLETE done",
+    );
     // It was lost on the way, say in a dialog: then it is typed after all (failure 14).
     played(GIVEN, &ask(), "0 screen {idle} =>\n 4000 tick => DELIVER");
 }
