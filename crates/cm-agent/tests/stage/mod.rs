@@ -15,6 +15,9 @@ use super::support::Agent;
 /// What no single step of a tool may take longer than, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where the recordings of sessions are kept; else they go with the session.
+const KEEP: &str = "CM_TEST_KEEP";
+
 /// An agent, and one session of it that is followed.
 pub struct Stage {
     pub agent: Agent,
@@ -192,7 +195,14 @@ impl Stage {
     }
 
     /// Ends the session, and proves that nothing of it is left.
+    ///
+    /// With `CM_TEST_KEEP=DIR` in the environment its recording is kept there, under the test's name.
     pub async fn close(self) {
+        if let Some(dir) = std::env::var_os(KEEP) {
+            let test = std::thread::current().name().unwrap_or("test").replace("::", ".");
+            let name = Path::new(&dir).join(format!("{test}.{}.jsonl", self.id));
+            std::fs::copy(self.recording(), name).expect("kept");
+        }
         self.client.kill_session(&self.id).await.expect("killed");
         super::peace::nothing_left(&self.agent, &self.client).await;
     }
