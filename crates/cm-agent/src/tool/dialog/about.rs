@@ -142,6 +142,85 @@ pub fn kind(question: &str, body: Body<'_, '_>) -> Option<PromptKind> {
     }
 }
 
+/// Words that tell a kind, the first that is found counts.
+const KIND_WORDS: [(PromptKind, &[&str]); 8] = [
+    (PromptKind::Trust, &["trust", "trusted", "accessing workspace", "folder access"]),
+    (
+        PromptKind::Plan,
+        &["plan", "ready to code", "claude's plan", "start implementing", "start implementation"],
+    ),
+    (
+        PromptKind::Network,
+        &[
+            "fetch",
+            "webfetch",
+            "web_fetch",
+            "url",
+            "urls",
+            "web search",
+            "websearch",
+            "search the web",
+            "domain",
+            "network",
+            "internet",
+            "website",
+            "browse",
+            "download",
+            "http",
+            "https",
+        ],
+    ),
+    (
+        PromptKind::Command,
+        &[
+            "command",
+            "commands",
+            "bash",
+            "shell",
+            "execute",
+            "execution",
+            "exec",
+            "terminal",
+            "script",
+            "run_shell_command",
+            "run_command",
+            "powershell",
+        ],
+    ),
+    (
+        PromptKind::Edit,
+        &[
+            "edit",
+            "edits",
+            "write",
+            "writing",
+            "writefile",
+            "write_file",
+            "create",
+            "modify",
+            "change",
+            "changes",
+            "patch",
+            "overwrite",
+            "save",
+            "update",
+            "delete",
+            "replace",
+            "rename",
+            "diff",
+            "apply",
+            "apply_patch",
+            "multiedit",
+        ],
+    ),
+    (
+        PromptKind::Read,
+        &["read", "reading", "readfile", "read_file", "view", "open", "list", "glob", "grep", "add file"],
+    ),
+    (PromptKind::Command, &["run", "running", "tool", "mcp", "invoke", "call"]),
+    (PromptKind::Trust, &["external imports"]),
+];
+
 fn by_words(text: &str) -> Option<PromptKind> {
     // "Tool  bash" names the tool, whatever it is called.
     let text = text.strip_prefix("tool  ").unwrap_or(text);
@@ -153,82 +232,5 @@ fn by_words(text: &str) -> Option<PromptKind> {
             })
         })
     };
-    let table: [(PromptKind, &[&str]); 8] = [
-        (PromptKind::Trust, &["trust", "trusted", "accessing workspace", "folder access"]),
-        (
-            PromptKind::Plan,
-            &["plan", "ready to code", "claude's plan", "start implementing", "start implementation"],
-        ),
-        (
-            PromptKind::Network,
-            &[
-                "fetch",
-                "webfetch",
-                "web_fetch",
-                "url",
-                "urls",
-                "web search",
-                "websearch",
-                "search the web",
-                "domain",
-                "network",
-                "internet",
-                "website",
-                "browse",
-                "download",
-                "http",
-                "https",
-            ],
-        ),
-        (
-            PromptKind::Command,
-            &[
-                "command",
-                "commands",
-                "bash",
-                "shell",
-                "execute",
-                "execution",
-                "exec",
-                "terminal",
-                "script",
-                "run_shell_command",
-                "run_command",
-                "powershell",
-            ],
-        ),
-        (
-            PromptKind::Edit,
-            &[
-                "edit",
-                "edits",
-                "write",
-                "writing",
-                "writefile",
-                "write_file",
-                "create",
-                "modify",
-                "change",
-                "changes",
-                "patch",
-                "overwrite",
-                "save",
-                "update",
-                "delete",
-                "replace",
-                "rename",
-                "diff",
-                "apply",
-                "apply_patch",
-                "multiedit",
-            ],
-        ),
-        (
-            PromptKind::Read,
-            &["read", "reading", "readfile", "read_file", "view", "open", "list", "glob", "grep", "add file"],
-        ),
-        (PromptKind::Command, &["run", "running", "tool", "mcp", "invoke", "call"]),
-        (PromptKind::Trust, &["external imports"]),
-    ];
-    table.into_iter().find(|(_, words)| has(words)).map(|(kind, _)| kind)
+    KIND_WORDS.iter().find(|(_, words)| has(words)).map(|(kind, _)| *kind)
 }

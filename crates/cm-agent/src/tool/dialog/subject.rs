@@ -7,11 +7,11 @@ use crate::tool::region::{Edge, Row, joined};
 /// What a dialog is about, by its kind.
 pub fn subject(kind: PromptKind, question: &str, body: Body<'_, '_>) -> Option<String> {
     let only = || only_paragraph(question, body);
-    let past = body.past;
+    let (past, framed) = (body.past, body.framed);
     let body = body.rows;
     match kind {
         PromptKind::Command => command(question, body, past).or_else(only).filter(|text| !text.is_empty()),
-        PromptKind::Edit | PromptKind::Read => path(question, body),
+        PromptKind::Edit | PromptKind::Read => below_heading(body, framed).or_else(|| path(question, body)),
         PromptKind::Network => {
             let texts = body.iter().map(|row| row.text).chain([question]);
             texts.flat_map(str::split_whitespace).find_map(address).or_else(|| block(body))
@@ -118,6 +118,14 @@ fn after_heading(body: &[Row<'_>], past: &[Row<'_>]) -> Option<String> {
         rows = &rows[..rows.len() - 1];
     }
     (rest[start].col > body[heading].col).then(|| joined(rows))
+}
+
+/// The line between the heading and the line that begins the content: a path, blanks and all.
+fn below_heading(body: &[Row<'_>], framed: bool) -> Option<String> {
+    let heading = body.iter().position(Row::is_text).filter(|_| framed)?;
+    let [path, line, ..] = body.get(heading + 1..)? else { return None };
+    let alone = path.is_text() && path.col <= body[heading].col + 1 && line.edge == Some(Edge::Dashed);
+    alone.then(|| path.text.to_owned())
 }
 
 fn path(question: &str, body: &[Row<'_>]) -> Option<String> {
