@@ -74,12 +74,23 @@ impl Actor {
             authority: authority.to_owned(),
             channels,
             prompt: self.machine.prompt().cloned(),
-            screen: screen.map(|s| s.bottom(LINES).to_vec()).unwrap_or_default(),
+            screen: screen.map(|s| closed_up(s.bottom(usize::MAX))).unwrap_or_default(),
             title: screen.map(|s| s.title.clone()).unwrap_or_default(),
             steps: self.past.steps.iter().cloned().collect(),
             receipts: self.record.receipts.clone(),
         }
     }
+}
+
+/// The last lines, runs of blank ones as one: full-screen tools leave much of a screen empty.
+fn closed_up(lines: &[String]) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for line in lines {
+        if !line.trim().is_empty() || kept.last().is_some_and(|last| !last.is_empty()) {
+            kept.push(line.trim_end().to_owned());
+        }
+    }
+    kept.split_off(kept.len().saturating_sub(LINES))
 }
 
 /// What is seen on a screen, in a few words.

@@ -16,7 +16,7 @@ const SETTLE: Duration = Duration::from_millis(4);
 /// With somebody watching or typing: at most about 30 looks in a second.
 const PACE: Duration = Duration::from_millis(33);
 /// With nobody watching, states are all that matters.
-const PACE_ALONE: Duration = Duration::from_millis(120);
+const PACE_ALONE: Duration = Duration::from_millis(80);
 
 impl Actor {
     fn is_watched(&self) -> bool {

@@ -9,6 +9,7 @@ mod keyed;
 mod list;
 mod page;
 mod read;
+mod subject;
 #[cfg(test)]
 mod tests;
 

@@ -123,7 +123,7 @@ fn told(profile: &Profile, observation: Observation) -> Explained {
         Seen::AtPrompt { turn: None, .. } => plain("idle", None),
         Seen::AtPrompt { turn: Some(Turn::Done), .. } => plain("done", None),
         Seen::AtPrompt { turn: Some(Turn::Failed(trouble)), .. } => {
-            let state = if trouble.cause == Cause::Interrupted { "done" } else { "failed" };
+            let state = if trouble.cause == Cause::Interrupted { "idle" } else { "failed" };
             plain(state, Some(reason(&trouble)))
         }
         Seen::Blocked(trouble) => plain("waiting", Some(reason(&trouble))),

@@ -12,6 +12,12 @@ use crate::tool::state::Memory;
 /// How far above the box a line that says it works may stand.
 const REACH: usize = 40;
 
+/// How many lines above the box of a tool nothing is known of may be its spinner and tips.
+const NEAR: usize = 4;
+
+/// The longest line that is a sign of work.
+const LONGEST_SIGN: usize = 160;
+
 /// Working signs of tools nothing is known of: how the lines end or what they hold.
 const SIGNS: [&str; 9] = [
     "esc to interrupt",
@@ -152,9 +158,12 @@ fn works(profile: &Profile, screen: &Screen, rows: &[Row<'_>], found: Option<&In
         Some(found) => (&rows[..found.top], &rows[found.bottom + 1..]),
         None => (rows, &rows[rows.len()..]),
     };
-    for row in above.iter().rev().take(REACH).filter(|row| row.is_text()) {
+    for (nth, row) in above.iter().rev().take(REACH).filter(|row| row.is_text()).enumerate() {
         let text = padded(row);
-        if facts.working.line.iter().any(|pattern| pattern.is_match(&text)) || (!known && general_sign(row)) {
+        let near = nth < NEAR;
+        if facts.working.line.iter().any(|pattern| pattern.is_match(&text))
+            || (!known && near && general_sign(row))
+        {
             return Some(format!("working line `{}`", row.text));
         }
         let over = facts.turn.done.iter().any(|pattern| pattern.is_match(&text))
@@ -170,7 +179,8 @@ fn works(profile: &Profile, screen: &Screen, rows: &[Row<'_>], found: Option<&In
     if let Some(row) = below.iter().find(footer) {
         return Some(format!("footer `{}`", row.text));
     }
-    facts.working.title.iter().any(|title| title.is_match(&screen.title)).then(|| "the title".into())
+    let title = facts.working.title.iter().any(|title| title.is_match(&screen.title));
+    (title || (!known && spinning_title(&screen.title))).then(|| "the title".into())
 }
 
 /// Whether a tool nothing is known of says, below the cursor or in a spinner's line directly above it, that
@@ -180,12 +190,49 @@ pub(super) fn works_near(screen: &Screen, rows: &[Row<'_>]) -> bool {
     let texts = || rows.iter().filter(|row| row.is_text());
     let spins =
         |row: &&Row<'_>| row.text.chars().next().is_some_and(|c| !c.is_alphanumeric() && !c.is_ascii());
-    texts().filter(|row| row.at > here).any(general_sign)
+    spinning_title(&screen.title)
+        || texts().filter(|row| row.at > here).any(general_sign)
         || texts().rev().filter(|row| row.at < here).take(2).filter(spins).any(general_sign)
 }
 
-/// A sign of work of any tool: a line that says how to break off, with a spinner before it or as a footer.
+/// A sign of work of any tool: a line that says how to break off, or a spinner with its time.
 fn general_sign(row: &Row<'_>) -> bool {
     let text = row.text.to_lowercase();
-    row.col <= 4 && text.len() < 160 && SIGNS.iter().any(|sign| text.contains(sign))
+    if row.col > 4 || row.text.chars().count() > LONGEST_SIGN {
+        return false;
+    }
+    let symbol = row.text.chars().next().is_some_and(|c| !c.is_alphanumeric() && !"([\"'`-#>❯›".contains(c));
+    let says = SIGNS.iter().any(|sign| text.contains(sign));
+    // `Esc to cancel` stands below dialogs and menus as well.
+    let cancels = text.contains("to cancel") && !(symbol || has_time(&text));
+    (says && !cancels) || (symbol && row.col <= 2 && spins(&text))
+}
+
+/// `✻ Thinking… (3s`, `⠋ Working...`: words that trail off, with a time or before a spinner's glyph.
+fn spins(text: &str) -> bool {
+    let glyph = text.chars().next().unwrap_or(' ');
+    let trails = text.contains('…') || text.contains("...");
+    let braille = ('\u{2801}'..='\u{28ff}').contains(&glyph);
+    // Bullets begin what a tool writes, too.
+    let bullet = "●⏺•◦■└⎿│".contains(glyph);
+    let ends = text.ends_with('…') || text.ends_with("...");
+    (trails && has_time(text))
+        || (trails && ends && !bullet && text.split(' ').count() <= 4)
+        || (braille && trails)
+}
+
+/// A time in brackets: `(12s`, `(1m 3s`.
+fn has_time(text: &str) -> bool {
+    text.match_indices('(').any(|(at, _)| {
+        let rest = &text[at + 1..];
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        digits > 0 && rest[digits..].starts_with(['s', 'm', 'h'])
+            || rest.contains(", ") && rest.trim_end_matches(')').ends_with('s')
+    })
+}
+
+/// A title that spins.
+fn spinning_title(title: &str) -> bool {
+    let first = title.trim_start().chars().next().unwrap_or(' ');
+    ('\u{2801}'..='\u{28ff}').contains(&first) || "◐◑◒◓◴◵◶◷".contains(first)
 }

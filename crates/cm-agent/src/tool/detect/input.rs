@@ -60,7 +60,8 @@ pub(super) fn find(own: &InputBox, past: &Transcript, screen: &Screen, rows: &[R
             let after = &rows[bottom + 1..];
             let footed = own.footer.as_ref().is_none_or(|f| after.iter().any(|row| f.is_match(row.text)));
             let texts = after.iter().filter(|row| row.is_text()).count();
-            if footed && texts <= MOST_BELOW && !after.iter().any(|row| is_past(past, row)) {
+            let boxes = after.iter().any(|row| row.edge == Some(Edge::Top));
+            if footed && !boxes && texts <= MOST_BELOW && !after.iter().any(|row| is_past(past, row)) {
                 let mark = mark_of(own, &rows[at]);
                 let draft = has_draft(own, screen, &rows[at..=bottom], &mark);
                 return Some(Input { top, bottom, mark, draft });

@@ -194,7 +194,9 @@ pub(super) fn activity(facts: &Facts, above: &[Row<'_>]) -> Option<Activity> {
             return Some(rule.activity);
         }
         let sent = past.sent.as_ref().is_some_and(|sent| sent.is_match(&text));
-        let answer = past.piece.as_ref().is_some_and(|piece| piece.is_match(&text));
+        // What a call printed belongs to the call.
+        let result = row.text.starts_with(['⎿', '└']);
+        let answer = !result && past.piece.as_ref().is_some_and(|piece| piece.is_match(&text));
         if sent || answer {
             return None;
         }

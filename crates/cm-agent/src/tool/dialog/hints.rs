@@ -130,7 +130,7 @@ pub fn is_hint(text: &str) -> bool {
 pub fn chooses(text: &str) -> bool {
     let text = text.to_lowercase();
     let mut found = false;
-    for word in words(&text) {
+    for word in words(&text).flat_map(|word| word.split('/')) {
         found |= matches!(word, "esc" | "escape" | "enter" | "return" | "↵" | "⏎" | "⎋")
             || word.contains(['↑', '↓', '←', '→', '⇆'])
             || word.starts_with("arrow");

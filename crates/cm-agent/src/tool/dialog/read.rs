@@ -7,7 +7,7 @@ use super::hints::is_hint;
 use super::item::item;
 use super::judge::{self, Evidence};
 use super::list::{self, By, Choice, List};
-use super::{FoundPrompt, Layout, about, buttons, keyed};
+use super::{FoundPrompt, Layout, about, buttons, keyed, subject};
 use crate::tool::options;
 use crate::tool::profile::{DialogRule, Facts, PromptKind};
 use crate::tool::region::{Edge, Row};
@@ -122,8 +122,8 @@ pub fn prompt(
 ) -> FoundPrompt {
     let question = rule.and_then(|rule| rule.question.clone()).or(question).unwrap_or_default();
     let subject = rule
-        .and_then(|rule| about::by_rule(rule, drawn))
-        .or_else(|| about::subject(kind, &question, body))
+        .and_then(|rule| subject::by_rule(rule, drawn))
+        .or_else(|| subject::subject(kind, &question, body))
         .filter(|subject| !subject.trim().is_empty());
     let left = drawn.iter().filter(|row| row.is_text()).map(|row| row.col).min().unwrap_or(0);
     let lines = drawn

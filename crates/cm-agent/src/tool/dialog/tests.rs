@@ -268,6 +268,19 @@ fn a_command_of_several_lines_is_told_whole() {
     );
 }
 
+#[test]
+fn a_path_keeps_its_blanks() {
+    let dashes = "╌".repeat(60);
+    check(
+        &format!(
+            "{}\n Create file\n ../my notes.txt\n{dashes}\n  1 Read file\n{dashes}\n Do you want to create notes.txt?\n \
+             ❯ 1. Yes\n   2. No\n\n Esc to cancel",
+            "─".repeat(60)
+        ),
+        "edit | Do you want to create notes.txt? | ../my notes.txt | >once Yes [1] / refuse No [2]",
+    );
+}
+
 /// A dialog as a model might quote it.
 const QUOTED: &str = "  Do you want to proceed?\n  ❯ 1. Yes\n    2. No\n\n  Enter to confirm · Esc to cancel";
 

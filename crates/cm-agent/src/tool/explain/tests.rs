@@ -164,3 +164,54 @@ fn captured_screens_of_tools() {
         wrong.concat()
     );
 }
+
+/// The state and the reason's first word on a screen drawn here.
+fn state(tool: &str, text: &str) -> String {
+    let screen = Screen { cols: 90, rows: 40, ..Screen::default() }.with_text(text);
+    let seen = explain(&profiles().for_tool(tool), &screen, None);
+    let word = seen.reason.as_deref().and_then(|reason| reason.split(':').next());
+    word.map_or_else(|| seen.state.clone(), |word| format!("{} {word}", seen.state))
+}
+
+#[test]
+fn turns_end_as_the_tool_says_not_as_the_model_says() {
+    let rule = "─".repeat(90);
+    let claude = |last: &str| format!("❯ do it\n\n{last}\n\n{rule}\n❯ \n{rule}\n  ? for shortcuts");
+    let table = [
+        ("● Your rate limit handling is in place.\n\n✻ Baked for 2s", "done"),
+        ("● Server error pages work now. API Error: 500 is shown as before.", "done"),
+        ("● Interrupted downloads go on.\n\n✻ Baked for 2s", "done"),
+        ("● Bash(curl x)\n  ⎿  Error: 401 unauthorized\n\n● It needs a login.\n\n✻ Baked for 2s", "done"),
+        ("● API Error: 529 Overloaded", "failed api_error"),
+        ("● API Error: 500 x\n\n✻ Baked for 0s", "failed api_error"),
+        ("  ⎿  Not logged in · Please run /login", "failed login_required"),
+        ("  ⎿  You've hit your session limit · resets 5pm (UTC)\n\n✻ Baked for 0s", "failed rate_limited"),
+        ("  ⎿  Interrupted · What should Claude do instead?", "done interrupted"),
+        ("● Reading\n\n✻ Pondering… (3s · ↓ 41 tokens)", "running"),
+        ("● Update(src/a.rs)\n\n✶ Pondering…", "editing"),
+        ("● Bash(cargo test -p x)\n  ⎿  Running…\n\n✶ Pondering…", "testing"),
+        ("✻ API error · Retrying in 14s · attempt 6/10", "running"),
+    ];
+    for (last, expected) in table {
+        assert_eq!(state("claude", &claude(last)), expected, "{last}");
+    }
+}
+
+#[test]
+fn states_of_tools_nobody_knows() {
+    let rule = "─".repeat(90);
+    let table = [
+        ("", "starting"),
+        (&format!("Wren 1.0\n\n{rule}\n> \n{rule}\n  ? for shortcuts"), "idle"),
+        (&format!("> do it\n\n● It is done.\n\n{rule}\n> \n{rule}"), "done"),
+        (&format!("> do it\n\n✽ Whistling… (12s · esc to interrupt)\n\n{rule}\n> \n{rule}"), "running"),
+        (&format!("> do it\n\n● Some text\n\n{rule}\n> \n{rule}\n  esc to interrupt"), "running"),
+        ("> do it\n\n⠋ Working...\n\n╭──────────────╮\n│ >            │\n╰──────────────╯", "running"),
+        ("Wren 1.0\n\n╭──────────────╮\n│              │\n╰──────────────╯\n  wren-1 · ~/src", "idle"),
+        ("Building…\n\nProceed with the upload? [y/N]", "waiting"),
+        ("Done. Shall I go on?", "starting"),
+    ];
+    for (text, expected) in table {
+        assert_eq!(state("wren", text), expected, "{text}");
+    }
+}

@@ -159,3 +159,84 @@ fn command_lines() {
     check("toy", "do it", &["x"], &["toy-cli", "--fast", "x"]);
     check("/opt/my tool", "", &[], &["/opt/my tool"]);
 }
+
+#[test]
+fn built_in_patterns_need_no_unicode_tables() {
+    // Tests are built with more of the regular expressions' features than the program is.
+    for name in ["generic", "shell", "claude", "claude-2-1", "codex", "gemini", "opencode", "aider"] {
+        let text = builtin::text(name).unwrap_or_else(|| panic!("{name}"));
+        assert!(!text.contains("\\p{"), "{name}");
+    }
+}
+
+#[test]
+fn the_profile_of_a_version() {
+    let profiles = Profiles::builtin();
+    let check = |tool: &str, version: Option<&str>, expected: &str| {
+        assert_eq!(profiles.for_version(tool, version).name, expected, "{tool} {version:?}");
+    };
+    check("claude", None, "claude");
+    check("claude", Some("2.1.330 (Claude Code)"), "claude");
+    check("claude", Some("2.1.197"), "claude-2-1");
+    check("claude", Some("1.0.88"), "claude-2-1");
+    check("claude", Some("9.0"), "claude");
+    check("claude", Some("unknown"), "claude");
+    check("codex", Some("0.169.0"), "codex");
+    check("wren", Some("1"), "generic");
+    assert_eq!(profiles.for_version("claude", Some("2.1.197")).program, "claude");
+    assert!(profiles.for_tool("claude").channels().status == Some("osc7501"));
+    assert!(profiles.for_version("claude", Some("2.1.197")).channels().status.is_none());
+}
+
+#[test]
+fn profiles_of_ones_own_extend_others() {
+    let text = "extends = \"claude\"\nname = \"mine\"\nversion = 1\n[launch]\nargs = [\"--fast\"]\n";
+    let mine = Profile::parse("mine.toml", text).unwrap();
+    assert_eq!((mine.tool.as_str(), mine.program.as_str()), ("mine", "claude"));
+    assert_eq!(mine.argv("-x", &[]), ["claude", "--fast", "--", "-x"]);
+    assert!(mine.passes_env("HOME") && mine.facts.input.is_some() && !mine.facts.dialogs.is_empty());
+    // One's own for all versions of a tool takes the place of those that come with the agent.
+    let own = text.replace("mine", "claude");
+    let profiles = Profiles::builtin().with(Profile::parse("claude.toml", &own).unwrap());
+    assert_eq!(profiles.for_version("claude", Some("2.1.197")).launch.args, ["--fast"]);
+    let (profiles, errors) = Profiles::builtin().with_files([("a.toml", text), ("b.toml", "name = 1")]);
+    assert!(profiles.knows("mine"));
+    assert_eq!((errors.len(), errors[0].line), (1, 1));
+}
+
+#[test]
+fn bad_extensions_say_where() {
+    let check = |text: &str, expected: &str| {
+        let error = Profile::parse("mine.toml", text).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "is: {error}\nnot: {expected}");
+    };
+    let head = "extends = \"claude\"\nname = \"mine\"\nversion = 1\n";
+    check(&head.replace("claude", "cloud"), "mine.toml:1:11: there is no built-in profile `cloud` to extend");
+    check(&format!("{head}versions = \"new\"\n"), "mine.toml:4:12: `new` is no bound like");
+    check(&format!("{head}[box]\nmarsk = []\n"), "mine.toml:5:1: unknown field `marsk`, expected one of");
+    check(&format!("{head}[working]\nline = ['ok', '(']\n"), "mine.toml:5:8: pattern: unclosed group");
+    check(
+        &format!("{head}[[dialog]]\nname = \"x\"\nkind = \"comand\"\npattern = 'x'\n"),
+        "mine.toml:6:8: unknown variant `comand`",
+    );
+    check(
+        &format!("{head}[launch]\ntask = \"argument\"\nargument = [\"x\"]\n"),
+        "mine.toml:4:1: `argument =",
+    );
+    let error = Profile::parse("mine.toml", &format!("{head}[box]\nmarsk = []\n")).unwrap_err().to_string();
+    assert!(error.ends_with("did you mean `marks`?"), "{error}");
+}
+
+#[test]
+fn tasks_as_arguments() {
+    let profiles = Profiles::builtin();
+    let check = |tool: &str, task: &str, expected: &[&str]| {
+        assert_eq!(profiles.for_tool(tool).argv(task, &[]), expected, "{tool} {task:?}");
+    };
+    check("claude", "-p is no option", &["claude", "--", "-p is no option"]);
+    check("codex", "do it", &["codex", "--", "do it"]);
+    check("gemini", "--yolo", &["gemini", "--prompt-interactive=--yolo"]);
+    check("opencode", "do it", &["opencode", "--prompt=do it"]);
+    check("aider", "do it", &["aider"]);
+    check("claude", "", &["claude"]);
+}

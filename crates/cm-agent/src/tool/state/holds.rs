@@ -11,8 +11,9 @@ use crate::tool::dialog::{Cause, FoundPrompt, Trouble};
 use crate::tool::hooks::Heard;
 use crate::tool::profile::{Done, Life, Ready};
 
-/// How long a drawn dialog must stand: long enough for the rest of its frame to follow.
-const DIALOG: Duration = Duration::from_millis(40);
+/// How long a drawn dialog must stand: long enough for the rest of its frame to follow, and for a tool that
+/// takes no keys right after drawing one.
+const DIALOG: Duration = Duration::from_millis(60);
 /// The same where the tool itself says that it is not asking: its word may be on the way.
 const DIALOG_UNSAID: Duration = Duration::from_millis(600);
 /// How long an unanswered dialog must stand untouched while a person has the terminal open (failure 18).

@@ -182,7 +182,7 @@ fn a_dialog_is_a_persons_where_the_policy_says_so() {
     let machine = working(
         &ask(),
         "1000 screen {asks} =>
-        1040 tick => waiting #1 command \"Run this command?\"
+        1060 tick => waiting #1 command \"Run this command?\"
         90000 screen {asks-at-no} =>
         90100 answering 1 => running
         90200 screen {busy} =>",
@@ -195,14 +195,14 @@ fn failure_01_one_answer_for_one_instance() {
     working(
         &allow(),
         "1000 screen {asks} =>
-        1040 tick => CHOOSE #1 \"Yes\" allow by test/rule on command
+        1060 tick => CHOOSE #1 \"Yes\" allow by test/rule on command
         1100 screen {asks} =>
         1200 screen {asks} =>
         1300 screen {busy} =>
         2000 screen {asks-else} =>
-        2040 tick => CHOOSE #2 \"Yes\" allow by test/rule on command
+        2060 tick => CHOOSE #2 \"Yes\" allow by test/rule on command
         2100 screen {asks-else} =>
-        7040 tick => waiting (an answer was given, but the question still stands) #2 command \"Run this command?\"",
+        7060 tick => waiting (an answer was given, but the question still stands) #2 command \"Run this command?\"",
     );
 }
 
@@ -212,7 +212,7 @@ fn failure_03_a_spinner_beside_a_dialog_is_no_veto() {
     let script = format!(
         "1000 screen {} =>
         1030 screen {} =>
-        1040 tick => CHOOSE #1 \"Yes\" allow by test/rule on command",
+        1060 tick => CHOOSE #1 \"Yes\" allow by test/rule on command",
         moving(1),
         moving(2)
     );
@@ -225,7 +225,7 @@ fn failure_05_refused_by_label_and_told_why() {
     working(
         &deny,
         "1000 screen {asks} =>
-        1040 tick => CHOOSE #1 \"No\" deny by test/rule on command
+        1060 tick => CHOOSE #1 \"No\" deny by test/rule on command
         1100 screen {broken} =>
         1850 tick => TELL \"not here\"
         1900 delivered =>
@@ -237,7 +237,7 @@ fn failure_05_refused_by_label_and_told_why() {
     working(
         &silent,
         "1000 screen {asks} =>
-        1040 tick => CHOOSE #1 \"No\" deny by test/rule on command
+        1060 tick => CHOOSE #1 \"No\" deny by test/rule on command
         1100 screen {broken} =>
         1850 tick => failed (denied: by test/rule on command), COMPLETE failed",
     );
@@ -278,7 +278,7 @@ fn failure_07_its_own_status_has_the_word() {
         "500 status working =>
         1000 status waiting =>
         1020 screen {asks} =>
-        1060 tick => waiting #1 command \"Run this command?\"
+        1080 tick => waiting #1 command \"Run this command?\"
         2000 screen {busy} => running
         2010 status working =>",
     );
@@ -288,7 +288,7 @@ fn failure_07_its_own_status_has_the_word() {
         "500 status working =>
         1000 status waiting =>
         1020 screen {asks} =>
-        1060 tick => waiting #1 command \"Run this command?\"
+        1080 tick => waiting #1 command \"Run this command?\"
         2000 status working => running
         2010 screen {asks} =>
         2100 screen {busy} =>
@@ -346,7 +346,7 @@ fn failure_18_while_a_person_is_attached_a_dialog_is_left_to_them_for_a_while() 
     // Waiting is never held back.
     working(
         &ask(),
-        "900 attached yes =>\n 1000 screen {asks} =>\n 1040 tick => waiting #1 command \"Run this command?\"",
+        "900 attached yes =>\n 1000 screen {asks} =>\n 1060 tick => waiting #1 command \"Run this command?\"",
     );
 }
 
@@ -395,7 +395,7 @@ fn an_answer_that_could_not_be_given_leaves_the_question_open() {
     working(
         &allow(),
         "1000 screen {asks} =>
-        1040 tick => CHOOSE #1 \"Yes\" allow by test/rule on command
+        1060 tick => CHOOSE #1 \"Yes\" allow by test/rule on command
         1500 unanswered it could not be highlighted => waiting (it could not be highlighted) #1 command \"Run this command?\"
         9000 screen {asks} =>",
     );
@@ -406,7 +406,7 @@ fn after_a_restart_nothing_is_answered_twice() {
     working(
         &allow(),
         "1000 screen {asks} =>
-        1040 tick => CHOOSE #1 \"Yes\" allow by test/rule on command
+        1060 tick => CHOOSE #1 \"Yes\" allow by test/rule on command
         1100 restart =>
         1200 screen {asks} =>
         6100 tick => waiting (an answer was given, but the question still stands) #1 command \"Run this command?\"",
