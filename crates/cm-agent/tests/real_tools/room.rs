@@ -106,11 +106,7 @@ impl Room {
         let programs = self.home.program.parent().expect("a directory").display();
         let path = std::env::var("PATH").unwrap_or_default();
         env.insert("PATH".to_owned(), format!("{programs}:{path}"));
-        let mut args = self.home.args.clone();
-        if self.tool == Tool::Codex {
-            // It asks before it leaves the sandbox, in which nothing can be written.
-            args.extend(["--no-daemon", "-a", "on-request", "-s", "read-only"].map(str::to_owned));
-        }
+        let args = self.home.args.clone();
         CreateSession { env, args, policy, ..request(self.name(), &task, &self.home.project) }
     }
 
