@@ -114,6 +114,8 @@ impl Actor {
         }
         launch::clear(&self.engine, &self.record.id).await;
         self.leave_tree().await;
+        // What stood there before is not needed any more: nothing will change now.
+        let _ = std::fs::remove_dir_all(self.engine.base_dir(&self.record.id));
         self.engine.hub.publish(EventKind::SessionClosed { session_id: self.record.id.clone() });
         self.record.phase = Phase::Closed { at: clock::unix_now() };
         Round::Over

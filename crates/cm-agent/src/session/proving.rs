@@ -83,9 +83,11 @@ impl Actor {
     pub(super) async fn proof(&self, state: State) -> Proven {
         let check = self.record.checked.clone();
         let verified = check.as_ref().is_some_and(|check| check.exit_code == Some(0));
+        // A script claims nothing: its exit code is its result.
+        let claims = !self.machine.profile().life_is_process();
         let proof = match (state, verified) {
             (State::Done, true) => Some(Proof::Verified),
-            (State::Done, false) => Some(Proof::Claimed),
+            (State::Done, false) if claims => Some(Proof::Claimed),
             _ => None,
         };
         Proven { proof, check, changes: self.changes().await }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cm_client::Client;
-use cm_protocol::{CreateSession, KeysObserved, SendKeys, SessionId};
+use cm_protocol::{Context, CreateSession, KeysObserved, SendKeys, SessionId};
 use serde_json::{Value, json};
 
 use super::support::{Agent, PATIENCE, Raw, shows, until};
@@ -18,7 +18,9 @@ pub struct Bystander {
 impl Bystander {
     pub async fn beside(agent: &Agent) -> Self {
         let client = agent.client().await;
-        let request = CreateSession { tool: Some("cat".into()), ..CreateSession::default() };
+        // Not in this repository: what is uncommitted here is kept for a session that works here.
+        let context = Some(Context { path: Some("/".into()) });
+        let request = CreateSession { tool: Some("cat".into()), context, ..CreateSession::default() };
         let id = client.create_session(request).await.expect("made").session_id;
         Self { client, id, checks: 0 }
     }

@@ -288,9 +288,10 @@ async fn an_explanation() {
 async fn a_recording() {
     let fake = Fake::start(vec![session("aaaa", "one", None)]);
     let recording = concat!(
-        r#"{"at":1.0,"kind":"start","tool":"claude"}"#,
+        r#"{"at":1.0,"kind":"start","session":"cm-a","tool":"shell","toolVersion":null,"profile":"shell 1","#,
+        r#""policy":"careful","task":true,"workDir":"/p","home":"/h","check":false,"memory":null}"#,
         "\n",
-        r#"{"at":2.5,"kind":"decided","state":"done","rule":"claude/done"}"#,
+        r#"{"at":2.5,"kind":"exited","code":0,"signal":null}"#,
         "\n"
     );
     let folder = fake.place.path("s/cm-agent/recordings");
@@ -300,7 +301,7 @@ async fn a_recording() {
     std::fs::write(folder.join(format!("cm-{:0<32}.jsonl", "aaaa")), recording).expect("written");
     for wanted in ["aaaa", "one", &folder.join(format!("cm-{:0<32}.jsonl", "aaaa")).display().to_string()] {
         let ran = fake.run(&["replay", wanted]).await;
-        assert!(ran.out.contains("1.500  done      claude/done"), "{wanted}: {ran:?}");
+        assert!(ran.out.contains("1.500  complete done code 0"), "{wanted}: {ran:?}");
     }
     let none = fake.expect(2, &["replay", "./none.jsonl"]).await;
     assert!(none.err.contains("cannot replay ./none.jsonl"), "{}", none.err);
