@@ -148,7 +148,7 @@ pub struct SessionRecord {
     /// The work tree it was given for itself.
     #[serde(default)]
     pub tree: Option<Tree>,
-    /// What was done about its prompts, the newest [`RECEIPTS`].
+    /// What was done about its prompts, the newest 50.
     #[serde(default)]
     pub receipts: Vec<Receipt>,
 }

@@ -83,7 +83,7 @@ pub(super) struct Found {
 /// Where the work tree around `path` stands: `None` if it is in no git work tree (or there is no git here).
 ///
 /// With `keep`, a directory of this session alone (made if need be), what is not committed yet is kept there,
-/// so that the user's own work is not taken for the task's; it must stay until [`super::changes`] was asked.
+/// so that the user's own work is not taken for the task's; it must stay until [`super::changes()`] was asked.
 /// Takes one git if `keep` is `None`, else two, and two more if there is something to keep; 5 s at most.
 ///
 /// # Errors
