@@ -220,7 +220,7 @@ fn help_of_dispatch() {
               Give a failed check back to the tool to mend, at most N times
 
           --worktree[=<BRANCH>]
-              Work in a git work tree of its own, on BRANCH [default: cm/<task>]
+              Work in a git work tree of its own, on BRANCH [default: cm/TASK]
 
           --base <REF>
               The commit, branch or tag the work tree starts from [default: HEAD]

@@ -80,7 +80,7 @@ pub struct Dispatch {
     /// Give a failed check back to the tool to mend, at most N times
     #[arg(long, value_name = "N", default_value_t = 0, requires = "check", hide_default_value = true)]
     retry_on_failed_check: u32,
-    /// Work in a git work tree of its own, on BRANCH [default: cm/<task>]
+    /// Work in a git work tree of its own, on BRANCH [default: cm/TASK]
     #[arg(long, value_name = "BRANCH", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     worktree: Option<String>,
     /// The commit, branch or tag the work tree starts from [default: HEAD]
