@@ -459,7 +459,9 @@ impl Machine {
                 Some(Seen::Working { .. })
             );
         self.memory.phase = Phase::Round { left, worked };
-        self.memory.spoken = false;
+        // It may have said so while the task was still being typed.
+        self.memory.spoken =
+            self.memory.report.as_ref().is_some_and(|heard| heard.status == ReportStatus::Working);
         self.memory.activity = None;
         self.memory.rule = rule.to_owned();
         // What stood before the task was given says nothing about it.

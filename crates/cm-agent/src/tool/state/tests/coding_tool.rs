@@ -272,6 +272,18 @@ fn failure_07_its_own_status_has_the_word() {
         61000 status done =>
         61060 tick => done, COMPLETE done",
     );
+    // It says so while its task is still being typed.
+    played(
+        TYPED,
+        &ask(),
+        "0 screen {idle} =>
+        300 tick => DELIVER
+        340 status working =>
+        350 delivered => running
+        400 screen {over} =>
+        60000 status done =>
+        60060 tick => done, COMPLETE done",
+    );
     // It says that it is blocked; the dialog says about what.
     working(
         &ask(),
