@@ -109,6 +109,8 @@ pub(super) enum Purpose {
         answer: Answer<KeysObserved>,
         /// Named keys are among what is typed.
         named: bool,
+        /// Enter is among them, or ends it.
+        enters: bool,
     },
 }
 

@@ -10,8 +10,11 @@ use cm_protocol::PromptOption;
 use crate::tmux::Key;
 use crate::tool::{FoundPrompt, Layout};
 
-/// How long a key may take to move the highlight, or to make the dialog go away.
-const EFFECT: Duration = Duration::from_millis(1500);
+/// How long a key may take to move the highlight before it is pressed again.
+const MOVE: Duration = Duration::from_millis(300);
+/// How long the deciding key may take to make the dialog go away. Some tools end after it, and leave it
+/// standing until they have.
+const EFFECT: Duration = Duration::from_secs(4);
 /// Moves of the highlight at most; no dialog has more options.
 const MOVES: u32 = 40;
 
@@ -114,7 +117,7 @@ impl Choosing {
                     (false, false) => "Up",
                 };
                 self.moves += 1;
-                self.stage = Stage::Moving { from: Some(at), until: now + EFFECT / 5 };
+                self.stage = Stage::Moving { from: Some(at), until: now + MOVE };
                 match Key::parse(name) {
                     Ok(key) => {
                         self.pressed.push(name.to_owned());
@@ -230,7 +233,7 @@ mod tests {
 
     #[test]
     fn enter_is_pressed_once() {
-        let steps = [(0, ">Yes, No"), (10, ">Yes, No"), (1499, ">Yes, No"), (1501, ">Yes, No")];
+        let steps = [(0, ">Yes, No"), (10, ">Yes, No"), (3999, ">Yes, No"), (4001, ">Yes, No")];
         check(Layout::Vertical, "Yes", &steps, "Enter look look NoEffect");
     }
 

@@ -71,7 +71,8 @@ impl Actor {
             let _ = answer.send(Err(self.conflict("it is paused; resume it first")));
             return Round::On;
         }
-        let purpose = Purpose::Client { answer, named: !keys.named.is_empty() };
+        let enters = keys.enter || keys.named.contains(&Key::enter());
+        let purpose = Purpose::Client { answer, named: !keys.named.is_empty(), enters };
         if self.typing.is_some() {
             self.waiting.push_back((keys, purpose));
             return Round::On;
@@ -131,7 +132,7 @@ impl Actor {
     ) -> Round {
         self.typing = None;
         let round = match purpose {
-            Purpose::Client { answer, named } => {
+            Purpose::Client { answer, named, enters } => {
                 // A key may be the answer to a question; text without Enter is none.
                 let submitted = match result {
                     Ok(KeysObserved::Submitted) => true,
@@ -139,11 +140,8 @@ impl Actor {
                     Ok(KeysObserved::NoEvidence) | Err(_) => false,
                 };
                 let _ = answer.send(result);
-                if submitted {
-                    Box::pin(self.step(Some(control), Input::KeysSubmitted)).await
-                } else {
-                    Round::On
-                }
+                let input = if enters { Input::KeysSubmitted } else { Input::KeysPressed };
+                if submitted { Box::pin(self.step(Some(control), input)).await } else { Round::On }
             }
             Purpose::Words => Round::On,
             Purpose::Answer { answer, prompt } => {

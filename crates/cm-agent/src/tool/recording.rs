@@ -66,7 +66,7 @@ pub enum Entry {
         /// What the tool was told.
         again: Option<String>,
     },
-    /// Anything else, by its word: `keys`, `delivered`, `paused`, `resumed`, `killed`, `tick` …
+    /// Anything else, by its word: `keys`, `pressed`, `delivered`, `paused`, `resumed`, `killed`, `tick` …
     Event {
         /// The word.
         word: String,
@@ -172,6 +172,7 @@ impl Entry {
             }
             Input::Vanished { cause } => event("vanished", Some(cause.clone()), None),
             Input::KeysSubmitted => event("keys", None, None),
+            Input::KeysPressed => event("pressed", None, None),
             Input::TaskDelivered => event("delivered", None, None),
             Input::TaskUndeliverable { why } => event("undeliverable", Some(why.clone()), None),
             Input::Paused => event("paused", None, None),
@@ -211,6 +212,7 @@ fn event(word: &str, text: &str, prompt_id: u64) -> Option<Input<'static>> {
     Some(match word {
         "vanished" => Input::Vanished { cause: text.to_owned() },
         "keys" => Input::KeysSubmitted,
+        "pressed" => Input::KeysPressed,
         "delivered" => Input::TaskDelivered,
         "undeliverable" => Input::TaskUndeliverable { why: text.to_owned() },
         "paused" => Input::Paused,
@@ -292,6 +294,7 @@ mod tests {
             Input::Checked { passed: false, summary: "s".into(), again: Some("a".into()) },
             Input::Vanished { cause: "c".into() },
             Input::KeysSubmitted,
+            Input::KeysPressed,
             Input::TaskDelivered,
             Input::TaskUndeliverable { why: "w".into() },
             Input::Paused,

@@ -67,8 +67,10 @@ pub enum Input<'a> {
         /// What is known of why.
         cause: String,
     },
-    /// A person has submitted text or a key (not: the agent's own presses).
+    /// A person has submitted text (not: the agent's own presses).
     KeysSubmitted,
+    /// A person has pressed keys that enter nothing: Escape, Ctrl-C, an option's digit.
+    KeysPressed,
     /// The task has been typed and submitted.
     TaskDelivered,
     /// The task could not be typed.

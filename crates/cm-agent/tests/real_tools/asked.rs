@@ -20,18 +20,19 @@ each! {
 
 async fn asks_and_is_allowed(tool: Tool) {
     let room = Room::new(tool);
-    let mut stage = room.open("bash", all_asked()).await;
+    let (scenario, file) = room.command();
+    let mut stage = room.open(scenario, all_asked()).await;
     let prompt = stage.asks().await;
     assert_eq!(prompt.kind, "command", "{prompt:?}");
-    assert!(prompt.subject.as_deref().unwrap_or("").contains("touch made_by_command.txt"), "{prompt:?}");
-    assert!(prompt.screen.iter().any(|line| line.contains("made_by_command.txt")), "{prompt:?}");
+    assert!(prompt.subject.as_deref().unwrap_or("").contains(&format!("touch {file}")), "{prompt:?}");
+    assert!(prompt.screen.iter().any(|line| line.contains(file)), "{prompt:?}");
     let means = |meaning| prompt.options.iter().filter(|option| option.meaning == meaning).count();
     assert_eq!(means(Meaning::Once), 1, "{prompt:?}");
     assert!(means(Meaning::Refuse) >= 1, "{prompt:?}");
-    assert!(!room.has("made_by_command.txt"));
+    assert!(!room.has(file));
     stage.answers(AnswerDecision::Allow, "").await;
     stage.done().await;
-    assert!(room.has("made_by_command.txt"));
+    assert!(room.has(file));
     let receipt = stage.receipts().pop().expect("one");
     assert_eq!((receipt.rule.as_str(), receipt.outcome.as_str()), ("person", "accepted"));
     assert!(!receipt.before.is_empty() && !receipt.keys.is_empty(), "{receipt:?}");
@@ -40,21 +41,23 @@ async fn asks_and_is_allowed(tool: Tool) {
 
 async fn asks_and_is_refused(tool: Tool) {
     let room = Room::new(tool);
-    let mut stage = room.open("bash", all_asked()).await;
+    let (scenario, file) = room.command();
+    let mut stage = room.open(scenario, all_asked()).await;
     stage.asks().await;
     stage.answers(AnswerDecision::Deny, "").await;
     stage.fails("denied").await;
-    assert!(!room.has("made_by_command.txt"));
+    assert!(!room.has(file));
     stage.close().await;
 }
 
 async fn asks_and_is_refused_with_words(tool: Tool) {
     let room = Room::new(tool);
-    let mut stage = room.open("bash", all_asked()).await;
+    let (scenario, file) = room.command();
+    let mut stage = room.open(scenario, all_asked()).await;
     stage.asks().await;
     stage.answers(AnswerDecision::Deny, "Write it down instead.").await;
     stage.done().await;
-    assert!(!room.has("made_by_command.txt"));
+    assert!(!room.has(file));
     let told = room
         .model
         .requests()
@@ -66,13 +69,14 @@ async fn asks_and_is_refused_with_words(tool: Tool) {
 
 async fn asks_and_an_option_is_chosen(tool: Tool) {
     let room = Room::new(tool);
-    let mut stage = room.open("bash", all_asked()).await;
+    let (scenario, file) = room.command();
+    let mut stage = room.open(scenario, all_asked()).await;
     let prompt = stage.asks().await;
     let option = prompt.options.iter().find(|option| option.meaning == Meaning::Always);
     let label = option.unwrap_or(&prompt.options[0]).label.clone();
     stage.answers(AnswerDecision::Choose, &label).await;
     stage.done().await;
-    assert!(room.has("made_by_command.txt"));
+    assert!(room.has(file));
     let receipt = stage.receipts().pop().expect("one");
     assert_eq!((receipt.verdict.as_str(), receipt.option), ("choose", Some(label)));
     stage.close().await;
@@ -121,7 +125,8 @@ async fn asks_twice_the_same_kind_of_thing(tool: Tool) {
 
 async fn keeps_its_question_while_the_agent_is_restarted(tool: Tool) {
     let room = Room::new(tool);
-    let mut stage = room.open("bash", all_asked()).await;
+    let (scenario, file) = room.command();
+    let mut stage = room.open(scenario, all_asked()).await;
     let prompt = stage.asks().await;
     stage.restart().await;
     let info = stage.client.get_session(&stage.id).await.expect("there").info;
@@ -133,7 +138,7 @@ async fn keeps_its_question_while_the_agent_is_restarted(tool: Tool) {
     })
     .await;
     stage.done().await;
-    assert!(room.has("made_by_command.txt"));
+    assert!(room.has(file));
     let asked = stage.states().iter().filter(|state| **state == State::Waiting).count();
     assert_eq!((asked, stage.receipts().len()), (1, 1), "{:?}", stage.told);
     stage.close().await;

@@ -128,6 +128,15 @@ impl Room {
         results.map(|result| format!("{result:?}")).collect()
     }
 
+    /// A scenario with a command the tool asks about, and the file it leaves. Codex runs others in its
+    /// sandbox, and asks to leave that.
+    pub fn command(&self) -> (&'static str, &'static str) {
+        match self.tool {
+            Tool::Codex => ("escalate", "escalated.txt"),
+            _ => ("bash", "made_by_command.txt"),
+        }
+    }
+
     /// Somewhere outside of the project.
     pub fn outside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -5,7 +5,7 @@ use cm_testkit::homes::Tool;
 
 use super::room::{Room, each, prompt};
 use super::stage::{PATIENCE, Stage, policy};
-use super::support::{is_alive, until};
+use super::support::is_alive;
 
 each! {
     is_broken_off_and_goes_on: Claude, Codex, Claude197, Gemini, OpenCode;
@@ -48,7 +48,7 @@ async fn is_broken_off_while_it_runs_a_command(tool: Tool) {
     let room = Room::new(tool);
     let allow = policy(vec![super::stage::rule("command", cm_protocol::PolicyVerdict::Allow, None)]);
     let mut stage = room.open("long_bash", allow).await;
-    until("the command runs", async || room.has("started.txt").then_some(())).await;
+    stage.comes("the command", || room.has("started.txt")).await;
     stage.presses(&["Escape"]).await;
     let reason = stage.state(State::Idle).await;
     assert!(reason.starts_with("interrupted"), "{reason}");

@@ -97,6 +97,7 @@ async fn is_seen_at_each_kind_of_work(tool: Tool) {
             [every]
             about = "Plans, writes, tests."
             [[every.step]]
+            optional = true
             calls = [{ todo = { items = ["Write the file", "Test it"] } }]
             [[every.step]]
             calls = [{ write = { path = "made.txt", content = "alpha\n" } }]

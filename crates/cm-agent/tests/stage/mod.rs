@@ -132,6 +132,17 @@ impl Stage {
         outcome
     }
 
+    /// Looks again and again until something has come true.
+    pub async fn comes(&mut self, what: &str, come: impl Fn() -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !come() {
+            if tokio::time::Instant::now() > deadline {
+                self.fail(what, "it did not come").await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Settles the open question.
     pub async fn answers(&mut self, decision: AnswerDecision, word: &str) {
         let (options, text) = match decision {

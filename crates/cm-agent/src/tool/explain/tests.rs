@@ -186,7 +186,7 @@ fn turns_end_as_the_tool_says_not_as_the_model_says() {
         ("● API Error: 500 x\n\n✻ Baked for 0s", "failed api_error"),
         ("  ⎿  Not logged in · Please run /login", "failed login_required"),
         ("  ⎿  You've hit your session limit · resets 5pm (UTC)\n\n✻ Baked for 0s", "failed rate_limited"),
-        ("  ⎿  Interrupted · What should Claude do instead?", "done interrupted"),
+        ("  ⎿  Interrupted · What should Claude do instead?", "idle interrupted"),
         ("● Reading\n\n✻ Pondering… (3s · ↓ 41 tokens)", "running"),
         ("● Update(src/a.rs)\n\n✶ Pondering…", "editing"),
         ("● Bash(cargo test -p x)\n  ⎿  Running…\n\n✶ Pondering…", "testing"),

@@ -233,10 +233,11 @@ fn tasks_as_arguments() {
     let check = |tool: &str, task: &str, expected: &[&str]| {
         assert_eq!(profiles.for_tool(tool).argv(task, &[]), expected, "{tool} {task:?}");
     };
-    check("claude", "-p is no option", &["claude", "--", "-p is no option"]);
-    check("codex", "do it", &["codex", "--", "do it"]);
+    check("claude", "-p is no option", &["claude", "--permission-mode", "default", "--", "-p is no option"]);
+    let codex = ["codex", "--no-daemon", "-a", "on-request", "-s", "read-only", "--", "do it"];
+    check("codex", "do it", &codex);
     check("gemini", "--yolo", &["gemini", "--prompt-interactive=--yolo"]);
     check("opencode", "do it", &["opencode", "--prompt=do it"]);
     check("aider", "do it", &["aider"]);
-    check("claude", "", &["claude"]);
+    check("claude", "", &["claude", "--permission-mode", "default"]);
 }

@@ -20,14 +20,18 @@ const DIALOG_UNSAID: Duration = Duration::from_millis(600);
 const PERSON: Duration = Duration::from_secs(2);
 /// How long the tool's word that it is blocked may go without a dialog that is understood.
 const UNSEEN: Duration = Duration::from_millis(1500);
-/// After the tool's exact word that its turn is over: enough for the screen to catch up.
+/// After the tool's exact word that its turn is over, with the end of the turn on the screen, too.
 const EXACT: Duration = Duration::from_millis(60);
+/// The same while the screen does not show it yet: it says more of how the turn ended.
+const UNSHOWN: Duration = Duration::from_millis(1500);
 /// The prompt is back, and the line that ends a turn stands above it.
 const TOLD: Duration = Duration::from_millis(300);
 /// The prompt of a full-screen tool that was never seen at work.
 const UNWORKED: Duration = Duration::from_secs(10);
 /// A tool that was given its task as an argument stands at its prompt as if it had none.
 const UNTAKEN: Duration = Duration::from_secs(4);
+/// At work: a program's last words before it ends look like that for a moment.
+const TAKEN: Duration = Duration::from_millis(200);
 /// What stands in the tool's way is believed after this.
 const BLOCKED: Duration = Duration::from_secs(1);
 /// Hooks say that it works, but the prompt stands there: they are silent when a turn is broken off.
@@ -78,7 +82,11 @@ impl Machine {
                 .then(|| (at + wait, Move::AskByReport(heard.message.clone().unwrap_or_default())));
         }
         let Life::Screen { done, .. } = &self.profile.life else { return None };
-        let hold = if exact { EXACT } else { done.report };
+        let hold = match (exact, self.turn_on_screen()) {
+            (false, _) => done.report,
+            (true, Some(_)) => EXACT,
+            (true, None) => UNSHOWN,
+        };
         match (heard.status, &self.memory.phase) {
             (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { given: true, .. }) => None,
             (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { .. }) if exact => None,
@@ -105,13 +113,35 @@ impl Machine {
             self.memory.voice.as_str(),
             if state == State::Done { "done" } else { "failed" }
         );
-        match self.turn_on_screen() {
-            Some(Turn::Failed(trouble)) => ended_by(trouble, rule),
-            _ if heard.message.as_deref().is_some_and(|why| why.starts_with("interrupted:")) => {
-                Move::BrokenOff(heard.message.clone().unwrap_or_default())
+        let aside = self
+            .memory
+            .aside
+            .as_ref()
+            .filter(|_| state == State::Failed || heard.status == ReportStatus::Idle);
+        let why = heard.message.as_ref().or(aside);
+        match (self.turn_on_screen(), why) {
+            (Some(Turn::Failed(trouble)), _) => ended_by(trouble, rule),
+            (_, Some(why)) if why.starts_with("interrupted:") => Move::BrokenOff(why.clone()),
+            _ if self.is_idle_without_end(heard) => {
+                Move::BrokenOff(format!("{}: the tool is idle again", Cause::Interrupted.as_str()))
             }
-            _ => Move::Finish { state, reason: heard.message.clone(), rule },
+            _ => Move::Finish {
+                state,
+                reason: why.filter(|_| state == State::Failed || heard.message.is_some()).cloned(),
+                rule,
+            },
         }
+    }
+
+    /// Whether the tool is idle again without having said that it is done, and the screen shows no end either:
+    /// its task stands in its box again, say.
+    fn is_idle_without_end(&self, heard: &Heard) -> bool {
+        let exact = self.memory.voice == Voice::Status && heard.status == ReportStatus::Idle;
+        let seen = self.watch.look.as_ref().map(|look| &look.observation.kind);
+        let told = self.profile.facts.transcript.piece.is_some();
+        exact
+            && told
+            && matches!(seen, Some(Seen::AtPrompt { turn: None, .. } | Seen::AtPrompt { draft: true, .. }))
     }
 
     fn turn_on_screen(&self) -> Option<&Turn> {
@@ -172,7 +202,7 @@ impl Machine {
         match (&self.memory.phase, seen) {
             (Phase::Starting { .. }, Some(Seen::Asking(_) | Seen::Blocked(_))) => None,
             (Phase::Starting { given: true, .. }, Some(Seen::Working { .. })) => {
-                Some((self.watch.now, Move::Taken))
+                Some((steady + TAKEN, Move::Taken))
             }
             (Phase::Starting { given: true, .. }, Some(Seen::AtPrompt { turn: Some(_), .. })) => {
                 Some((steady, Move::Taken))

@@ -38,7 +38,8 @@ impl Machine {
             Input::Vanished { cause } => {
                 self.end(State::Lost, Some(clean(&cause)), Exit::default(), "terminal gone", effects);
             }
-            Input::KeysSubmitted => self.on_keys(),
+            Input::KeysSubmitted => self.on_keys(true),
+            Input::KeysPressed => self.on_keys(false),
             Input::TaskDelivered => {
                 if let Phase::Delivering { words } = &self.memory.phase {
                     let rule = if words.is_some() { "words delivered" } else { "task delivered" };
@@ -204,15 +205,26 @@ impl Machine {
     }
 
     fn on_report(&mut self, voice: Voice, mut heard: Heard) {
-        // One authority (failure 7): what a stronger voice says is not overruled by a weaker one.
+        // One authority (failure 7): what a stronger voice says is not overruled by a weaker one. But it may
+        // know more of why.
         if self.memory.report.is_some() && voice < self.memory.voice {
+            if heard.status == ReportStatus::Failed && self.memory.is_round() {
+                self.memory.aside = heard.message;
+            }
             return;
         }
-        self.memory.voice = voice;
         if self.profile.life_is_process() && heard.status != ReportStatus::Waiting {
             // Only its exit ends it; what it says is still worth showing.
             heard.status = ReportStatus::Working;
         }
+        if let (None, Some(before)) = (&heard.message, &self.memory.report)
+            && before.status == heard.status
+            && voice != self.memory.voice
+        {
+            heard.message.clone_from(&before.message);
+        }
+        self.memory.voice = voice;
+        self.memory.spoken |= heard.status == ReportStatus::Working && self.memory.is_round();
         if self.memory.report.as_ref() == Some(&heard) {
             return;
         }
@@ -237,7 +249,6 @@ impl Machine {
             Phase::Round { worked, .. } => *worked |= works,
             _ => {}
         }
-        self.memory.spoken |= works && self.memory.is_round();
     }
 
     /// What a word from inside means for the open question.
@@ -312,7 +323,8 @@ impl Machine {
         self.finish(phase, exit, rule, effects);
     }
 
-    fn on_keys(&mut self) {
+    /// `words`: something was entered; else keys alone, which may answer a question and begin nothing.
+    fn on_keys(&mut self, words: bool) {
         if let Some(asked) = &mut self.memory.asked {
             if asked.source == Source::Report {
                 self.memory.asked = None;
@@ -321,7 +333,8 @@ impl Machine {
                 asked.stage = Stage::AnsweredByPerson;
             }
             self.watch.answered_at = self.watch.now;
-        } else if matches!(self.memory.phase, Phase::Idle | Phase::Settled { .. } | Phase::Interrupted { .. })
+        } else if words
+            && matches!(self.memory.phase, Phase::Idle | Phase::Settled { .. } | Phase::Interrupted { .. })
         {
             self.keep_mark();
             self.begin_round("keys submitted");
@@ -462,6 +475,7 @@ impl Machine {
         // It may have said so while the task was still being typed.
         self.memory.spoken =
             self.memory.report.as_ref().is_some_and(|heard| heard.status == ReportStatus::Working);
+        self.memory.aside = None;
         self.memory.activity = None;
         self.memory.rule = rule.to_owned();
         // What stood before the task was given says nothing about it.

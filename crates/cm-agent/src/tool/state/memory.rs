@@ -25,6 +25,9 @@ pub struct Memory {
     /// `idle` at their start, too.
     #[serde(default)]
     pub(super) spoken: bool,
+    /// Why the turn failed, in the words of a weaker voice.
+    #[serde(default)]
+    pub(super) aside: Option<String>,
     /// Its hooks speak: what it works at comes from them.
     #[serde(default)]
     pub(super) hooked: bool,
@@ -213,6 +216,7 @@ impl Memory {
             report: None,
             voice: Voice::default(),
             spoken: false,
+            aside: None,
             hooked: false,
             activity: None,
             refusal: None,

@@ -160,18 +160,20 @@ fn a_task_given_as_an_argument_is_not_typed() {
     played(
         GIVEN,
         &ask(),
-        "0 screen {idle} =>\n 900 screen {busy} => running\n 5000 screen {over} =>\n 5300 tick => done, COMPLETE done",
+        "0 screen {idle} =>\n 900 screen {busy} =>\n 1100 tick => running\n 5000 screen {over} =>\n 5300 tick => done, COMPLETE done",
     );
     played(GIVEN, &ask(), "0 status idle =>\n 10 screen {idle} =>\n 700 status working => running");
     // It says that it is idle when it has just started: that is no end of anything.
     played(
         GIVEN,
         &ask(),
-        "0 screen {busy} => running
+        "0 screen {busy} =>
         50 status idle =>
+        200 tick => running
         900 status working =>
-        2000 status idle =>
-        2060 tick => done, COMPLETE done",
+        2000 screen {over} =>
+        2010 status idle =>
+        2070 tick => done, COMPLETE done",
     );
     // It was lost on the way, say in a dialog: then it is typed after all (failure 14).
     played(GIVEN, &ask(), "0 screen {idle} =>\n 4000 tick => DELIVER");
@@ -305,7 +307,7 @@ fn failure_07_its_own_status_has_the_word() {
         2010 screen {asks} =>
         2100 screen {busy} =>
         9000 status done =>
-        9060 tick => done, COMPLETE done",
+        10500 tick => done, COMPLETE done",
     );
     // Nothing that is understood is drawn: it is blocked all the same.
     working(
@@ -342,7 +344,7 @@ fn what_it_works_at_is_what_it_does() {
         800 works testing => testing
         900 works running => running
         1000 hooks done =>
-        1060 tick => done, COMPLETE done",
+        2500 tick => done, COMPLETE done",
     );
 }
 
