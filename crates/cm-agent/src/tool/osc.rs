@@ -38,6 +38,8 @@ pub struct Scanner {
     at: At,
     /// Seen, and not passed on yet: what may become a sequence of ours, from its escape on.
     held: Vec<u8>,
+    /// An escape right before the one that is held has been passed on.
+    doubled: bool,
     /// When the string that is being dropped or skipped began.
     since: Duration,
     /// What has been reported so far.
@@ -173,6 +175,7 @@ impl Scanner {
     }
 
     fn after_escape(&mut self, now: Duration, byte: u8, screen: &mut Vec<u8>) {
+        let doubled = std::mem::take(&mut self.doubled);
         match byte {
             b']' => {
                 self.held.push(byte);
@@ -181,11 +184,16 @@ impl Scanner {
             }
             b'k' => {
                 self.held.clear();
+                if doubled {
+                    // The escape before it must not take what follows the name for its own.
+                    screen.push(CAN);
+                }
                 (self.at, self.since) = (At::Name, now);
                 return;
             }
             ESC => {
                 screen.push(ESC);
+                self.doubled = true;
                 return;
             }
             b'P' => (self.at, self.since) = (At::Device(Stage::Enter), now),
