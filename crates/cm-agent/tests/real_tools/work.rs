@@ -95,10 +95,7 @@ async fn is_seen_at_each_kind_of_work(tool: Tool) {
         .add(
             r#"
             [every]
-            about = "Plans, writes, tests."
-            [[every.step]]
-            optional = true
-            calls = [{ todo = { items = ["Write the file", "Test it"] } }]
+            about = "Writes, then tests."
             [[every.step]]
             first_byte_ms = 700
             calls = [{ write = { path = "made.txt", content = "alpha\n" } }]
@@ -116,11 +113,7 @@ async fn is_seen_at_each_kind_of_work(tool: Tool) {
     stage.done().await;
     let states = stage.states();
     let at = |wanted: State| states.iter().position(|state| *state == wanted);
-    let mut order = [State::Planning, State::Editing, State::Testing, State::Done].map(at).to_vec();
-    if tool == Tool::Claude {
-        // It is offered no list of things to do.
-        order.remove(0);
-    }
+    let order = [State::Editing, State::Testing, State::Done].map(at);
     assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{states:?}");
     stage.close().await;
 }

@@ -11,8 +11,7 @@ use crate::tool::dialog::{Cause, FoundPrompt, Trouble};
 use crate::tool::hooks::Heard;
 use crate::tool::profile::{Done, Life, Ready};
 
-/// How long a drawn dialog must stand: long enough for the rest of its frame to follow, and for a tool that
-/// takes no keys right after drawing one.
+/// How long a drawn dialog must stand: long enough for the rest of its frame to follow.
 const DIALOG: Duration = Duration::from_millis(60);
 /// The same where the tool itself says that it is not asking: its word may be on the way.
 const DIALOG_UNSAID: Duration = Duration::from_millis(600);
@@ -225,13 +224,14 @@ impl Machine {
 
     /// Since when, and how long, a drawn dialog must stand; none: what a script reports counts instead.
     fn dialog_hold(&self, steady: Duration) -> Option<(Duration, Duration)> {
+        let stands = DIALOG.max(self.profile.asking.deaf);
         match &self.memory.report {
             Some(_) if self.memory.voice == Voice::Report => None,
-            Some(heard) if heard.status == ReportStatus::Waiting => Some((steady, DIALOG)),
+            Some(heard) if heard.status == ReportStatus::Waiting => Some((steady, stands)),
             Some(_) if self.memory.voice == Voice::Status && self.memory.is_round() => {
                 Some((steady.max(self.watch.reported_at), DIALOG_UNSAID))
             }
-            _ => Some((steady, DIALOG)),
+            _ => Some((steady, stands)),
         }
     }
 
