@@ -67,3 +67,39 @@ pub fn file(path: &Path) -> Result<cm_protocol::Policy, Unusable> {
     let text = std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
     Ok(read(&path.display().to_string(), &text)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies/example.yaml")
+    }
+
+    #[test]
+    fn a_name_or_a_file() {
+        let policies = Policies::builtin();
+        let check = |wanted: &str, expected: &str| match chosen(wanted, &policies) {
+            Ok(PolicyChoice::Name(name)) => assert_eq!(format!("name {name}"), expected),
+            Ok(PolicyChoice::Rules(policy)) => assert_eq!(format!("rules {}", policy.name), expected),
+            Err(error) => assert!(error.to_string().contains(expected), "{wanted}: {error}"),
+        };
+        check("read-only", "name read-only");
+        check(&example().display().to_string(), "rules example");
+        check("reckless", "known are careful, read-only, trusting");
+        check("./none.yaml", "./none.yaml cannot be read");
+    }
+
+    #[test]
+    fn a_directory_of_them() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::copy(example(), dir.path().join("example.yaml")).expect("copied");
+        std::fs::write(dir.path().join("bad.yaml"), "name: bad\nrulez: []\n").expect("written");
+        std::fs::write(dir.path().join("notes.txt"), "no policy").expect("written");
+        let mut policies = Policies::builtin();
+        let wrong = load(dir.path(), &mut policies);
+        assert!(wrong.len() == 1 && wrong[0].contains("bad.yaml:2"), "{wrong:?}");
+        assert!(policies.names().any(|name| name == "example"));
+        assert!(load(&dir.path().join("none"), &mut policies).is_empty());
+    }
+}
