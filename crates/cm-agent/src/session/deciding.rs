@@ -179,12 +179,13 @@ impl Actor {
             }
         };
         let Settling { prompt, label, verdict, then } = settled;
-        let input = Input::Answering { prompt_id: prompt.id };
+        let input = match verdict {
+            "deny" => Input::Refusing { prompt_id: prompt.id, told: then.clone() },
+            _ => Input::Answering { prompt_id: prompt.id },
+        };
         let round = Box::pin(self.step(Some(control), input)).await;
         match label {
             Some(label) => {
-                let told = (verdict == "deny").then(|| then.clone()).flatten();
-                self.machine.refused_by_person(verdict == "deny", told);
                 let then = if verdict == "deny" { None } else { then };
                 self.choose(prompt, label, verdict, "person".into(), then, Some(answer));
             }

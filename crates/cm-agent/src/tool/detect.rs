@@ -20,6 +20,9 @@ use super::region;
 use super::screen::Screen;
 use super::state::Memory;
 
+/// The rule of a screen that shows neither: it may be anything.
+pub const NEITHER: &str = "neither dialog nor input box";
+
 /// What is seen, and which rule says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observation {

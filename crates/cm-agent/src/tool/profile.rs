@@ -159,6 +159,8 @@ pub struct Asking {
     pub quiet: Duration,
     /// An answered question that still stands after this is open again, for a person.
     pub answered: Duration,
+    /// A tool that takes no keys right after drawing a dialog: it must have stood so long before one comes.
+    pub deaf: Duration,
 }
 
 /// A question a tool may ask: text directly before the cursor, nothing behind it (failure 2).

@@ -180,6 +180,7 @@ impl Entry {
             Input::KillRequested => event("killed", None, None),
             Input::TimedOut { after } => event("timed_out", Some(after.as_secs_f64().to_string()), None),
             Input::Answering { prompt_id } => event("answering", None, Some(*prompt_id)),
+            Input::Refusing { prompt_id, told } => event("refusing", told.clone(), Some(*prompt_id)),
             Input::Unanswered { prompt_id, why } => event("unanswered", Some(why.clone()), Some(*prompt_id)),
             Input::Tick => event("tick", None, None),
         }
@@ -201,14 +202,15 @@ impl Entry {
                 Input::Checked { passed: *passed, summary: summary.clone(), again: again.clone() }
             }
             Self::Event { word, text, prompt } => {
-                return event(word, text.as_deref().unwrap_or_default(), prompt.unwrap_or_default());
+                return event(word, text.as_deref(), prompt.unwrap_or_default());
             }
             Self::Start(_) | Self::Decided { .. } | Self::Full => return None,
         })
     }
 }
 
-fn event(word: &str, text: &str, prompt_id: u64) -> Option<Input<'static>> {
+fn event(word: &str, told: Option<&str>, prompt_id: u64) -> Option<Input<'static>> {
+    let text = told.unwrap_or_default();
     Some(match word {
         "vanished" => Input::Vanished { cause: text.to_owned() },
         "keys" => Input::KeysSubmitted,
@@ -223,6 +225,7 @@ fn event(word: &str, text: &str, prompt_id: u64) -> Option<Input<'static>> {
             Input::TimedOut { after: Duration::try_from_secs_f64(seconds).ok()? }
         }
         "answering" => Input::Answering { prompt_id },
+        "refusing" => Input::Refusing { prompt_id, told: told.map(str::to_owned) },
         "unanswered" => Input::Unanswered { prompt_id, why: text.to_owned() },
         "tick" => Input::Tick,
         _ => return None,

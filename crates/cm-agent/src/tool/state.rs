@@ -44,6 +44,13 @@ pub enum Input<'a> {
         /// The question.
         prompt_id: u64,
     },
+    /// The same, and it is a refusal.
+    Refusing {
+        /// The question.
+        prompt_id: u64,
+        /// What the tool is to be told about it, once its turn has ended.
+        told: Option<String>,
+    },
     /// An answer could not be given: the question is open again.
     Unanswered {
         /// The question.

@@ -110,7 +110,21 @@ async fn asks_a_question(tool: Tool) {
 
 async fn asks_twice_the_same_kind_of_thing(tool: Tool) {
     let room = Room::new(tool);
-    let mut stage = room.open("two_asks", all_asked()).await;
+    room.model
+        .add(
+            r#"
+            [twice]
+            about = "Asks about two commands, one after the other."
+            [[twice.step]]
+            calls = [{ bash = { command = "touch first.txt", escalate = true } }]
+            [[twice.step]]
+            calls = [{ bash = { command = "touch second.txt", escalate = true } }]
+            [[twice.step]]
+            say = "Both asked."
+            "#,
+        )
+        .expect("a scenario");
+    let mut stage = room.open("twice", all_asked()).await;
     let first = stage.asks().await;
     stage.answers(AnswerDecision::Allow, "").await;
     let second = stage.asks().await;

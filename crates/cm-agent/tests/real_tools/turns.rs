@@ -1,10 +1,10 @@
 //! Turns that people break off, tools that are left, killed, or gone on with.
 
-use cm_protocol::State;
+use cm_protocol::{PolicyVerdict, State};
 use cm_testkit::homes::Tool;
 
 use super::room::{Room, each, prompt};
-use super::stage::{PATIENCE, Stage, policy};
+use super::stage::{PATIENCE, Stage, policy, rule};
 use super::support::is_alive;
 
 each! {
@@ -46,8 +46,20 @@ async fn is_broken_off_and_goes_on(tool: Tool) {
 
 async fn is_broken_off_while_it_runs_a_command(tool: Tool) {
     let room = Room::new(tool);
-    let allow = policy(vec![super::stage::rule("command", cm_protocol::PolicyVerdict::Allow, None)]);
-    let mut stage = room.open("long_bash", allow).await;
+    room.model
+        .add(
+            r#"
+            [lasting]
+            about = "A command that goes on."
+            [[lasting.step]]
+            calls = [{ bash = { command = "touch started.txt && sleep 60", escalate = true } }]
+            [[lasting.step]]
+            say = "It has ended."
+            "#,
+        )
+        .expect("a scenario");
+    let allow = policy(vec![rule("command", PolicyVerdict::Allow, None)]);
+    let mut stage = room.open("lasting", allow).await;
     stage.comes("the command", || room.has("started.txt")).await;
     stage.presses(&["Escape"]).await;
     let reason = stage.state(State::Idle).await;

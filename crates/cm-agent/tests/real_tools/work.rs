@@ -11,7 +11,7 @@ each! {
     changes_a_file: Claude, Codex, Claude197, Gemini, OpenCode;
     runs_a_harmless_command: Claude, Codex, Claude197, Gemini, OpenCode;
     is_refused_a_command_and_goes_on: Claude, Codex, Claude197, Gemini, OpenCode;
-    is_seen_at_each_kind_of_work: Claude;
+    is_seen_at_each_kind_of_work: Claude, Codex;
     does_much_in_one_task: Claude, Codex;
     aider_writes: Aider;
 }
@@ -95,15 +95,15 @@ async fn is_seen_at_each_kind_of_work(tool: Tool) {
         .add(
             r#"
             [every]
-            about = "Plans, writes, tests."
+            about = "Writes, then tests."
             [[every.step]]
-            optional = true
-            calls = [{ todo = { items = ["Write the file", "Test it"] } }]
-            [[every.step]]
+            first_byte_ms = 700
             calls = [{ write = { path = "made.txt", content = "alpha\n" } }]
             [[every.step]]
+            first_byte_ms = 700
             calls = [{ bash = { command = "sh ./run_tests.sh" } }]
             [[every.step]]
+            first_byte_ms = 700
             say = "All of it is done."
             "#,
         )
@@ -113,7 +113,7 @@ async fn is_seen_at_each_kind_of_work(tool: Tool) {
     stage.done().await;
     let states = stage.states();
     let at = |wanted: State| states.iter().position(|state| *state == wanted);
-    let order = [State::Planning, State::Editing, State::Testing, State::Done].map(at);
+    let order = [State::Editing, State::Testing, State::Done].map(at);
     assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{states:?}");
     stage.close().await;
 }

@@ -2,7 +2,7 @@
 
 use super::input::{self, Input, padded};
 use super::turn::{self, Last};
-use super::{Observation, Seen, Turn};
+use super::{NEITHER, Observation, Seen, Turn};
 use crate::tool::dialog::{self, FoundPrompt};
 use crate::tool::profile::{Facts, InputBox, Profile, PromptKind};
 use crate::tool::region::{self, Edge, Row};
@@ -112,7 +112,7 @@ fn without_box(profile: &Profile, memory: &Memory, rows: &[Row<'_>]) -> Observat
     } else {
         Seen::Working { activity: None }
     };
-    Observation { kind, rule: "neither dialog nor input box".into() }
+    Observation { kind, rule: NEITHER.into() }
 }
 
 /// A page or window of the tool's in place of its box, with nothing that could be chosen by a program: the

@@ -97,6 +97,7 @@ table! {
     AskingTable {
         quiet: Hold,
         answered: Hold,
+        deaf: Hold,
     }
 }
 
@@ -163,7 +164,10 @@ impl DoneTable {
 impl AskingTable {
     pub(super) fn built(self) -> Result<Asking, Wrong> {
         match (self.quiet, self.answered) {
-            (Some(quiet), Some(answered)) => Ok(Asking { quiet: quiet.0, answered: answered.0 }),
+            (Some(quiet), Some(answered)) => {
+                let deaf = self.deaf.map_or(Duration::ZERO, |deaf| deaf.0);
+                Ok(Asking { quiet: quiet.0, answered: answered.0, deaf })
+            }
             _ => wrong(0..0, "[asking] needs `quiet` and `answered`"),
         }
     }

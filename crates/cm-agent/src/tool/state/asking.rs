@@ -53,15 +53,24 @@ impl Machine {
             Act::Ask(_) => {}
             Act::Press(keys, rule) => effects.push(Effect::Press { prompt, keys, rule }),
             Act::Choose { label, verdict, rule, message } => {
-                self.memory.refusal = (verdict == "deny").then(|| Refusal { rule: rule.clone(), message });
+                let trust = found.kind == PromptKind::Trust;
+                self.memory.refusal =
+                    (verdict == "deny").then(|| Refusal { rule: rule.clone(), message, trust });
                 effects.push(Effect::Choose { prompt, label, verdict, rule });
             }
         }
     }
 
-    /// A person refuses, or takes back a refusal; what the tool is to be told about it.
-    pub fn refused_by_person(&mut self, refused: bool, message: Option<String>) {
-        self.memory.refusal = refused.then(|| Refusal { rule: "a person".into(), message });
+    /// An answer is under way: the question is not open any more, and not answered a second time. `refused`:
+    /// it is a refusal, and what the tool is to be told about it.
+    pub(super) fn on_answering(&mut self, prompt_id: u64, refused: Option<Option<String>>) {
+        let Some(asked) = self.memory.asked.as_mut().filter(|asked| asked.prompt.id == prompt_id) else {
+            return;
+        };
+        asked.stage = Stage::PressedForPerson;
+        self.watch.answered_at = self.watch.now;
+        let trust = asked.prompt.kind == PromptKind::Trust.as_str();
+        self.memory.refusal = refused.map(|message| Refusal { rule: "a person".into(), message, trust });
     }
 
     /// Whether a question would be answered without a person.

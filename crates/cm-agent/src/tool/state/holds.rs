@@ -6,13 +6,12 @@ use cm_protocol::{ReportStatus, State};
 
 use super::memory::{Mark, Phase, Stage, Voice};
 use super::{Effect, Machine};
-use crate::tool::detect::{Seen, Turn};
+use crate::tool::detect::{NEITHER, Seen, Turn};
 use crate::tool::dialog::{Cause, FoundPrompt, Trouble};
 use crate::tool::hooks::Heard;
 use crate::tool::profile::{Done, Life, Ready};
 
-/// How long a drawn dialog must stand: long enough for the rest of its frame to follow, and for a tool that
-/// takes no keys right after drawing one.
+/// How long a drawn dialog must stand: long enough for the rest of its frame to follow.
 const DIALOG: Duration = Duration::from_millis(60);
 /// The same where the tool itself says that it is not asking: its word may be on the way.
 const DIALOG_UNSAID: Duration = Duration::from_millis(600);
@@ -32,6 +31,8 @@ const UNWORKED: Duration = Duration::from_secs(10);
 const UNTAKEN: Duration = Duration::from_secs(4);
 /// At work: a program's last words before it ends look like that for a moment.
 const TAKEN: Duration = Duration::from_millis(200);
+/// How long a tool that was refused its folder may take to end.
+const DISTRUSTED: Duration = Duration::from_secs(5);
 /// What stands in the tool's way is believed after this.
 const BLOCKED: Duration = Duration::from_secs(1);
 /// Hooks say that it works, but the prompt stands there: they are silent when a turn is broken off.
@@ -66,8 +67,26 @@ impl Machine {
         if self.memory.paused || over {
             return None;
         }
-        let moves = [self.by_report(), self.by_question(), self.by_prompt()];
+        let moves = [self.by_report(), self.by_question(), self.by_prompt(), self.by_distrust()];
         moves.into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// A tool that was refused its folder usually ends. One that does not has no task any more.
+    fn by_distrust(&self) -> Option<(Duration, Move)> {
+        let refusal = self.memory.refusal.as_ref().filter(|refusal| refusal.trust)?;
+        let look = &self.watch.look.as_ref()?.observation;
+        let rests = match look.kind {
+            Seen::Asking(_) | Seen::Blocked(_) | Seen::NotReady => true,
+            Seen::Working { .. } => look.rule == NEITHER,
+            Seen::AtPrompt { .. } => false,
+        };
+        if !rests {
+            // It goes on without.
+            return None;
+        }
+        let reason = Some(format!("denied: by {}", refusal.rule));
+        let next = Move::Finish { state: State::Failed, reason, rule: "not trusted".into() };
+        self.memory.asked.is_none().then_some((self.watch.answered_at + DISTRUSTED, next))
     }
 
     fn by_report(&self) -> Option<(Duration, Move)> {
@@ -75,11 +94,8 @@ impl Machine {
         let at = self.watch.reported_at;
         let exact = self.memory.voice != Voice::Report;
         if heard.status == ReportStatus::Waiting {
-            // Never held back (failure 10), but for the dialog itself, which says more.
-            let wait = if exact { UNSEEN } else { Duration::ZERO };
             let open = self.memory.asked.is_some();
-            return (!open)
-                .then(|| (at + wait, Move::AskByReport(heard.message.clone().unwrap_or_default())));
+            return if open { None } else { Some(self.blocked(heard, at, exact)) };
         }
         let Life::Screen { done, .. } = &self.profile.life else { return None };
         let hold = match (exact, self.turn_on_screen()) {
@@ -103,6 +119,26 @@ impl Machine {
                 Some((at + hold, self.concluded(State::Failed, heard)))
             }
             _ => None,
+        }
+    }
+
+    /// What it means that the tool says it waits for somebody, and no dialog is known of.
+    fn blocked(&self, heard: &Heard, at: Duration, exact: bool) -> (Duration, Move) {
+        let rule = format!("{}: waiting", self.memory.voice.as_str());
+        let failed = match (self.turn_on_screen(), &self.memory.aside) {
+            _ if !exact || !self.memory.is_round() => None,
+            (Some(Turn::Failed(trouble)), _) => Some(ended_by(trouble, rule)),
+            (_, Some(why)) => Some(Move::Finish { state: State::Failed, reason: Some(why.clone()), rule }),
+            _ => None,
+        };
+        match failed {
+            // It waits for a log-in, say: its turn is over.
+            Some(failed) => (at + UNSEEN / 2, failed),
+            // Never held back (failure 10), but for the dialog itself, which says more.
+            None => {
+                let wait = if exact { UNSEEN } else { Duration::ZERO };
+                (at + wait, Move::AskByReport(heard.message.clone().unwrap_or_default()))
+            }
         }
     }
 
@@ -167,7 +203,7 @@ impl Machine {
                 if self.watch.attached && self.answers_itself(found) {
                     hold = hold.max(PERSON);
                 }
-                Some((since + hold, Move::Ask(found.clone(), None, look.mark)))
+                Some((since + hold, Move::Ask(found.clone(), self.in_the_way(found), look.mark)))
             }
             Seen::Asking(found) if self.memory.report.is_none() => {
                 Some((quiet + self.profile.asking.quiet, Move::Ask(found.clone(), None, look.mark)))
@@ -180,15 +216,22 @@ impl Machine {
         }
     }
 
+    /// Why nothing goes on before a dialog is settled, where the profile knows it.
+    fn in_the_way(&self, found: &FoundPrompt) -> Option<String> {
+        let rule = self.profile.facts.dialogs.iter().find(|rule| rule.name == found.rule)?;
+        Some(format!("{}: {}", rule.reason.as_ref()?, found.text))
+    }
+
     /// Since when, and how long, a drawn dialog must stand; none: what a script reports counts instead.
     fn dialog_hold(&self, steady: Duration) -> Option<(Duration, Duration)> {
+        let stands = DIALOG.max(self.profile.asking.deaf);
         match &self.memory.report {
             Some(_) if self.memory.voice == Voice::Report => None,
-            Some(heard) if heard.status == ReportStatus::Waiting => Some((steady, DIALOG)),
+            Some(heard) if heard.status == ReportStatus::Waiting => Some((steady, stands)),
             Some(_) if self.memory.voice == Voice::Status && self.memory.is_round() => {
                 Some((steady.max(self.watch.reported_at), DIALOG_UNSAID))
             }
-            _ => Some((steady, DIALOG)),
+            _ => Some((steady, stands)),
         }
     }
 
@@ -198,9 +241,16 @@ impl Machine {
             return None;
         }
         let steady = self.watch.steady_since;
-        let seen = self.watch.look.as_ref().map(|look| &look.observation.kind);
+        let look = self.watch.look.as_ref().map(|look| &look.observation);
+        let seen = look.map(|observation| &observation.kind);
         match (&self.memory.phase, seen) {
             (Phase::Starting { .. }, Some(Seen::Asking(_) | Seen::Blocked(_))) => None,
+            // Anything that is printed at a start, so far.
+            (Phase::Starting { given: true, .. }, Some(Seen::Working { activity: None }))
+                if look.is_some_and(|observation| observation.rule == NEITHER) =>
+            {
+                Some((steady + UNTAKEN, Move::Taken))
+            }
             (Phase::Starting { given: true, .. }, Some(Seen::Working { .. })) => {
                 Some((steady + TAKEN, Move::Taken))
             }
@@ -326,7 +376,7 @@ impl Machine {
             Some(refusal) => match refusal.message {
                 Some(message) => self.tell(message, "the tool is told why it was refused", effects),
                 None => {
-                    let reason = format!("{}: by {}", "denied", refusal.rule);
+                    let reason = format!("denied: by {}", refusal.rule);
                     self.settle(State::Failed, Some(reason), "refused", effects);
                 }
             },

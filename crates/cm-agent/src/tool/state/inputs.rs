@@ -31,7 +31,8 @@ impl Machine {
             Input::Heard(voice, None) => self.on_silence(voice),
             Input::Works(activity) => self.on_activity(activity),
             Input::Attached(attached) => self.watch.attached = attached,
-            Input::Answering { prompt_id } => self.on_answering(prompt_id),
+            Input::Answering { prompt_id } => self.on_answering(prompt_id, None),
+            Input::Refusing { prompt_id, told } => self.on_answering(prompt_id, Some(told)),
             Input::Unanswered { prompt_id, why } => self.on_unanswered(prompt_id, why),
             Input::Checked { passed, summary, again } => self.on_checked(passed, &summary, again, effects),
             Input::Exited(exit) => self.on_exit(exit, effects),
@@ -289,18 +290,11 @@ impl Machine {
         }
     }
 
-    /// An answer is under way: the question is not open any more, and not answered a second time.
-    fn on_answering(&mut self, prompt_id: u64) {
-        if let Some(asked) = self.memory.asked.as_mut().filter(|asked| asked.prompt.id == prompt_id) {
-            asked.stage = Stage::PressedForPerson;
-            self.watch.answered_at = self.watch.now;
-        }
-    }
-
     fn on_unanswered(&mut self, prompt_id: u64, why: String) {
         if let Some(asked) = self.memory.asked.as_mut().filter(|asked| asked.prompt.id == prompt_id) {
             asked.stage = Stage::Asked;
             asked.reason = Some(clean(&why));
+            self.memory.refusal = None;
         }
     }
 

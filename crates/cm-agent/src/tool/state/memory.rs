@@ -141,6 +141,9 @@ pub(super) struct Refusal {
     pub(super) rule: String,
     /// What the tool is told.
     pub(super) message: Option<String>,
+    /// It was about trust: the tool can do nothing without.
+    #[serde(default)]
+    pub(super) trust: bool,
 }
 
 /// What clients have been told.
