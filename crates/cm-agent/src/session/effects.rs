@@ -137,6 +137,7 @@ impl Actor {
         exit_code: Option<i32>,
         signal: Option<String>,
     ) {
+        self.look_for_conversation().await;
         let tail = self.tail(control).await;
         let proven = self.proof(state).await;
         let outcome = Outcome {

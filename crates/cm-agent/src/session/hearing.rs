@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::actor::{Actor, Round};
 use super::handle::Answer;
-use crate::host::clock;
+use crate::host::{clock, process};
 use crate::tmux::{Capture, Control, Snapshot};
 use crate::tool::hooks::Heard;
 use crate::tool::hooks::claude::{HookAsk, HookEvent, HookKind, activity_of, ask_of, deny_output};
@@ -90,6 +90,21 @@ impl Actor {
             return;
         }
         if let Some(id) = event.session_id.clone().filter(|id| id.len() <= 200) {
+            self.engine.hub.update(&self.record.id, |record| record.tool_session = Some(id));
+            self.recall();
+        }
+    }
+
+    /// Finds out what a tool calls its conversation that tells it by nothing but a file it keeps open.
+    pub(super) async fn look_for_conversation(&mut self) {
+        let Some(pattern) = self.machine.profile().launch.conversation.clone() else { return };
+        let (None, Some(program)) = (&self.record.tool_session, self.program()) else { return };
+        let look = move || {
+            let files = process::open_files(&process::tree(&[program], None));
+            files.iter().find_map(|path| pattern.first_group(path))
+        };
+        // Many processes take their time; nobody else waits for it.
+        if let Ok(Some(id)) = tokio::task::spawn_blocking(look).await {
             self.engine.hub.update(&self.record.id, |record| record.tool_session = Some(id));
             self.recall();
         }

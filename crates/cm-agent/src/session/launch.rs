@@ -48,6 +48,7 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
     let mut record = SessionRecord { base, tree, ..record_of(&spec, &socket, unit, engine) };
     record_warnings.extend(warnings(&record));
     record_warnings.extend(neighbours(engine, &spec));
+    record_warnings.extend(spec.tool_version.as_deref().and_then(|version| spec.profile.doubt(version)));
     engine.hub.remember(record.clone());
     let (control, notices) = terminal(engine, &spec, &record, &socket).await?;
     let pane = control.inspect().await.map_err(internal)?;

@@ -35,6 +35,8 @@ pub struct Profile {
     pub version: u32,
     /// The tool's versions they are true of.
     pub versions: Range,
+    /// The newest version these facts were tried with.
+    pub newest: Option<Version>,
     /// The program to run, searched in `PATH`.
     pub program: String,
     /// How it is started and given its task.
@@ -95,6 +97,9 @@ pub struct Launch {
     pub pass_env: Vec<String>,
     /// Arguments that go on with an earlier conversation; `{id}` in them is its id.
     pub resume: Vec<String>,
+    /// Finds the conversation's id in the path of a file the tool keeps open, where it tells it in no other
+    /// way; the first group is taken.
+    pub conversation: Option<Pattern>,
     /// Arguments that make it print its version.
     pub version_args: Vec<String>,
     /// Finds the version in what it prints then; the first group is taken.
@@ -319,6 +324,21 @@ impl Profile {
     /// Whether a task must be typed, once the tool is ready.
     pub fn types_task(&self) -> bool {
         self.launch.task == TaskEntry::Typed
+    }
+
+    /// What a person should know of these facts and a version of the tool, if they do not surely fit.
+    pub fn doubt(&self, version: &str) -> Option<String> {
+        let parsed = Version::parse(version)?;
+        let about = match &self.newest {
+            _ if !self.versions.contains(&parsed) => format!("{} ({})", self.name, self.versions),
+            Some(newest) if parsed > *newest => format!("{} (tried up to {newest})", self.name),
+            _ => return None,
+        };
+        let tool = &self.tool;
+        Some(format!(
+            "{tool} {version} is none of the versions of the profile {about}: its screens may be read \
+             wrongly, and what is not recognised is left to a person"
+        ))
     }
 
     /// Through what the tool reports.

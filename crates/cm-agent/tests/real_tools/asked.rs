@@ -20,8 +20,8 @@ each! {
 
 async fn asks_and_is_allowed(tool: Tool) {
     let room = Room::new(tool);
-    let (scenario, file) = room.command();
-    let mut stage = room.open(scenario, all_asked()).await;
+    let file = "made_by_command.txt";
+    let mut stage = room.open("command", all_asked()).await;
     let prompt = stage.asks().await;
     assert_eq!(prompt.kind, "command", "{prompt:?}");
     assert!(prompt.subject.as_deref().unwrap_or("").contains(&format!("touch {file}")), "{prompt:?}");
@@ -41,8 +41,8 @@ async fn asks_and_is_allowed(tool: Tool) {
 
 async fn asks_and_is_refused(tool: Tool) {
     let room = Room::new(tool);
-    let (scenario, file) = room.command();
-    let mut stage = room.open(scenario, all_asked()).await;
+    let file = "made_by_command.txt";
+    let mut stage = room.open("command", all_asked()).await;
     stage.asks().await;
     stage.answers(AnswerDecision::Deny, "").await;
     stage.fails("denied").await;
@@ -52,8 +52,8 @@ async fn asks_and_is_refused(tool: Tool) {
 
 async fn asks_and_is_refused_with_words(tool: Tool) {
     let room = Room::new(tool);
-    let (scenario, file) = room.command();
-    let mut stage = room.open(scenario, all_asked()).await;
+    let file = "made_by_command.txt";
+    let mut stage = room.open("command", all_asked()).await;
     stage.asks().await;
     stage.answers(AnswerDecision::Deny, "Write it down instead.").await;
     stage.done().await;
@@ -69,8 +69,8 @@ async fn asks_and_is_refused_with_words(tool: Tool) {
 
 async fn asks_and_an_option_is_chosen(tool: Tool) {
     let room = Room::new(tool);
-    let (scenario, file) = room.command();
-    let mut stage = room.open(scenario, all_asked()).await;
+    let file = "made_by_command.txt";
+    let mut stage = room.open("command", all_asked()).await;
     let prompt = stage.asks().await;
     let option = prompt.options.iter().find(|option| option.meaning == Meaning::Always);
     let label = option.unwrap_or(&prompt.options[0]).label.clone();
@@ -110,20 +110,6 @@ async fn asks_a_question(tool: Tool) {
 
 async fn asks_twice_the_same_kind_of_thing(tool: Tool) {
     let room = Room::new(tool);
-    room.model
-        .add(
-            r#"
-            [twice]
-            about = "Asks about two commands, one after the other."
-            [[twice.step]]
-            calls = [{ bash = { command = "touch first.txt", escalate = true } }]
-            [[twice.step]]
-            calls = [{ bash = { command = "touch second.txt", escalate = true } }]
-            [[twice.step]]
-            say = "Both asked."
-            "#,
-        )
-        .expect("a scenario");
     let mut stage = room.open("twice", all_asked()).await;
     let first = stage.asks().await;
     stage.answers(AnswerDecision::Allow, "").await;
@@ -139,8 +125,8 @@ async fn asks_twice_the_same_kind_of_thing(tool: Tool) {
 
 async fn keeps_its_question_while_the_agent_is_restarted(tool: Tool) {
     let room = Room::new(tool);
-    let (scenario, file) = room.command();
-    let mut stage = room.open(scenario, all_asked()).await;
+    let file = "made_by_command.txt";
+    let mut stage = room.open("command", all_asked()).await;
     let prompt = stage.asks().await;
     stage.restart().await;
     let info = stage.client.get_session(&stage.id).await.expect("there").info;

@@ -31,20 +31,6 @@ async fn is_verified(tool: Tool) {
 
 async fn mends_what_its_check_found(tool: Tool) {
     let room = Room::new(tool);
-    room.model
-        .add(
-            r#"
-            [mend]
-            about = "Forgets something, and does it when it is told."
-            [[mend.step]]
-            say = "All of it is done."
-            [[mend.step]]
-            calls = [{ bash = { command = "touch mended.txt" } }]
-            [[mend.step]]
-            say = "Now all of it is done."
-            "#,
-        )
-        .expect("a scenario");
     let mut request = room.request("mend", None);
     request.check = check("test -e mended.txt || { echo mended.txt is missing; false; }", 1);
     let mut stage = Stage::open(room.agent().await, request).await;

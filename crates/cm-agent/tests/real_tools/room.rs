@@ -33,6 +33,73 @@ macro_rules! each {
 }
 pub(crate) use each;
 
+/// Scenarios whose commands leave the sandbox where a tool has one: in it they run without a word, and leave
+/// nothing.
+const SCENARIOS: &str = r#"
+[command]
+about = "Runs a command that leaves made_by_command.txt."
+[[command.step]]
+say = "I will run a command."
+calls = [{ bash = { command = "touch made_by_command.txt && echo command-ran", escalate = true } }]
+[[command.step]]
+say = "The command has run."
+
+[flaky_command]
+about = "The same, and then overloaded twice before the end."
+[[flaky_command.step]]
+calls = [{ bash = { command = "touch made_by_command.txt", escalate = true } }]
+[[flaky_command.step]]
+error = { status = 529, times = 2 }
+say = "Recovered."
+
+[held_command]
+about = "Holds at `before`, runs the command, holds at `after`."
+[[held_command.step]]
+gate = "before"
+say = "Now the command."
+calls = [{ bash = { command = "touch made_by_command.txt", escalate = true } }]
+[[held_command.step]]
+gate = "after"
+say = "The command has run."
+
+[twice]
+about = "Asks about two commands, one after the other."
+[[twice.step]]
+calls = [{ bash = { command = "touch first.txt", escalate = true } }]
+[[twice.step]]
+calls = [{ bash = { command = "touch second.txt", escalate = true } }]
+[[twice.step]]
+say = "Both asked."
+
+[lasting]
+about = "A command that goes on."
+[[lasting.step]]
+calls = [{ bash = { command = "touch started.txt && sleep 60", escalate = true } }]
+[[lasting.step]]
+say = "It has ended."
+
+[mend]
+about = "Forgets something, and does it when it is told."
+[[mend.step]]
+say = "All of it is done."
+[[mend.step]]
+calls = [{ bash = { command = "touch mended.txt", escalate = true } }]
+[[mend.step]]
+say = "Now all of it is done."
+
+[every]
+about = "Writes, then tests."
+[[every.step]]
+first_byte_ms = 700
+calls = [{ write = { path = "made.txt", content = "alpha\n" } }]
+[[every.step]]
+first_byte_ms = 700
+calls = [{ bash = { command = "sh ./run_tests.sh" } }]
+[[every.step]]
+first_byte_ms = 700
+say = "All of it is done."
+"#;
+
 /// A tool, where it works, and who it talks to.
 pub struct Room {
     pub tool: Tool,
@@ -53,6 +120,7 @@ impl Room {
         let project = dir.path().join("project");
         std::fs::create_dir(&project).expect("a project");
         let model = ModelServer::start().expect("a model");
+        model.add(SCENARIOS).expect("scenarios");
         let url = model.url();
         let spec = Spec { tool, dir: dir.path(), project: &project, url: &url, trusted, login };
         let home = homes::make(&Tools::usual(), &spec).unwrap_or_else(|error| panic!("{error}"));
@@ -126,15 +194,6 @@ impl Room {
         let turns = self.model.turns();
         let results = turns.iter().filter_map(|turn| turn.played.as_ref()).flat_map(|turn| &turn.results);
         results.map(|result| format!("{result:?}")).collect()
-    }
-
-    /// A scenario with a command the tool asks about, and the file it leaves. Codex runs others in its
-    /// sandbox, and asks to leave that.
-    pub fn command(&self) -> (&'static str, &'static str) {
-        match self.tool {
-            Tool::Codex => ("escalate", "escalated.txt"),
-            _ => ("bash", "made_by_command.txt"),
-        }
     }
 
     /// Somewhere outside of the project.

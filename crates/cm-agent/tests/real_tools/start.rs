@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use cm_protocol::{AnswerDecision, State};
+use cm_protocol::{AnswerDecision, EventKind, State};
 use cm_testkit::homes::{Login, Tool, Trusted};
 
 use super::room::{Room, each, prompt};
@@ -57,11 +57,9 @@ async fn is_not_logged_in(tool: Tool) {
     let mut stage = room.open("say", None).await;
     let reason = stage
         .until("why it cannot go on", |event| match event {
-            cm_protocol::EventKind::StateChange { state, reason, .. }
-                if matches!(state, State::Waiting | State::Failed | State::Done) =>
-            {
-                Some(reason.clone().unwrap_or_default())
-            }
+            EventKind::StateChange {
+                state: State::Waiting | State::Failed | State::Done, reason, ..
+            } => Some(reason.clone().unwrap_or_default()),
             _ => None,
         })
         .await;

@@ -25,7 +25,7 @@ async fn recovers_from_an_overload(tool: Tool) {
 
 async fn recovers_in_the_middle_of_its_work(tool: Tool) {
     let room = Room::new(tool);
-    let mut stage = room.open("flaky_bash", None).await;
+    let mut stage = room.open("flaky_command", None).await;
     stage.done().await;
     assert!(room.has("made_by_command.txt"));
     stage.close().await;

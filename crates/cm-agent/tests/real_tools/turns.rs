@@ -46,18 +46,6 @@ async fn is_broken_off_and_goes_on(tool: Tool) {
 
 async fn is_broken_off_while_it_runs_a_command(tool: Tool) {
     let room = Room::new(tool);
-    room.model
-        .add(
-            r#"
-            [lasting]
-            about = "A command that goes on."
-            [[lasting.step]]
-            calls = [{ bash = { command = "touch started.txt && sleep 60", escalate = true } }]
-            [[lasting.step]]
-            say = "It has ended."
-            "#,
-        )
-        .expect("a scenario");
     let allow = policy(vec![rule("command", PolicyVerdict::Allow, None)]);
     let mut stage = room.open("lasting", allow).await;
     stage.comes("the command", || room.has("started.txt")).await;
@@ -126,7 +114,7 @@ async fn goes_on_with_an_earlier_conversation(tool: Tool) {
 
 async fn goes_on_while_the_agent_is_restarted(tool: Tool) {
     let room = Room::new(tool);
-    let mut stage = room.open("held_bash", None).await;
+    let mut stage = room.open("held_command", None).await;
     at_work(&room, &mut stage, "before").await;
     stage.restart().await;
     let info = stage.client.get_session(&stage.id).await.expect("there").info;
@@ -156,7 +144,7 @@ async fn ends_once(tool: Tool, scenario: &str, gate: Option<&str>) {
         stage.catch_up();
         let ended = stage.states().iter().any(|s| matches!(s, State::Done | State::Idle | State::Waiting));
         assert!(!ended, "{:?}", stage.states());
-        room.model.release(gate);
+        room.model.open(gate);
     }
     stage.done().await;
     let resting = stage.states().iter().filter(|s| matches!(s, State::Done | State::Idle)).count();

@@ -31,7 +31,7 @@ fn asking(ask: String, more: &[String]) -> Scripted {
 
 #[tokio::test]
 async fn failure_01_a_dialog_that_stays_after_its_answer_is_answered_once() {
-    let stays = "then = [{ on = 'Enter', touch = 'yes.txt', stays = 6000, goto = 'done' }]";
+    let stays = "then = [{ on = 'Enter', touch = 'yes.txt', stays = 8000, goto = 'done' }]";
     let tool = asking(frame("ask", &asks("touch made.txt", OPTIONS), stays), &[]);
     let mut stage = tool.open("do it", allow()).await;
     // What did not go away is a person's.

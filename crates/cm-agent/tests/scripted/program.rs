@@ -234,7 +234,7 @@ report = "500ms"
 
 [asking]
 quiet = "60ms"
-answered = "3s"
+answered = "5s"
 
 [keys]
 interrupt = ["Escape"]

@@ -4,12 +4,14 @@
 //! through a pidfd whose identity was checked after it was opened.
 
 mod end;
+mod files;
 mod freeze;
 mod handle;
 mod stat;
 mod tree;
 
 pub use end::{Ended, Grace, end_tree};
+pub use files::open_files;
 pub use freeze::{Frozen, Leader, freeze, thaw};
 pub use stat::{Stat, parse_stat};
 pub use tree::{Marker, tree};

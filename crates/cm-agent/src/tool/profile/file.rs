@@ -40,6 +40,7 @@ table! {
         extends: Spanned<String>,
         tool: String,
         versions: Spanned<String>,
+        newest: Spanned<String>,
         program: String,
         authority: Spanned<AuthorityWord>,
         terminal_prompts: bool,
@@ -71,6 +72,7 @@ table! {
         env: BTreeMap<String, String>,
         pass_env: EnvPatterns,
         resume: Vec<String>,
+        conversation: Pattern,
         version_args: Vec<String>,
         version_pattern: Pattern,
     }
@@ -146,6 +148,7 @@ impl ProfileFile {
         self.activity = before(self.activity, below.activity.take());
         self.option = before(self.option, below.option.take());
         below.versions = None;
+        below.newest = None;
         self.filled(below)
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::Spanned;
 
 use super::file::{AuthorityWord, LaunchTable, ProfileFile, ReadyTable, Wrong, located, wrong};
-use super::version::Range as Versions;
+use super::version::{Range as Versions, Version};
 use super::{Facts, Launch, Life, Pattern, Profile, ProfileError, PromptKind, PromptRule, Ready};
 
 /// The keys a profile may have pressed without a person: they go on, they never choose.
@@ -59,6 +59,13 @@ fn build(read: ProfileFile) -> Result<Profile, Wrong> {
         None => Versions::default(),
         Some(range) => Versions::parse(range.get_ref()).or_else(|message| wrong(range.span(), message))?,
     };
+    let newest = match &read.newest {
+        None => None,
+        Some(text) => match Version::parse(text.get_ref()) {
+            Some(version) => Some(version),
+            None => return wrong(text.span(), "`newest` is a version like \"2.1.330\""),
+        },
+    };
     let authority = read.authority.ok_or_else(|| missing("authority"))?;
     let life = life(authority, read.ready, read.done)?;
     let mut prompts = checked(read.prompt.unwrap_or_default())?;
@@ -73,6 +80,7 @@ fn build(read: ProfileFile) -> Result<Profile, Wrong> {
         name,
         version: version.into_inner(),
         versions,
+        newest,
         launch: launch(read.launch.ok_or_else(|| missing("launch"))?)?,
         life,
         asking: read.asking.ok_or_else(|| missing("asking"))?.built()?,
@@ -132,6 +140,7 @@ fn launch(table: Spanned<LaunchTable>) -> Result<Launch, Wrong> {
         env: table.env.unwrap_or_default(),
         pass_env: table.pass_env.unwrap_or_default().0,
         resume: table.resume.unwrap_or_default(),
+        conversation: table.conversation,
         version_args: table.version_args.unwrap_or_default(),
         version_pattern: table.version_pattern,
     })

@@ -21,6 +21,13 @@ impl Version {
     }
 }
 
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(u64::to_string).collect();
+        f.write_str(&numbers.join("."))
+    }
+}
+
 /// The versions a profile is about: bounds, all of which hold. `>=2.1.300, <3`; empty: all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Range(Vec<(Bound, Version)>);
@@ -44,8 +51,7 @@ impl fmt::Display for Range {
                 Bound::Below => "<",
                 Bound::Exactly => "=",
             };
-            let numbers: Vec<String> = version.0.iter().map(u64::to_string).collect();
-            write!(f, "{}{sign}{}", if i > 0 { ", " } else { "" }, numbers.join("."))?;
+            write!(f, "{}{sign}{version}", if i > 0 { ", " } else { "" })?;
         }
         Ok(())
     }
