@@ -1,6 +1,6 @@
 //! Programs that run other programs: what is inside of `sudo`, `env`, `timeout`, `xargs`, `sh -c`, `ssh` (PURE).
 
-use super::pattern::base_name;
+use super::pattern::{base_name, is_system_program};
 use super::place::{GLOB, UNKNOWN, has_unknown, is_exact};
 
 /// A simple command and what is inside of it.
@@ -84,14 +84,22 @@ pub(super) fn unwrap(words: Vec<String>) -> Unwrapped {
         let words = result.innermost().to_vec();
         let Some(first) = words.first() else { return result };
         let program = base_name(first).to_owned();
-        match step(&program, &words, &mut result) {
+        let is_system = !first.contains('/') || is_system_program(first);
+        let step = step(&program, &words, &mut result);
+        if !is_system && result.script != Script::None {
+            result.unclear.get_or_insert("it starts a program that may be anything");
+        }
+        match step {
             Step::Nothing => return result,
             Step::Unclear(why) => {
-                result.unclear = Some(why);
+                result.unclear.get_or_insert(why);
                 return result;
             }
             Step::Inner(at) if at >= words.len() => return result,
             Step::Inner(at) => {
+                if !is_system {
+                    result.unclear.get_or_insert("it starts a program that may be anything");
+                }
                 let mut inner = words[at..].to_vec();
                 if program == "xargs" {
                     inner.push(UNKNOWN.to_string());
