@@ -101,6 +101,11 @@ const TAR: Spec = Spec {
 
 /// What is known of a program.
 pub(super) fn spec(program: &str) -> Option<Spec> {
+    looking(program).or_else(|| changing(program)).or_else(|| building(program))
+}
+
+/// Programs that look at something.
+fn looking(program: &str) -> Option<Spec> {
     Some(match program {
         "echo" | "true" | "false" | ":" | "pwd" | "sleep" | "seq" | "expr" | "whoami" | "id" | "uname"
         | "uptime" | "nproc" | "arch" | "which" | "type" | "command" | "basename" | "dirname" | "tr"
@@ -156,6 +161,13 @@ pub(super) fn spec(program: &str) -> Option<Spec> {
             ..with(Operands::Format)
         },
         "hostname" | "dmesg" => Spec { special: "-F --file -b -C -c -D -E -n", ..with(Operands::None) },
+        _ => return None,
+    })
+}
+
+/// Programs that change files, or bring them.
+fn changing(program: &str) -> Option<Spec> {
+    Some(match program {
         "mkdir" => Spec { takes: "-m --mode -Z --context", ..WRITE },
         "touch" => Spec { takes: "-d -t --date", reads: "-r --reference", ..WRITE },
         "tee" | "truncate" | "rmdir" | "unlink" | "shred" | "rm" => Spec { takes: "-s --size", ..WRITE },
@@ -172,6 +184,13 @@ pub(super) fn spec(program: &str) -> Option<Spec> {
             special: "-K --config -x --proxy --resolve --connect-to --unix-socket --next -o --output",
             ..TEXT
         },
+        _ => return None,
+    })
+}
+
+/// Programs that build and run code.
+fn building(program: &str) -> Option<Spec> {
+    Some(match program {
         "cargo" => Spec { special: "--config -Z --open --fix-broken", ..GUESS },
         "go" => Spec {
             special: "--exec --toolexec --vettool --overlay --modfile",

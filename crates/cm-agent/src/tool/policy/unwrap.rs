@@ -122,8 +122,8 @@ pub(super) fn unwrap(words: Vec<String>) -> Unwrapped {
     result
 }
 
+/// Wrappers that change nothing about who runs what, and where; then the others.
 fn step(program: &str, words: &[String], result: &mut Unwrapped) -> Step {
-    let at = result.views.len() - 1;
     match program {
         "builtin" | "nohup" | "noglob" | "nocorrect" | "-" | "chronic" | "unbuffer" | "eatmydata" => {
             skip_options(words, "", "", &[])
@@ -163,6 +163,15 @@ fn step(program: &str, words: &[String], result: &mut Unwrapped) -> Step {
             ];
             skip_options(words, "0rtxoi", "InPLdEs", &known)
         }
+        shell if is_shell(shell) => shell_script(words, result),
+        _ => guarded_step(program, words, result),
+    }
+}
+
+/// Wrappers that have to be named themselves, and those whose inside is a text.
+fn guarded_step(program: &str, words: &[String], result: &mut Unwrapped) -> Step {
+    let at = result.views.len() - 1;
+    match program {
         "sudo" | "doas" | "pkexec" | "run0" | "chroot" | "runuser" | "unshare" | "nsenter"
         | "systemd-run" | "gosu" | "su-exec" | "setpriv" | "fakeroot" | "proot" => {
             result.guarded.get_or_insert(at);
@@ -201,7 +210,6 @@ fn step(program: &str, words: &[String], result: &mut Unwrapped) -> Step {
         "fish" | "tcsh" | "csh" | "nu" | "elvish" | "xonsh" | "pwsh" | "powershell" => {
             Step::Unclear("it runs a shell whose language is not read")
         }
-        shell if is_shell(shell) => shell_script(words, result),
         _ => Step::Nothing,
     }
 }

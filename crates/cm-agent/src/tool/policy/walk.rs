@@ -271,11 +271,7 @@ impl<'a> Walk<'a> {
         let wrappers = inner.views.iter().rev().skip(1).filter_map(|words| words.first());
         let own_shell = wrappers.into_iter().all(|first| matches!(first.as_str(), "command" | "builtin"));
         let shows_secret = fed.as_ref().is_some_and(|fed| fed.contains(SECRET));
-        let script = match (&inner.script, fed) {
-            (Script::Text(text), _) => Some(text.clone()),
-            (Script::Fed, Some(text)) if is_exact(&text) => Some(text),
-            _ => None,
-        };
+        let script = script_of(&inner.script, fed);
         let elsewhere = self.elsewhere || inner.elsewhere;
         let run = Run {
             seen_through: script.is_some() && inner.guarded.is_none() && assignments.is_empty(),
@@ -289,6 +285,10 @@ impl<'a> Walk<'a> {
         };
         self.push(Act::Run(run))?;
         if let Some(script) = script {
+            if innermost.first().is_some_and(|first| first == "trap") {
+                // It runs later, and nobody knows where.
+                places_run = vec![None];
+            }
             self.script(&script, elsewhere, &mut places_run)?;
             merge(directories, &places_run);
         }
@@ -374,5 +374,14 @@ impl<'a> Walk<'a> {
             Some("popd" | "source" | "." | "dirs") => *directories = vec![None],
             _ => {}
         }
+    }
+}
+
+/// The text a program runs as a script, if it is known.
+fn script_of(script: &Script, fed: Option<String>) -> Option<String> {
+    match (script, fed) {
+        (Script::Text(text), _) => Some(text.clone()),
+        (Script::Fed, Some(text)) if is_exact(&text) => Some(text),
+        _ => None,
     }
 }

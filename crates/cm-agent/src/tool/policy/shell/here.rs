@@ -38,7 +38,11 @@ impl Parser<'_> {
         }
         let joins_input = self.starts("<&") || (!number.is_empty() && input);
         if self.take("<&") || self.take(">&") {
+            let start = self.at;
             let target = self.target()?;
+            if self.text[start..self.at].contains(['"', '\'', '\\']) {
+                return Err(Unclear("shells differ on quotes after `>&`"));
+            }
             let joins = target.literal().is_some_and(|text| {
                 let text = text.strip_suffix('-').unwrap_or(text);
                 text.bytes().all(|b| b.is_ascii_digit())

@@ -187,14 +187,14 @@ impl<'a> Parser<'a> {
 
     fn pipeline(&mut self) -> Result<Pipeline, Unclear> {
         self.blanks();
+        if self.keyword("time") {
+            self.bare_time();
+        }
         if self.take_keyword("!") {
             let first = self.deeper(Self::pipeline)?;
             let body = List(vec![Chain { first, rest: Vec::new() }]);
             let (words, redirects) = (Vec::new(), Vec::new());
             return Ok(vec![Command::Block { subshell: false, words, bodies: vec![body], redirects }]);
-        }
-        if self.keyword("time") {
-            self.bare_time();
         }
         let mut stages = vec![self.deeper(Self::command)?];
         loop {

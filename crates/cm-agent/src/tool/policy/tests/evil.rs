@@ -31,6 +31,8 @@ const HIDDEN: &[&str] = &[
     "nice rm x",
     "timeout 5 rm x",
     "time rm x",
+    "time ! rm x",
+    "! time rm x",
     "command rm x",
     "exec rm x",
     "builtin eval 'rm x'",
