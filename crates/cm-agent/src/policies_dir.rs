@@ -85,7 +85,7 @@ mod tests {
             Err(error) => assert!(error.to_string().contains(expected), "{wanted}: {error}"),
         };
         check("read-only", "name read-only");
-        check(&example().display().to_string(), "rules example");
+        check(&example().display().to_string(), "rules web-shop");
         check("reckless", "known are careful, read-only, trusting");
         check("./none.yaml", "./none.yaml cannot be read");
     }
@@ -99,7 +99,7 @@ mod tests {
         let mut policies = Policies::builtin();
         let wrong = load(dir.path(), &mut policies);
         assert!(wrong.len() == 1 && wrong[0].contains("bad.yaml:2"), "{wrong:?}");
-        assert!(policies.names().any(|name| name == "example"));
+        assert!(policies.names().any(|name| name == "web-shop"));
         assert!(load(&dir.path().join("none"), &mut policies).is_empty());
     }
 }

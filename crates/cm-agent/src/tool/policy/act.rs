@@ -10,7 +10,7 @@ use super::variables::find_assigned;
 use super::walk::Walk;
 
 /// The most acts of one command line.
-pub(super) const MOST_ACTS: usize = 400;
+pub(super) const MOST_ACTS: usize = 250;
 
 /// A directory a command may run in; `None`: not known.
 pub(super) type Directory = Option<String>;

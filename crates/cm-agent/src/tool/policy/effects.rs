@@ -2,10 +2,10 @@
 
 use super::act::{Run, places};
 use super::git;
-use super::known::{Operands, Spec, spec};
+use super::known::{self, Operands, Spec, is_interpreter, spec};
 use super::network::reached;
 use super::pattern::base_name;
-use super::place::{GLOB, PRINTABLE, Place, SECRET, UNKNOWN, has_unknown, is_exact};
+use super::place::{ANYTHING, GLOB, NUMBER, PRINTABLE, Place, SECRET, UNKNOWN, has_unknown, is_exact};
 
 /// What a program would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,15 +30,15 @@ pub(super) fn effects(words: &[String], run: &Run) -> Effects {
     let program = base_name(first);
     let mut found = Found { effects: &mut effects, run };
     match program {
+        "test" | "[" | "[[" => found.condition(words),
+        "printf" => found.printf(words),
+        "jq" => found.jq(words),
         "find" | "gfind" => found.find(words),
         "sed" | "gsed" => found.sed(words),
         "awk" | "gawk" | "mawk" | "nawk" => found.awk(words),
         "dd" => found.dd(words),
         "git" => git::effects(words, &mut found),
-        _ => match spec(program) {
-            Some(spec) => found.by_spec(&spec, words),
-            None => found.by_guess(words),
-        },
+        _ => found.program(words),
     }
     reached(program, words, &mut effects);
     if run.shows_secret {
@@ -66,6 +66,18 @@ impl Found<'_> {
         self.effects.special.push(at);
     }
 
+    /// A program as far as it is known.
+    pub(super) fn program(&mut self, words: &[String]) {
+        let program = base_name(&words[0]);
+        if is_interpreter(program) && words.get(1).is_some_and(|word| word == "-m") {
+            return self.module(words);
+        }
+        match spec(program) {
+            Some(spec) => self.by_spec(&spec, words),
+            None => self.by_guess(words),
+        }
+    }
+
     /// Options and operands as the program's description says.
     pub(super) fn by_spec(&mut self, spec: &Spec, words: &[String]) {
         let mut operands: Vec<usize> = Vec::new();
@@ -76,7 +88,10 @@ impl Found<'_> {
             let word = words[at].as_str();
             let option = options && word.starts_with('-') && word.len() > 1;
             if !option {
-                let could_be_option = options && spec.operands != Operands::Condition && starts_unknown(word);
+                let could_be_option = options
+                    && spec.operands != Operands::Condition
+                    && !spec.is_grep()
+                    && starts_unknown(word);
                 if could_be_option && !(spec.special.is_empty() && spec.writes.is_empty()) {
                     self.special(at);
                 }
@@ -127,7 +142,7 @@ impl Found<'_> {
             return 1 + separate;
         }
         if among(spec.takes) {
-            return 1 + separate;
+            return if self.takes(spec, name, given) { 1 + separate } else { 1 };
         }
         if let Some(value) = value.filter(|value| looks_like_path(value)) {
             self.read(value);
@@ -140,9 +155,10 @@ impl Found<'_> {
         let word = words[at].as_str();
         let name = word.split('=').next().unwrap_or(word);
         if !spec.words.is_empty() {
-            if spec.words.split(' ').any(|known| known == name) {
+            if known::among(spec.words, name) {
                 self.special(at);
             }
+            candidates(word).into_iter().for_each(|path| self.read(path));
             return 1;
         }
         for (i, letter) in word.char_indices().skip(1) {
@@ -167,13 +183,30 @@ impl Found<'_> {
                 return taken;
             }
             if among(spec.takes) {
-                return taken;
+                let name = ['-', letter].iter().collect::<String>();
+                return if self.takes(spec, &name, value) { taken } else { 1 };
             }
             if looks_like_path(rest) && rest.starts_with(['/', '~', '.']) {
                 self.read(rest);
             }
         }
         1
+    }
+
+    /// Whether an option really takes the value that follows. Systems differ on options, so a value that looks
+    /// like a path elsewhere counts as read, and numbers have to be numbers where a mistake would hide an operand.
+    fn takes(&mut self, spec: &Spec, option: &str, value: Option<&str>) -> bool {
+        const NUMBERS: &str = "-A -B -C -m --context --after-context --before-context --max-count";
+        let value = value.unwrap_or_default();
+        let is_number = value.chars().all(|c| c.is_ascii_digit() || c == NUMBER);
+        if spec.operands == Operands::TextThenRead && known::among(NUMBERS, option) && !is_number {
+            return false;
+        }
+        let is_text = known::among(spec.first_by, option) || value == "/";
+        if !is_text && (value.starts_with(['/', '~']) || value.contains("..") || starts_unknown(value)) {
+            self.read(value);
+        }
+        true
     }
 
     fn operands(&mut self, spec: &Spec, words: &[String], operands: &[usize], first_given: bool) {
@@ -203,7 +236,8 @@ impl Found<'_> {
                         self.write(text(source));
                     }
                     let name = match base_name(text(source)) {
-                        "." | ".." | "" => GLOB.to_string(),
+                        "." | ".." | "" => ANYTHING.to_owned(),
+                        _ if text(source).ends_with('/') => ANYTHING.to_owned(),
                         name => name.to_owned(),
                     };
                     self.write(&format!("{}/{name}", text(last)));
@@ -213,6 +247,10 @@ impl Found<'_> {
             Operands::Guess => {
                 self.effects.unknown_program = true;
                 operands.iter().flat_map(|at| candidates(text(at))).for_each(|path| self.read(path));
+            }
+            Operands::Numbers => {
+                let is_number = |at: &&usize| text(at).chars().all(|c| c.is_ascii_digit() || c == NUMBER);
+                operands.iter().filter(|at| !is_number(at)).for_each(|at| self.special(*at));
             }
             Operands::Format => {
                 for at in operands.iter().filter(|at| !text(at).starts_with('+')) {

@@ -1,7 +1,7 @@
 //! Words as texts: what the shell would make of them, with marks for what only it knows (PURE).
 
 use super::act::Directory;
-use super::place::{GLOB, PRINTABLE, SECRET, UNKNOWN};
+use super::place::{GLOB, NUMBER, PRINTABLE, SECRET, UNKNOWN};
 use super::shell::{Chain, Command, List, Piece, Unclear, Word};
 use super::variables::{ANY, is_printable};
 use super::walk::Walk;
@@ -19,6 +19,7 @@ impl Walk<'_> {
                 Piece::Home => text.push_str(self.ground.home),
                 Piece::Glob | Piece::Braces(_) => text.push(GLOB),
                 Piece::Unknown => text.push(UNKNOWN),
+                Piece::Number => text.push(NUMBER),
                 Piece::Variable { name, quoted } => {
                     let value = self.variable(name, *quoted, &text);
                     text.push_str(&value);
@@ -63,6 +64,7 @@ impl Walk<'_> {
         match name {
             "HOME" if !self.is_assigned(name) => self.ground.home.to_owned(),
             "PWD" if !self.is_assigned(name) && begins_path(before) => ".".to_owned(),
+            "?" | "#" | "$" | "!" | "RANDOM" | "SECONDS" | "LINENO" => NUMBER.to_string(),
             name if is_printable(name) => PRINTABLE.to_string(),
             _ => SECRET.to_string(),
         }

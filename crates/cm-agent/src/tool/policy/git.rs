@@ -1,7 +1,8 @@
 //! What a `git` command does: its global options, the options that run programs, the paths (PURE).
 
-use super::effects::{Found, starts_unknown};
-use super::place::is_exact;
+use super::effects::{Found, candidates, starts_unknown};
+use super::known::among;
+use super::place::{GLOB, is_exact};
 
 /// Settings that `-c` may make without changing what is run.
 const HARMLESS_SETTINGS: [&str; 9] = [
@@ -16,59 +17,20 @@ const HARMLESS_SETTINGS: [&str; 9] = [
     "init.defaultbranch=",
 ];
 
-/// Options that run programs or write files, in any subcommand.
-const SPECIAL: [&str; 18] = [
-    "--ext-diff",
-    "--textconv",
-    "--filters",
-    "--open-files-in-pager",
-    "--exec",
-    "--upload-pack",
-    "--receive-pack",
-    "--output",
-    "--output-directory",
-    "--no-verify",
-    "--exec-path",
-    "--interactive",
-    "--patch",
-    "--edit-description",
-    "--separate-git-dir",
-    "--template",
-    "--config",
-    "--force",
-];
+/// Options that run programs, write files or take something away, in any subcommand.
+const SPECIAL: &str = "--ext-diff --textconv --filters --open-files-in-pager --exec --upload-pack --receive-pack --output \
+    --output-directory --no-verify --exec-path --edit-description --separate-git-dir --template --config --force --delete \
+    --move --copy --set-upstream-to --unset-upstream --create-reflog --annotate";
 
-/// Options whose value is text.
-const TEXT: [&str; 20] = [
-    "-m",
-    "--message",
-    "--author",
-    "--date",
-    "--trailer",
-    "-n",
-    "--max-count",
-    "--since",
-    "--until",
-    "--after",
-    "--before",
-    "--grep",
-    "-S",
-    "-G",
-    "--format",
-    "--pretty",
-    "-L",
-    "--cleanup",
-    "-e",
-    "--skip",
-];
+/// Options whose value is text, in any subcommand.
+const TEXT: &str = "--message --author --date --trailer --max-count --since --until --after --before --grep --format --pretty \
+    --cleanup --skip";
 
 /// Options whose value is a file that is read.
-const READS: [&str; 7] =
-    ["-F", "--file", "--pathspec-from-file", "--exclude-from", "-X", "--contents", "--ignore-revs-file"];
+const READS: &str = "-F --file --pathspec-from-file --exclude-from -X --contents --ignore-revs-file";
 
 /// Subcommands that reach other machines.
-const NETWORK: [&str; 9] =
-    ["clone", "fetch", "pull", "push", "ls-remote", "submodule", "lfs", "send-email", "svn"];
+const NETWORK: &str = "clone fetch pull push ls-remote submodule lfs send-email svn";
 
 pub(super) fn effects(words: &[String], found: &mut Found) {
     let mut kept = vec![words[0].clone()];
@@ -111,7 +73,7 @@ pub(super) fn effects(words: &[String], found: &mut Found) {
     special.into_iter().for_each(|at| found.special(at));
     let rest = words.get(offset..).unwrap_or_default();
     let Some(subcommand) = rest.first() else { return };
-    found.effects.network |= NETWORK.contains(&subcommand.as_str())
+    found.effects.network |= among(NETWORK, subcommand)
         || (subcommand == "remote"
             && rest.iter().any(|word| matches!(word.as_str(), "show" | "update" | "prune")))
         || (subcommand == "archive" && rest.iter().any(|word| word.starts_with("--remote")));
@@ -145,19 +107,23 @@ fn arguments(subcommand: &str, rest: &[String], shift: usize, directory: &str, f
             continue;
         }
         if !options || !word.starts_with('-') {
-            if options && starts_unknown(word) {
+            if options && starts_unknown(word) && !(subcommand == "add" && word.starts_with(GLOB)) {
                 found.special(shift + at);
             }
             found.read(&joined(directory, word));
+            if matches!(subcommand, "mv" | "rm") {
+                found.write(&joined(directory, word));
+            }
             at += 1;
             continue;
         }
         let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-        let begins = |known: &str| {
-            known == name || (name.len() > 2 && known.starts_with("--") && known.starts_with(name))
+        let begins = |list: &str| {
+            list.split_ascii_whitespace().any(|known| {
+                known == name || (name.len() > 2 && known.starts_with("--") && known.starts_with(name))
+            })
         };
-        if SPECIAL.iter().any(|known| begins(known)) || is_special_letter(subcommand, word) || !is_exact(name)
-        {
+        if begins(SPECIAL) || is_special_letter(subcommand, word) || !is_exact(name) {
             found.special(shift + at);
             if "--output".starts_with(name)
                 || "--output-directory".starts_with(name)
@@ -166,22 +132,30 @@ fn arguments(subcommand: &str, rest: &[String], shift: usize, directory: &str, f
                 found.write(&joined(directory, value.unwrap_or(next)));
             }
         }
-        let message = subcommand == "commit" && !word.starts_with("--") && word.ends_with('m');
-        if READS.contains(&name) {
+        let takes_text = among(TEXT, name) || is_text_letter(subcommand, word);
+        if among(READS, name) {
             found.read(&joined(directory, value.unwrap_or(next)));
             at += usize::from(value.is_none());
-        } else if message || TEXT.contains(&name) {
-            let flag = matches!(
-                (subcommand, name),
-                ("add" | "grep" | "tag" | "branch" | "diff" | "status", "-n" | "-e" | "-L")
-            );
-            at += usize::from(value.is_none() && !flag);
-        } else if let Some(value) =
-            value.filter(|value| value.starts_with(['/', '~']) || value.contains("../"))
-        {
-            found.read(value);
+        } else if takes_text {
+            // What looks like an option is looked at as one.
+            at += usize::from(value.is_none() && !next.starts_with('-'));
+        } else {
+            candidates(word).into_iter().for_each(|path| found.read(path));
         }
         at += 1;
+    }
+}
+
+/// Short options whose value, the next word, is text.
+fn is_text_letter(subcommand: &str, word: &str) -> bool {
+    match subcommand {
+        // `-m`, also at the end of a group.
+        "commit" => !word.starts_with("--") && word.ends_with('m'),
+        "log" | "show" | "shortlog" | "rev-list" | "reflog" => among("-n -S -G -L", word),
+        "diff" => among("-S -G", word),
+        "grep" => among("-e -A -B -C", word),
+        "blame" => word == "-L",
+        _ => false,
     }
 }
 
@@ -193,8 +167,8 @@ fn is_special_letter(subcommand: &str, word: &str) -> bool {
     let letters = match subcommand {
         "grep" => "O",
         "diff" | "log" | "show" => "O",
-        "commit" => "nep",
-        "add" => "ipef",
+        "commit" => "nt",
+        "add" => "f",
         "format-patch" | "archive" => "o",
         "rebase" => "xi",
         "clone" | "fetch" | "pull" | "ls-remote" => "u",

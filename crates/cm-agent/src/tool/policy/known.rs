@@ -21,6 +21,8 @@ pub(super) enum Operands {
     MoveTo,
     /// All may be read and written.
     Guess,
+    /// Only numbers are harmless: some shells calculate with what is given, and what is calculated may run.
+    Numbers,
     /// Only `+FORMAT` is harmless.
     Format,
     /// Any operand is more than the name says.
@@ -50,6 +52,13 @@ pub(super) struct Spec {
     pub(super) first_by: &'static str,
 }
 
+impl Spec {
+    /// Whether it is grep, which does nothing but read whatever it is told.
+    pub(super) fn is_grep(&self) -> bool {
+        self.special == GREP.special
+    }
+}
+
 const fn with(operands: Operands) -> Spec {
     Spec { operands, takes: "", reads: "", writes: "", special: "", words: "", first_by: "" }
 }
@@ -62,7 +71,7 @@ const GUESS: Spec = with(Operands::Guess);
 const GREP: Spec = Spec {
     // Where another program stands in for grep.
     special: "--pre --filter --pager --view --hostname-bin",
-    takes: "-A -B -C -m -d -D -e --regexp --context --after-context --before-context --max-count --include --color --colour --label",
+    takes: "-A -B -C -m -d -D -e --regexp --context --after-context --before-context --max-count --include --label",
     reads: "-f --file --exclude-from",
     first_by: "-e -f --regexp --file",
     ..with(Operands::TextThenRead)
@@ -92,15 +101,19 @@ const TAR: Spec = Spec {
 
 /// What is known of a program.
 pub(super) fn spec(program: &str) -> Option<Spec> {
+    looking(program).or_else(|| changing(program)).or_else(|| building(program))
+}
+
+/// Programs that look at something.
+fn looking(program: &str) -> Option<Spec> {
     Some(match program {
         "echo" | "true" | "false" | ":" | "pwd" | "sleep" | "seq" | "expr" | "whoami" | "id" | "uname"
         | "uptime" | "nproc" | "arch" | "which" | "type" | "command" | "basename" | "dirname" | "tr"
-        | "wait" | "exit" | "return" | "break" | "continue" | "shift" | "set" | "kill" | "pkill"
-        | "killall" | "groups" | "tty" | "yes" | "hash" | "ps" | "free" | "lsof" | "ulimit" | "umask"
-        | "jobs" | "let" => TEXT,
-        "printf" => Spec { special: "-v", ..TEXT },
-        "test" | "[" => Spec { special: "-v -R", ..with(Operands::Condition) },
-        "[[" => Spec { special: "-v -R -e -n -l -g", ..with(Operands::Condition) },
+        | "wait" | "set" | "kill" | "pkill" | "killall" | "groups" | "tty" | "yes" | "hash" | "ps"
+        | "free" | "lsof" | "ulimit" | "umask" | "jobs" | "let" => TEXT,
+        "exit" | "return" | "break" | "continue" | "shift" => with(Operands::Numbers),
+        "printf" => Spec { words: "-v", ..TEXT },
+        "test" | "[" | "[[" => Spec { words: "-v -R", ..with(Operands::Condition) },
         "cat" | "tac" | "nl" | "rev" | "readlink" | "realpath" | "cmp" | "md5sum" | "sha1sum"
         | "sha256sum" | "sha512sum" | "b2sum" | "cksum" | "sum" | "od" | "hexdump" | "strings" | "expand"
         | "unexpand" | "cd" | "pushd" | "popd" | "source" | "." | "less" | "more" => READ,
@@ -148,6 +161,13 @@ pub(super) fn spec(program: &str) -> Option<Spec> {
             ..with(Operands::Format)
         },
         "hostname" | "dmesg" => Spec { special: "-F --file -b -C -c -D -E -n", ..with(Operands::None) },
+        _ => return None,
+    })
+}
+
+/// Programs that change files, or bring them.
+fn changing(program: &str) -> Option<Spec> {
+    Some(match program {
         "mkdir" => Spec { takes: "-m --mode -Z --context", ..WRITE },
         "touch" => Spec { takes: "-d -t --date", reads: "-r --reference", ..WRITE },
         "tee" | "truncate" | "rmdir" | "unlink" | "shred" | "rm" => Spec { takes: "-s --size", ..WRITE },
@@ -164,6 +184,13 @@ pub(super) fn spec(program: &str) -> Option<Spec> {
             special: "-K --config -x --proxy --resolve --connect-to --unix-socket --next -o --output",
             ..TEXT
         },
+        _ => return None,
+    })
+}
+
+/// Programs that build and run code.
+fn building(program: &str) -> Option<Spec> {
+    Some(match program {
         "cargo" => Spec { special: "--config -Z --open --fix-broken", ..GUESS },
         "go" => Spec {
             special: "--exec --toolexec --vettool --overlay --modfile",
@@ -173,9 +200,12 @@ pub(super) fn spec(program: &str) -> Option<Spec> {
         "npm" | "yarn" | "pnpm" | "bun" => {
             Spec { special: "--script-shell --node-options --eval --globalconfig --userconfig", ..GUESS }
         }
+        "cmake" => Spec { special: "-t --target -E -P -C", ..GUESS },
+        "ctest" => Spec { words: "-S -SP -D -M -T -SR", special: "--build-and-test --submit-index", ..GUESS },
+        "meson" => Spec { special: "--wrapper --setup --gdb --gdb-path", ..GUESS },
         "pytest" | "py.test" => Spec {
             takes: "-k -m -r -n -W --tb --maxfail --durations --timeout",
-            special: "-p --pastebin -o --override-ini",
+            special: "-p --pastebin -o --override-ini --basetemp",
             ..GUESS
         },
         "make" | "gmake" => Spec {
@@ -192,7 +222,7 @@ pub(super) fn spec(program: &str) -> Option<Spec> {
 }
 
 /// Programs that are given a program's text.
-fn is_interpreter(program: &str) -> bool {
+pub(super) fn is_interpreter(program: &str) -> bool {
     let name = program.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
     matches!(
         name,

@@ -99,7 +99,15 @@ fn program_is(pattern: &str, word: &str) -> bool {
     if pattern.contains('/') || !word.contains('/') {
         return wildcard(pattern, word);
     }
-    SYSTEM.iter().filter_map(|directory| word.strip_prefix(directory)).any(|name| wildcard(pattern, name))
+    is_system_program(word) && wildcard(pattern, base_name(word))
+}
+
+/// Whether a path is a program in one of the system's own directories.
+pub(super) fn is_system_program(path: &str) -> bool {
+    SYSTEM
+        .iter()
+        .filter_map(|directory| path.strip_prefix(directory))
+        .any(|name| !name.is_empty() && !name.contains('/'))
 }
 
 /// What follows the last slash.

@@ -12,9 +12,12 @@ pub(super) const PRINTABLE: char = '\u{2}';
 /// Stands in a text for a variable's value that may be a secret.
 pub(super) const SECRET: char = '\u{3}';
 
+/// Stands in a text for a value that is a number.
+pub(super) const NUMBER: char = '\u{4}';
+
 /// Whether the shell changes something about this text in a way that is not known here.
 pub(super) fn is_exact(text: &str) -> bool {
-    !text.contains([UNKNOWN, GLOB, PRINTABLE, SECRET])
+    !text.contains([UNKNOWN, GLOB, PRINTABLE, SECRET, NUMBER])
 }
 
 /// Whether a value stands in it that is not known here.
@@ -272,7 +275,7 @@ fn fits(pattern: &[String], parts: &[String], maybe: bool) -> bool {
             }
         }
         skip(&mut next);
-        if maybe && part.chars().all(|c| c == GLOB) {
+        if maybe && part.chars().all(|c| c == GLOB) && !is_single_glob(part) {
             // It may stand for several components.
             for i in 0..pattern.len() {
                 next[i + 1] |= next[i];
@@ -282,6 +285,14 @@ fn fits(pattern: &[String], parts: &[String], maybe: bool) -> bool {
     }
     reached[pattern.len()]
 }
+
+/// Whether a name begins with exactly one [`GLOB`].
+fn is_single_glob(name: &str) -> bool {
+    name.starts_with(GLOB) && !name[1..].starts_with(GLOB)
+}
+
+/// Any name at all, also one that begins with a dot, also several components.
+pub(super) const ANYTHING: &str = "\u{1}\u{1}";
 
 /// Whether a text fits a pattern of `*` (any text) and `?` (one character).
 pub(super) fn wildcard(pattern: &str, text: &str) -> bool {
@@ -316,7 +327,12 @@ pub(super) fn wildcard(pattern: &str, text: &str) -> bool {
 }
 
 /// Whether some text fits both the pattern and the name in which [`GLOB`] stands for anything; case aside.
+///
+/// A single one at the start is a `*` the shell expands: it leaves out names that begin with a dot.
 fn meets(pattern: &str, name: &str) -> bool {
+    if pattern.starts_with('.') && is_single_glob(name) {
+        return false;
+    }
     let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
     let name: Vec<char> = name.to_lowercase().chars().collect();
     let width = name.len() + 1;

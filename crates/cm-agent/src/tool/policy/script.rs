@@ -27,14 +27,14 @@ pub(super) fn sed_scripts(words: &[String]) -> Vec<(usize, String)> {
         } else if let Some(letters) =
             word.strip_prefix('-').filter(|letters| !letters.is_empty() && *letters != "-")
         {
-            if let Some(i) = letters.find(['e', 'f', 'l', 'i']) {
+            if let Some(i) = letters.find(['e', 'f', 'i', 'I']) {
                 let rest = letters[i + 1..].to_owned();
                 let letter = &letters[i..=i];
                 given |= matches!(letter, "e" | "f");
                 if letter == "e" {
                     scripts.push(if rest.is_empty() { next() } else { (at, rest.clone()) });
                 }
-                at += usize::from(rest.is_empty() && letter != "i");
+                at += usize::from(rest.is_empty() && !matches!(letter, "i" | "I"));
             }
         } else if operand.is_none() && word != "--" {
             operand = Some((at, word.clone()));
@@ -65,7 +65,8 @@ pub(super) fn awk_program(words: &[String]) -> Option<usize> {
 pub(super) fn is_plain_awk(text: &str) -> bool {
     let rest = text.replace("||", "").replace(">=", "");
     is_exact(text)
-        && !rest.contains(['|', '>', '@', '\\'])
+        && !rest.contains(['|', '>', '@'])
+        && !rest.contains("\\\n")
         && !["system", "getline", "ENVIRON", "PROCINFO", "ARGV", "ARGC", "FILENAME="]
             .iter()
             .any(|word| rest.contains(word))
@@ -158,13 +159,20 @@ impl Sed<'_> {
                 self.skip(" 0123456789");
                 self.end()
             }
-            '#' | 'a' | 'i' | 'c' => {
+            '#' => {
+                self.rest = self.rest.split_once('\n').map_or("", |(_, rest)| rest);
+                Some(())
+            }
+            'a' | 'i' | 'c' => {
                 // Text to the end of the line, and on after a backslash.
                 loop {
                     let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
                     self.rest = rest;
-                    if !line.ends_with('\\') || rest.is_empty() {
-                        return Some(());
+                    match line.len() - line.trim_end_matches('\\').len() {
+                        0 => return Some(()),
+                        1 if rest.is_empty() => return Some(()),
+                        1 => {}
+                        _ => return None,
                     }
                 }
             }

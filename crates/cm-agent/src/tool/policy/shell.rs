@@ -70,6 +70,8 @@ pub(super) enum Redirect {
     Write(Word),
     /// A here-document or here-string: what is fed in.
     Fed(Word),
+    /// The same, not as the standard input.
+    Beside(Word),
 }
 
 /// One word, before expansion.
@@ -92,6 +94,8 @@ pub(super) enum Piece {
     Output(List),
     /// `<( )` or `>( )`.
     Process(List),
+    /// A number.
+    Number,
     /// Anything whose text only the shell knows.
     Unknown,
 }

@@ -1,6 +1,6 @@
 //! Programs that run other programs: what is inside of `sudo`, `env`, `timeout`, `xargs`, `sh -c`, `ssh` (PURE).
 
-use super::pattern::base_name;
+use super::pattern::{base_name, is_system_program};
 use super::place::{GLOB, UNKNOWN, has_unknown, is_exact};
 
 /// A simple command and what is inside of it.
@@ -84,14 +84,22 @@ pub(super) fn unwrap(words: Vec<String>) -> Unwrapped {
         let words = result.innermost().to_vec();
         let Some(first) = words.first() else { return result };
         let program = base_name(first).to_owned();
-        match step(&program, &words, &mut result) {
+        let is_system = !first.contains('/') || is_system_program(first);
+        let step = step(&program, &words, &mut result);
+        if !is_system && result.script != Script::None {
+            result.unclear.get_or_insert("it starts a program that may be anything");
+        }
+        match step {
             Step::Nothing => return result,
             Step::Unclear(why) => {
-                result.unclear = Some(why);
+                result.unclear.get_or_insert(why);
                 return result;
             }
             Step::Inner(at) if at >= words.len() => return result,
             Step::Inner(at) => {
+                if !is_system {
+                    result.unclear.get_or_insert("it starts a program that may be anything");
+                }
                 let mut inner = words[at..].to_vec();
                 if program == "xargs" {
                     inner.push(UNKNOWN.to_string());
@@ -114,8 +122,8 @@ pub(super) fn unwrap(words: Vec<String>) -> Unwrapped {
     result
 }
 
+/// Wrappers that change nothing about who runs what, and where; then the others.
 fn step(program: &str, words: &[String], result: &mut Unwrapped) -> Step {
-    let at = result.views.len() - 1;
     match program {
         "builtin" | "nohup" | "noglob" | "nocorrect" | "-" | "chronic" | "unbuffer" | "eatmydata" => {
             skip_options(words, "", "", &[])
@@ -155,6 +163,15 @@ fn step(program: &str, words: &[String], result: &mut Unwrapped) -> Step {
             ];
             skip_options(words, "0rtxoi", "InPLdEs", &known)
         }
+        shell if is_shell(shell) => shell_script(words, result),
+        _ => guarded_step(program, words, result),
+    }
+}
+
+/// Wrappers that have to be named themselves, and those whose inside is a text.
+fn guarded_step(program: &str, words: &[String], result: &mut Unwrapped) -> Step {
+    let at = result.views.len() - 1;
+    match program {
         "sudo" | "doas" | "pkexec" | "run0" | "chroot" | "runuser" | "unshare" | "nsenter"
         | "systemd-run" | "gosu" | "su-exec" | "setpriv" | "fakeroot" | "proot" => {
             result.guarded.get_or_insert(at);
@@ -193,7 +210,6 @@ fn step(program: &str, words: &[String], result: &mut Unwrapped) -> Step {
         "fish" | "tcsh" | "csh" | "nu" | "elvish" | "xonsh" | "pwsh" | "powershell" => {
             Step::Unclear("it runs a shell whose language is not read")
         }
-        shell if is_shell(shell) => shell_script(words, result),
         _ => Step::Nothing,
     }
 }

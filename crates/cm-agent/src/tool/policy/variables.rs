@@ -12,16 +12,17 @@ const HARMLESS_VARIABLES: &str = "CI RUST_LOG RUST_BACKTRACE RUST_TEST_THREADS C
     PYTHONDONTWRITEBYTECODE PYTHONIOENCODING GOMAXPROCS INSTA_UPDATE PROPTEST_CASES \
     GIT_OPTIONAL_LOCKS";
 
+/// Names in small letters that shells themselves give a meaning.
+const SHELL_OWN: &str = "path cdpath fpath manpath mailpath module_path fignore argv status precmd chpwd prompt psvar watch \
+    functions commands aliases galiases saliases options nameddirs userdirs parameters histchars signals";
+
 /// Whether setting this variable cannot change what is run.
 pub(super) fn is_harmless_variable(name: &str) -> bool {
     among(HARMLESS_VARIABLES, name)
         || (name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
             && !name.ends_with("_proxy")
             && !name.starts_with("npm_")
-            && !matches!(
-                name,
-                "path" | "cdpath" | "fpath" | "argv" | "status" | "precmd" | "chpwd" | "prompt"
-            ))
+            && !among(SHELL_OWN, name))
 }
 
 /// Variables whose value may be printed: they hold no secret.
@@ -86,7 +87,7 @@ fn assigned_within<'a>(
     loops: &mut BTreeSet<String>,
 ) {
     let targets = redirects.iter().map(|redirect| match redirect {
-        Redirect::Read(word) | Redirect::Write(word) | Redirect::Fed(word) => word,
+        Redirect::Read(word) | Redirect::Write(word) | Redirect::Fed(word) | Redirect::Beside(word) => word,
     });
     for piece in words.chain(targets).flat_map(|word| &word.0) {
         if let Piece::Output(list) | Piece::Process(list) = piece {

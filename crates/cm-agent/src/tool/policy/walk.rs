@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::act::{Act, Directory, FORK_BOMB, MOST_ACTS, Run, calls_itself, entered, merge, places};
 use super::expand::alternatives;
 use super::pattern::base_name;
-use super::place::{GLOB, Ground, SECRET, UNKNOWN, has_unknown, is_exact};
+use super::place::{ANYTHING, Ground, SECRET, UNKNOWN, has_unknown, is_exact};
 use super::programs::find_roots;
 use super::shell::{Chain, Command, Join, List, Pipeline, Redirect, Simple, Unclear, Word, parse};
 use super::unwrap::{Script, unwrap};
@@ -183,7 +183,14 @@ impl<'a> Walk<'a> {
         let mut fed = None;
         for redirect in redirects {
             match redirect {
-                Redirect::Fed(word) => fed = Some(self.text(word, directories)?),
+                // Some shells feed one after the other where there are several.
+                Redirect::Fed(word) => {
+                    let text = self.text(word, directories)?;
+                    fed = Some(if fed.is_none() && self.pipe.1 == 0 { text } else { UNKNOWN.to_string() });
+                }
+                Redirect::Beside(word) => {
+                    self.text(word, directories)?;
+                }
                 Redirect::Read(word) => {
                     let text = self.text(word, directories)?;
                     self.push(Act::Read(places(&text, directories)))?;
@@ -221,7 +228,13 @@ impl<'a> Walk<'a> {
         if words.is_empty() && assignments.is_empty() {
             return self.push(Act::Nothing);
         }
-        self.run(words, assignments, fed, fed_by, directories)
+        let before = directories.clone();
+        self.run(words, assignments, fed, fed_by, directories)?;
+        if !simple.redirects.is_empty() {
+            // To some shells `cd x &> y` is a job of its own.
+            merge(directories, &before);
+        }
+        Ok(())
     }
 
     fn run(
@@ -255,12 +268,10 @@ impl<'a> Walk<'a> {
         if let Some(why) = inner.unclear {
             self.push(Act::Unclear(why))?;
         }
+        let wrappers = inner.views.iter().rev().skip(1).filter_map(|words| words.first());
+        let own_shell = wrappers.into_iter().all(|first| matches!(first.as_str(), "command" | "builtin"));
         let shows_secret = fed.as_ref().is_some_and(|fed| fed.contains(SECRET));
-        let script = match (&inner.script, fed) {
-            (Script::Text(text), _) => Some(text.clone()),
-            (Script::Fed, Some(text)) if is_exact(&text) => Some(text),
-            _ => None,
-        };
+        let script = script_of(&inner.script, fed);
         let elsewhere = self.elsewhere || inner.elsewhere;
         let run = Run {
             seen_through: script.is_some() && inner.guarded.is_none() && assignments.is_empty(),
@@ -274,11 +285,17 @@ impl<'a> Walk<'a> {
         };
         self.push(Act::Run(run))?;
         if let Some(script) = script {
+            if innermost.first().is_some_and(|first| first == "trap") {
+                // It runs later, and nobody knows where.
+                places_run = vec![None];
+            }
             self.script(&script, elsewhere, &mut places_run)?;
             merge(directories, &places_run);
         }
         self.found(&innermost, &places_run)?;
-        self.enter(&innermost, directories);
+        if own_shell {
+            self.enter(&innermost, directories);
+        }
         Ok(())
     }
 
@@ -324,8 +341,10 @@ impl<'a> Walk<'a> {
                 .position(|word| word == ";" || word == "+")
                 .map_or(words.len(), |n| at + n);
             for root in roots.iter().take(4) {
-                let inner: Vec<String> =
-                    words[at..end].iter().map(|word| word.replace("{}", &format!("{root}/{GLOB}"))).collect();
+                let inner: Vec<String> = words[at..end]
+                    .iter()
+                    .map(|word| word.replace("{}", &format!("{root}/{ANYTHING}")))
+                    .collect();
                 if inner.is_empty() {
                     continue;
                 }
@@ -355,5 +374,14 @@ impl<'a> Walk<'a> {
             Some("popd" | "source" | "." | "dirs") => *directories = vec![None],
             _ => {}
         }
+    }
+}
+
+/// The text a program runs as a script, if it is known.
+fn script_of(script: &Script, fed: Option<String>) -> Option<String> {
+    match (script, fed) {
+        (Script::Text(text), _) => Some(text.clone()),
+        (Script::Fed, Some(text)) if is_exact(&text) => Some(text),
+        _ => None,
     }
 }

@@ -91,13 +91,18 @@ impl Parser<'_> {
         let mut simple = Simple::default();
         simple.words.push(Word(vec![Piece::Text("[[".to_owned())]));
         loop {
-            while matches!(self.peek(), Some(' ' | '\t' | '\n')) {
+            while matches!(self.peek(), Some(' ' | '\t')) {
                 self.at += 1;
             }
-            if self.peek().is_none() {
+            if matches!(self.peek(), None | Some('\n')) {
                 return Err(Unclear("a condition does not end"));
             }
             let word = self.condition_word()?;
+            let joins = matches!(word.literal(), Some("&&" | "||"));
+            if joins && !self.rest().trim_start_matches(' ').starts_with('-') {
+                // To a shell that knows no conditions a command begins here; `-f` is none.
+                return Err(Unclear("shells differ on this condition"));
+            }
             let last = word.literal() == Some("]]");
             simple.words.push(word);
             if last {

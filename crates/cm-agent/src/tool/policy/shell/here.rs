@@ -1,7 +1,7 @@
 //! Redirections and here-documents (PURE).
 
 use super::parse::{Parser, is_meta};
-use super::{Redirect, Unclear, Word};
+use super::{Piece, Redirect, Unclear, Word};
 
 /// A here-document whose line has not ended yet: where the line ends, and where its body does.
 #[derive(Debug, Clone, Copy)]
@@ -22,22 +22,34 @@ impl Parser<'_> {
 
     /// One redirection; `None` if it only joins what is open.
     pub(super) fn redirect(&mut self) -> Result<Option<Redirect>, Unclear> {
+        let start = self.at;
         while self.peek().is_some_and(|c| c.is_ascii_digit()) {
             self.at += 1;
         }
+        let number = &self.text[start..self.at];
+        let input = number.is_empty() || number.bytes().all(|b| b == b'0');
+        let fed = |word| if input { Redirect::Fed(word) } else { Redirect::Beside(word) };
         if self.take("<<<") {
-            return Ok(Some(Redirect::Fed(self.target()?)));
+            return Ok(Some(fed(self.target()?)));
         }
         if self.take("<<") {
             let strip_tabs = self.take("-");
-            return Ok(Some(Redirect::Fed(self.here_document(strip_tabs)?)));
+            return Ok(Some(fed(self.here_document(strip_tabs)?)));
         }
+        let joins_input = self.starts("<&") || (!number.is_empty() && input);
         if self.take("<&") || self.take(">&") {
+            let start = self.at;
             let target = self.target()?;
+            if self.text[start..self.at].contains(['"', '\'', '\\']) {
+                return Err(Unclear("shells differ on quotes after `>&`"));
+            }
             let joins = target.literal().is_some_and(|text| {
                 let text = text.strip_suffix('-').unwrap_or(text);
                 text.bytes().all(|b| b.is_ascii_digit())
             });
+            if joins && joins_input {
+                return Ok(Some(Redirect::Fed(Word(vec![Piece::Unknown]))));
+            }
             return Ok((!joins).then_some(Redirect::Write(target)));
         }
         let writes = ["&>>", "&>", "<>", ">>", ">|", ">"].into_iter().any(|operator| self.take(operator));
@@ -65,7 +77,11 @@ impl Parser<'_> {
         let start = self.at;
         let word = self.target()?;
         let delimiter = word.literal().ok_or(Unclear("a here-document has no plain end"))?.to_owned();
-        let quoted = self.text[start..self.at].contains(['\'', '"', '\\']);
+        let written = &self.text[start..self.at];
+        if written.contains('\n') {
+            return Err(Unclear("a here-document has no plain end"));
+        }
+        let quoted = written.contains(['\'', '"', '\\']);
         let line_end = match self.here {
             Some(here) => here.line_end,
             None => self.at + self.rest().find('\n').ok_or(Unclear("a here-document has no body"))?,
@@ -84,6 +100,9 @@ impl Parser<'_> {
             let line = if strip_tabs { line.trim_start_matches('\t') } else { line };
             if line == delimiter {
                 break;
+            }
+            if !quoted && line.ends_with('\\') {
+                return Err(Unclear("a here-document's line goes on in the next"));
             }
             body.push_str(line);
             body.push('\n');

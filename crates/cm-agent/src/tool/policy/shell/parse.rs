@@ -187,14 +187,14 @@ impl<'a> Parser<'a> {
 
     fn pipeline(&mut self) -> Result<Pipeline, Unclear> {
         self.blanks();
+        if self.keyword("time") {
+            self.bare_time();
+        }
         if self.take_keyword("!") {
             let first = self.deeper(Self::pipeline)?;
             let body = List(vec![Chain { first, rest: Vec::new() }]);
             let (words, redirects) = (Vec::new(), Vec::new());
             return Ok(vec![Command::Block { subshell: false, words, bodies: vec![body], redirects }]);
-        }
-        if self.keyword("time") {
-            self.bare_time();
         }
         let mut stages = vec![self.deeper(Self::command)?];
         loop {
@@ -289,9 +289,11 @@ impl<'a> Parser<'a> {
 
     fn simple(&mut self) -> Result<Command, Unclear> {
         let mut simple = Simple::default();
+        let mut both = false;
         loop {
             self.blanks();
             if self.at_redirect() {
+                both |= self.starts("&>");
                 simple.redirects.extend(self.redirect()?);
                 continue;
             }
@@ -301,6 +303,12 @@ impl<'a> Parser<'a> {
                 Some(_) => {}
             }
             let name = if simple.words.is_empty() { self.assignment_name() } else { None };
+            if both {
+                return Err(Unclear("shells differ on words after `&>`"));
+            }
+            if self.keyword("{") || self.keyword("}") {
+                return Err(Unclear("shells differ on a bracket among a command's words"));
+            }
             match name {
                 Some(name) => simple.assignments.push((name, self.assigned()?)),
                 None => simple.words.push(self.word()?),

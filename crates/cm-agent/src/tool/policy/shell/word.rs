@@ -6,13 +6,23 @@ use super::{Piece, Unclear, Word};
 /// Characters of arithmetic that reads no variable: a variable's value may itself run commands.
 const PLAIN_SUM: &str = "0123456789+-*/%() <>=!&|^~?:,";
 
+/// Why a condition is refused that is a list of commands to a shell without conditions.
+const DIFFER: Unclear = Unclear("shells differ on this condition");
+
 impl Parser<'_> {
     /// One word. It begins here.
     pub(super) fn word(&mut self) -> Result<Word, Unclear> {
+        let start = self.at;
         let mut word = Word::default();
         if self.take("~") {
             let whole = self.peek().is_none_or(|c| is_meta(c) || c == '/');
             word.0.push(if whole { Piece::Home } else { Piece::Unknown });
+        }
+        let next = self.rest().strip_prefix('=').and_then(|rest| rest.chars().next());
+        if next.is_some_and(|c| !is_meta(c) && c != '=') {
+            // Some shells take this for a program's path.
+            self.at += 1;
+            word.0.push(Piece::Unknown);
         }
         while let Some(c) = self.peek() {
             if self.starts("<(") || self.starts(">(") {
@@ -25,6 +35,9 @@ impl Parser<'_> {
                 self.piece(c, &mut word)?;
             }
         }
+        if self.at == start {
+            return Err(Unclear("a word is missing"));
+        }
         Ok(word)
     }
 
@@ -36,15 +49,24 @@ impl Parser<'_> {
             word.text("]]");
             return Ok(word);
         }
+        // An opening bracket within a word is an error to shells that do not know conditions.
+        let mut bracket = false;
         while let Some(c) = self.peek() {
             match c {
                 ' ' | '\t' | '\n' => break,
-                ';' => return Err(Unclear("a condition does not end")),
-                '<' | '>' if self.starts("<(") || self.starts(">(") => {
-                    self.at += 2;
-                    let list = self.inner_list()?;
-                    word.0.push(Piece::Process(list));
+                '(' if self.starts("(#") => return Err(Unclear("a pattern may run commands")),
+                '(' if word.0.is_empty() => return Err(DIFFER),
+                '(' => {
+                    bracket = true;
+                    self.at += 1;
+                    word.text("(");
                 }
+                '|' | '&' if word.0.is_empty() && (self.take("||") || self.take("&&")) => {
+                    word.text(if c == '|' { "||" } else { "&&" });
+                    break;
+                }
+                ';' | '<' | '>' => return Err(DIFFER),
+                c if is_meta(c) && !bracket => return Err(DIFFER),
                 c if is_meta(c) => {
                     self.at += 1;
                     word.text(c.encode_utf8(&mut [0; 4]));
@@ -160,6 +182,9 @@ impl Parser<'_> {
 
     fn dollar(&mut self, word: &mut Word, quoted: bool) -> Result<(), Unclear> {
         self.at += 1;
+        if self.starts("\\\n") {
+            return Err(Unclear("an expansion goes over a line's end"));
+        }
         if self.starts("((") {
             return self.sum(word);
         }
@@ -208,7 +233,7 @@ impl Parser<'_> {
         }
         self.at += end + 2;
         while self.take(")") {}
-        word.0.push(Piece::Unknown);
+        word.0.push(Piece::Number);
         Ok(())
     }
 
@@ -222,7 +247,7 @@ impl Parser<'_> {
         }
         self.at += end + 1;
         if inside.strip_prefix('#').is_some_and(is_name) {
-            word.0.push(Piece::Unknown);
+            word.0.push(Piece::Number);
             return Ok(());
         }
         let length = inside.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
@@ -258,6 +283,9 @@ impl Parser<'_> {
                 Some('\\') => {
                     escaped = true;
                     self.at += 1;
+                    if self.starts("'") {
+                        return Err(Unclear("shells differ on an escaped quote"));
+                    }
                     self.at += self.peek().map_or(0, char::len_utf8);
                 }
                 Some(c) => self.at += c.len_utf8(),

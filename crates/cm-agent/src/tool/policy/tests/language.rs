@@ -288,3 +288,34 @@ fn why_is_one_line() {
         !command(&preset("careful"), &format!("x{}\n", "y\u{7}".repeat(500))).why.contains(char::is_control)
     );
 }
+
+#[test]
+fn the_example_says_what_its_comments_say() {
+    let example = own(include_str!("../../../../../../deploy/policies/example.yaml"));
+    for (text, expected) in [
+        ("make build", "deny"),
+        ("just build", "allow"),
+        ("cd web && just build", "allow"),
+        ("docker compose logs -f api", "allow"),
+        ("docker compose up", "ask"),
+        ("./scripts/seed.sh --dry-run", "allow"),
+        ("./scripts/seed.sh", "ask"),
+        ("git push origin agent/fix-1", "allow"),
+        ("git push origin main", "ask"),
+        ("git push --force origin agent/fix-1", "ask"),
+        ("DATABASE_URL=postgres://localhost/test cargo test", "allow"),
+        ("DATABASE_URL=postgres://prod/shop cargo test", "ask"),
+        ("curl https://api.shop.example/x", "allow"),
+        ("curl https://other.example/x", "ask"),
+        ("cp x migrations/1.sql", "ask"),
+        ("cat secrets/key", "deny"),
+        ("cat ~/.config/shop/token", "deny"),
+        ("cargo test", "allow"),
+        ("rm -rf /", "ask"),
+    ] {
+        let decision = command(&example, text);
+        assert_eq!(word(&decision), expected, "{text}: {decision:?}");
+    }
+    let asked = Asked { tool: "codex", ..asked(PromptKind::Question, "Which?") };
+    assert_eq!(word(&decide(&example, &asked)), "deny");
+}

@@ -2,9 +2,12 @@
 
 mod allowed;
 mod evil;
+mod evil_paths;
+mod evil_programs;
 mod files;
 mod language;
 mod properties;
+mod subtle;
 mod trusting;
 
 use super::engine::{Asked, Compiled, Decision, Policies, Verdict, decide, read};
