@@ -22,19 +22,19 @@ use judge::{Seen, Tally};
 use room::{Room, until};
 
 /// Everything the tools do: files, commands, long and slow answers, thinking, errors.
-const SCENARIOS: [&str; 9] =
-    ["write", "edit", "bash", "plan_work", "slow", "think", "long", "flaky_bash", "bad_request"];
+const SCENARIOS: [&str; 8] = ["write", "edit", "bash", "plan_work", "slow", "think", "long", "bad_request"];
 /// What is left to a session that has ended its task: long enough for one that only sees the screen.
-const AFTER: Duration = Duration::from_secs(4);
+const AFTER: Duration = Duration::from_secs(3);
 
 /// Everything. `scripted`: the program of the scripted tool.
 pub async fn all(subject: &Subject, tools: &Tools, scripted: &Path) -> Result<Vec<Row>, BenchError> {
     println!("measuring dialogs …");
     let mut rows = vec![latency::screen(subject, scripted).await?];
+    rows.iter().for_each(|row| println!("{}: {}", row.what, row.measured));
     let agent = subject.start()?;
     let measured = with_tools(subject, &agent, tools).await;
     agent.end().await?;
-    rows.splice(0..0, measured?);
+    rows.extend(measured?);
     Ok(rows)
 }
 
@@ -43,6 +43,14 @@ async fn with_tools(subject: &Subject, agent: &Running, tools: &Tools) -> Result
     let claude = Room::new(Tool::Claude, tools, agent.dir())?;
     let codex = Room::new(Tool::Codex, tools, agent.dir())?;
     let mut rows = Vec::new();
+    println!("measuring hooks …");
+    let hook = latency::hook(subject, agent, &claude).await?;
+    println!("{}: {}", hook.what, hook.measured);
+    rows.push(hook);
+    println!("measuring processor time …");
+    let load = load::load(agent, &client, &claude).await?;
+    load.iter().for_each(|row| println!("{}: {}", row.what, row.measured));
+    rows.extend(load);
     for (name, room) in [("Claude", &claude), ("Codex", &codex)] {
         let mut all = Seen::default();
         for scenario in SCENARIOS {
@@ -58,10 +66,6 @@ async fn with_tools(subject: &Subject, agent: &Running, tools: &Tools) -> Result
         rows.extend(accuracy(name, "as announced", all.announced));
         rows.extend(accuracy(name, "from the screen only", all.screen_only));
     }
-    println!("measuring hooks …");
-    rows.push(latency::hook(subject, agent, &claude).await?);
-    println!("measuring processor time …");
-    rows.extend(load::load(agent, &client, &claude).await?);
     Ok(rows)
 }
 
