@@ -66,6 +66,8 @@ enum Command {
 enum Bench {
     /// The agent: latencies, memory, quiet and flooded sessions.
     Agent,
+    /// The real coding CLIs: whether their state is seen right, how fast they are answered, what that costs.
+    Tools,
 }
 
 #[derive(Debug, Subcommand)]
@@ -108,7 +110,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tools { list: true, .. } => tools::list(&workspace),
         Command::Tools { path: Some(name), .. } => tools::path(&workspace, &name),
         Command::Tools { names, .. } => tools::install(&workspace, &names),
-        Command::Bench { what: Bench::Agent } => bench::run(&workspace),
+        Command::Bench { what: Bench::Agent } => bench::agent(&workspace),
+        Command::Bench { what: Bench::Tools } => bench::tools(&workspace),
         Command::Schema { check: true } => schema::check(&workspace),
         Command::Schema { check: false } => schema::write(&workspace),
     }

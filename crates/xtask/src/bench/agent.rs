@@ -81,21 +81,21 @@ async fn commands(agent: &Running) -> Result<Vec<Row>, BenchError> {
     let ratio = process.quantile(0.5) / pipe.quantile(0.5);
     Ok(vec![
         Row {
-            what: "command → reply, unix socket, p50 / p99",
+            what: "command → reply, unix socket, p50 / p99".into(),
             good: good(&mut over_unix),
             measured: over_unix.words(),
             goal,
             original: "< 10 ms",
         },
         Row {
-            what: "command → reply, TCP, p50 / p99",
+            what: "command → reply, TCP, p50 / p99".into(),
             good: good(&mut over_tcp),
             measured: over_tcp.words(),
             goal,
             original: "< 10 ms",
         },
         Row {
-            what: "capture through the agent, against `tmux capture-pane` as a process, p50",
+            what: "capture through the agent, against `tmux capture-pane` as a process, p50".into(),
             good: ratio >= 1.0,
             measured: format!(
                 "{:.2} against {:.2} ms: {ratio:.0} × faster",
@@ -157,7 +157,7 @@ async fn events(agent: &Running) -> Result<Vec<Row>, BenchError> {
         samples.push(start.elapsed());
     }
     Ok(vec![Row {
-        what: "byte printed → event at the client, p50 / p99",
+        what: "byte printed → event at the client, p50 / p99".into(),
         good: samples.quantile(0.5) <= 30.0 && samples.quantile(0.99) <= 80.0,
         measured: samples.words(),
         goal: "≤ 30 / 80 ms",
@@ -188,14 +188,14 @@ async fn creation(agent: &Running) -> Result<Vec<Row>, BenchError> {
     let alive = client.list_sessions().await?.iter().filter(|s| s.alive).count();
     Ok(vec![
         Row {
-            what: "create_session → prompt usable, p50 / p99",
+            what: "create_session → prompt usable, p50 / p99".into(),
             good: usable.quantile(0.5) <= 60.0,
             measured: usable.words(),
             goal: "≤ 60 ms",
             original: "≥ 3.1 s",
         },
         Row {
-            what: "200 sessions as fast as possible",
+            what: "200 sessions as fast as possible".into(),
             good: alive == MANY && failed == 0,
             measured: format!("{alive} alive, {failed} refused, {:.0} in a second", MANY as f64 / took),
             goal: "all alive, none lost",
@@ -223,28 +223,28 @@ async fn quiet(agent: &Running) -> Result<Vec<Row>, BenchError> {
     let each = full.saturating_sub(empty) as f64 / SESSIONS as f64 / 1024.0;
     Ok(vec![
         Row {
-            what: "idle, 100 quiet sessions: processor time of the agent",
+            what: "idle, 100 quiet sessions: processor time of the agent".into(),
             good: used < 0.5,
             measured: format!("{used:.2} % of a core"),
             goal: "< 0.5 %",
             original: "",
         },
         Row {
-            what: "idle, 100 quiet sessions: traffic for a client",
+            what: "idle, 100 quiet sessions: traffic for a client".into(),
             good: bytes <= 30.0,
             measured: format!("{bytes:.1} B/s"),
             goal: "≤ 30 B/s",
             original: "about 1 KB/s",
         },
         Row {
-            what: "agent's memory, empty",
+            what: "agent's memory, empty".into(),
             good: empty <= 12 << 20,
             measured: format!("{:.1} MB", empty as f64 / 1e6),
             goal: "≤ 12 MB",
             original: "",
         },
         Row {
-            what: "agent's memory, per session (without tmux)",
+            what: "agent's memory, per session (without tmux)".into(),
             good: each <= 150.0,
             measured: format!("{each:.0} KB"),
             goal: "≤ 150 KB",

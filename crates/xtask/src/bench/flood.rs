@@ -48,7 +48,7 @@ pub async fn flood(agent: &Running) -> Result<Vec<Row>, BenchError> {
     let grown = peak.saturating_sub(memory) as f64 / 1e6;
     Ok(vec![
         Row {
-            what: "flood, `yes` in 8 sessions for 10 s: agent's memory",
+            what: "flood, `yes` in 8 sessions for 10 s: agent's memory".into(),
             good: grown <= 4.0,
             measured: format!(
                 "{:.1} MB, {grown:+.1} MB at the peak; {share:.0} % of a core",
@@ -58,14 +58,14 @@ pub async fn flood(agent: &Running) -> Result<Vec<Row>, BenchError> {
             original: "",
         },
         Row {
-            what: "flood: other session's command, p50 / p99",
+            what: "flood: other session's command, p50 / p99".into(),
             good: samples.quantile(0.99) <= 20.0,
             measured: samples.words(),
             goal: "p99 ≤ 20 ms",
             original: "",
         },
         Row {
-            what: "flood: the tools themselves",
+            what: "flood: the tools themselves".into(),
             good: stalled == 0,
             measured: format!(
                 "{:.1} MB/s printed, {stalled} seconds without output",

@@ -12,6 +12,11 @@ impl Samples {
         self.0.push(sample);
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The value that a part of all samples does not exceed, in milliseconds.
     pub fn quantile(&mut self, part: f64) -> f64 {
         self.0.sort_unstable();

@@ -4,13 +4,14 @@ mod agent;
 mod flood;
 mod measure;
 mod subject;
+mod tools;
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
 /// One line of the table.
 pub struct Row {
-    what: &'static str,
+    what: String,
     measured: String,
     goal: &'static str,
     original: &'static str,
@@ -21,19 +22,44 @@ pub struct Row {
 ///
 /// # Errors
 /// The agent cannot be built or driven. A goal that is missed is shown, not an error: machines differ.
-pub fn run(workspace: &Workspace) -> Result<(), Failure> {
+pub fn agent(workspace: &Workspace) -> Result<(), Failure> {
     let subject = subject::Subject::build(workspace)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    println!("{}\n", subject.machine());
+    let rows = threads()?.block_on(agent::all(&subject)).map_err(Failure::Bench)?;
+    println!("\n| what | measured | goal | the original | |\n|---|---|---|---|---|");
+    for row in rows {
+        println!("| {} | {} | {} | {} | {} |", row.what, row.measured, row.goal, row.original, row.mark());
+    }
+    Ok(())
+}
+
+/// Measures how real tools are seen and answered, and prints the table.
+///
+/// # Errors
+/// A tool is not installed, or the agent cannot be built or driven.
+pub fn tools(workspace: &Workspace) -> Result<(), Failure> {
+    let subject = subject::Subject::build(workspace)?;
+    let scripted = subject::scripted(workspace)?;
+    println!("{}\n", subject.machine());
+    let tools = cm_testkit::tools::Tools::of(&workspace.target);
+    let rows = threads()?.block_on(tools::all(&subject, &tools, &scripted)).map_err(Failure::Bench)?;
+    println!("\n| what | measured | goal | |\n|---|---|---|---|");
+    for row in rows {
+        println!("| {} | {} | {} | {} |", row.what, row.measured, row.goal, row.mark());
+    }
+    Ok(())
+}
+
+fn threads() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|source| Failure::Start { command: "the benchmark's threads".into(), source })?;
-    println!("{}\n", subject.machine());
-    let rows = runtime.block_on(agent::all(&subject)).map_err(Failure::Bench)?;
-    println!("\n| what | measured | goal | the original | |\n|---|---|---|---|---|");
-    for row in rows {
-        let mark = if row.good { "ok" } else { "missed" };
-        println!("| {} | {} | {} | {} | {mark} |", row.what, row.measured, row.goal, row.original);
+        .map_err(|source| Failure::Start { command: "the benchmark's threads".into(), source })
+}
+
+impl Row {
+    fn mark(&self) -> &'static str {
+        if self.good { "ok" } else { "missed" }
     }
-    Ok(())
 }

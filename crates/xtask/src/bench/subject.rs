@@ -27,14 +27,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 impl Subject {
     /// Builds it.
     pub fn build(workspace: &Workspace) -> Result<Self, Failure> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(&workspace.root).args(["build", "--quiet", "--release", "-p", "cm-agent"]);
-        let start = |source| Failure::Start { command: "cargo build --release -p cm-agent".into(), source };
-        let status = cargo.status().map_err(start)?;
-        if !status.success() {
-            let command = "cargo build --release -p cm-agent".into();
-            return Err(Failure::Exit { command, status: status.to_string(), output: String::new() });
-        }
+        cargo_build(workspace, &["--release", "-p", "cm-agent"])?;
         Ok(Self { binary: workspace.target.join("release/cm-agent") })
     }
 
@@ -62,8 +55,18 @@ impl Subject {
         )
     }
 
+    /// The program.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Starts one.
     pub fn start(&self) -> std::io::Result<Running> {
+        self.start_with(&[])
+    }
+
+    /// Starts one with these variables.
+    pub fn start_with(&self, env: &[(&str, &Path)]) -> std::io::Result<Running> {
         let dir = std::env::temp_dir().join(format!("cm-bench-{}", std::process::id()));
         // One after the other, each from nothing.
         let _ = std::fs::remove_dir_all(&dir);
@@ -83,6 +86,7 @@ impl Subject {
             .args(["--runtime-dir".as_ref(), dir.join("run").as_os_str()])
             .env("CM_AGENT_TOKEN", TOKEN)
             .env("RUST_LOG", "warn")
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -145,6 +149,23 @@ async fn futures<E>(all: impl Iterator<Item = impl Future<Output = Result<(), E>
         one?;
     }
     Ok(())
+}
+
+/// The scripted tool: a debug build, for it only draws.
+pub fn scripted(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    cargo_build(workspace, &["-p", "cm-testkit", "--bin", "cm-scripted"])?;
+    Ok(workspace.target.join("debug/cm-scripted"))
+}
+
+fn cargo_build(workspace: &Workspace, args: &[&str]) -> Result<(), Failure> {
+    let command = format!("cargo build {}", args.join(" "));
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(&workspace.root).args(["build", "--quiet"]).args(args);
+    match cargo.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Exit { command, status: status.to_string(), output: String::new() }),
+        Err(source) => Err(Failure::Start { command, source }),
+    }
 }
 
 fn free_port() -> std::io::Result<u16> {
