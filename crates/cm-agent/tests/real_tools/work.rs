@@ -9,7 +9,7 @@ use super::stage::{Stage, policy, rule};
 each! {
     writes_a_file: Claude, Codex, Claude197, Gemini, OpenCode;
     changes_a_file: Claude, Codex, Claude197, Gemini, OpenCode;
-    runs_a_harmless_command: Claude, Codex, Claude197, Gemini, OpenCode;
+    runs_a_harmless_command: Claude, Claude197, Gemini, OpenCode;
     is_refused_a_command_and_goes_on: Claude, Codex, Claude197, Gemini, OpenCode;
     is_seen_at_each_kind_of_work: Claude, Codex;
     does_much_in_one_task: Claude, Codex;

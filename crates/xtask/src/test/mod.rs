@@ -33,10 +33,12 @@ pub enum Part {
     Unit,
     /// Examples in the documentation run, and the documentation builds without warnings.
     Doc,
-    /// Tests with the real coding CLIs, against a model server on this machine.
+    /// Tests with Claude Code and Codex themselves, against a model server on this machine.
     Tools,
     /// Tests that need a host with systemd, inside one.
     Hosts,
+    /// The tests with all coding CLIs there are profiles of; only where named.
+    ToolsAll,
 }
 
 impl Part {
@@ -45,7 +47,7 @@ impl Part {
         Self::value_variants()
             .iter()
             .copied()
-            .filter(|part| named.is_empty() || named.contains(part))
+            .filter(|part| named.contains(part) || (named.is_empty() && *part != Self::ToolsAll))
             .filter(|part| !(no_hosts && *part == Self::Hosts))
             .filter(|part| !(no_tools && *part == Self::Tools))
             .collect()
@@ -61,6 +63,7 @@ impl Part {
             Self::Doc => "doc",
             Self::Tools => "tools",
             Self::Hosts => "hosts",
+            Self::ToolsAll => "tools-all",
         }
     }
 
@@ -72,7 +75,7 @@ impl Part {
             Self::Schema => &[],
             Self::Unit => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Doc => &[Need::Git, Need::Tmux],
-            Self::Tools => &[Need::Git, Need::Tmux, Need::Nextest],
+            Self::Tools | Self::ToolsAll => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Hosts => &hosts::NEEDS,
         }
     }
@@ -86,6 +89,7 @@ impl Part {
             Self::Unit => unit(workspace),
             Self::Doc => doc(workspace),
             Self::Tools => with_tools(workspace),
+            Self::ToolsAll => with_all_tools(workspace),
             Self::Hosts => on_host::run(workspace),
         }
     }
@@ -191,12 +195,22 @@ fn unit(workspace: &Workspace) -> Result<Tally, Failure> {
     counted(run, Runner::Nextest, "nextest")
 }
 
-/// The tests in files called `real_tools`, with the tools installed first.
+/// The agent with Claude Code and Codex, which are installed first.
 fn with_tools(workspace: &Workspace) -> Result<Tally, Failure> {
+    tools::install(workspace, &["claude".to_owned(), "codex".to_owned()])?;
+    let run = Run::cargo_with_tools(workspace)
+        .args(["nextest", "run", "--locked", "--profile", "ci", "--color", color()])
+        .args(["-p", "cm-agent", "--features", "cm-agent/real-tools", "--test", "real_tools"]);
+    counted(run, Runner::Nextest, "nextest")
+}
+
+/// The same with all tools, and the model server with each of them.
+fn with_all_tools(workspace: &Workspace) -> Result<Tally, Failure> {
     tools::install(workspace, &[])?;
     let run = Run::cargo_with_tools(workspace)
         .args(["nextest", "run", "--locked", "--profile", "ci", "--color", color()])
-        .args(["-p", "cm-testkit", "--features", "cm-testkit/real-tools", "--test", "real_tools"]);
+        .args(["-p", "cm-agent", "-p", "cm-testkit"])
+        .args(["--features", "cm-agent/all-tools,cm-testkit/real-tools", "--test", "real_tools"]);
     counted(run, Runner::Nextest, "nextest")
 }
 
@@ -238,7 +252,8 @@ mod tests {
         let check = |named: &[Part], no_hosts, no_tools, expected: &[Part]| {
             assert_eq!(Part::chosen(named, no_hosts, no_tools), expected, "{named:?}");
         };
-        check(&[], false, false, Part::value_variants());
+        check(&[], false, false, &Part::value_variants()[..8]);
+        check(&[Part::ToolsAll], false, false, &[Part::ToolsAll]);
         check(&[], true, false, &Part::value_variants()[..7]);
         check(&[], true, true, &Part::value_variants()[..6]);
         check(&[Part::Unit, Part::Fmt], false, false, &[Part::Fmt, Part::Unit]);
