@@ -33,21 +33,23 @@ pub enum Part {
     Unit,
     /// Examples in the documentation run, and the documentation builds without warnings.
     Doc,
-    /// Tests with the real coding CLIs, against a model server on this machine.
+    /// Tests with Claude Code and Codex, against a model server on this machine.
     Tools,
     /// Tests that need a host with systemd, inside one.
     Hosts,
+    /// Tests with every coding CLI there is a pin for; only where it is named.
+    ToolsAll,
 }
 
 impl Part {
-    /// The parts to run: those named, or all, in the order in which a mistake shows soonest.
+    /// The parts to run: those named, or all of the usual ones, in the order in which a mistake shows soonest.
     pub fn chosen(named: &[Self], no_hosts: bool, no_tools: bool) -> Vec<Self> {
         Self::value_variants()
             .iter()
             .copied()
-            .filter(|part| named.is_empty() || named.contains(part))
+            .filter(|part| named.contains(part) || (named.is_empty() && *part != Self::ToolsAll))
             .filter(|part| !(no_hosts && *part == Self::Hosts))
-            .filter(|part| !(no_tools && *part == Self::Tools))
+            .filter(|part| !(no_tools && matches!(part, Self::Tools | Self::ToolsAll)))
             .collect()
     }
 
@@ -61,6 +63,7 @@ impl Part {
             Self::Doc => "doc",
             Self::Tools => "tools",
             Self::Hosts => "hosts",
+            Self::ToolsAll => "tools-all",
         }
     }
 
@@ -72,7 +75,7 @@ impl Part {
             Self::Schema => &[],
             Self::Unit => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Doc => &[Need::Git, Need::Tmux],
-            Self::Tools => &[Need::Git, Need::Tmux, Need::Nextest],
+            Self::Tools | Self::ToolsAll => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Hosts => &hosts::NEEDS,
         }
     }
@@ -85,7 +88,8 @@ impl Part {
             Self::Schema => schema::check(workspace).map(|()| Tally::default()),
             Self::Unit => unit(workspace),
             Self::Doc => doc(workspace),
-            Self::Tools => with_tools(workspace),
+            Self::Tools => with_tools(workspace, &["claude", "codex"], &TOOLS),
+            Self::ToolsAll => with_tools(workspace, &[], &ALL_TOOLS),
             Self::Hosts => on_host::run(workspace),
         }
     }
@@ -191,12 +195,21 @@ fn unit(workspace: &Workspace) -> Result<Tally, Failure> {
     counted(run, Runner::Nextest, "nextest")
 }
 
-/// The tests in files called `real_tools`, with the tools installed first.
-fn with_tools(workspace: &Workspace) -> Result<Tally, Failure> {
-    tools::install(workspace, &[])?;
+/// The agent with the two tools most people have.
+const TOOLS: [&str; 4] = ["-p", "cm-agent", "--features", "cm-agent/real-tools"];
+
+/// The agent with all of them, and the kit that drives them.
+const ALL_TOOLS: [&str; 6] =
+    ["-p", "cm-agent", "-p", "cm-testkit", "--features", "cm-agent/all-tools,cm-testkit/real-tools"];
+
+/// The tests in files called `real_tools` of `packages`, with the named tools (or all) installed first. A tool
+/// that cannot be had fails them.
+fn with_tools(workspace: &Workspace, names: &[&str], packages: &[&str]) -> Result<Tally, Failure> {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    tools::install(workspace, &names)?;
     let run = Run::cargo_with_tools(workspace)
         .args(["nextest", "run", "--locked", "--profile", "ci", "--color", color()])
-        .args(["-p", "cm-testkit", "--features", "cm-testkit/real-tools", "--test", "real_tools"]);
+        .args(packages.iter().copied().chain(["--test", "real_tools"]));
     counted(run, Runner::Nextest, "nextest")
 }
 
@@ -238,7 +251,8 @@ mod tests {
         let check = |named: &[Part], no_hosts, no_tools, expected: &[Part]| {
             assert_eq!(Part::chosen(named, no_hosts, no_tools), expected, "{named:?}");
         };
-        check(&[], false, false, Part::value_variants());
+        check(&[], false, false, &Part::value_variants()[..8]);
+        check(&[Part::ToolsAll], false, false, &[Part::ToolsAll]);
         check(&[], true, false, &Part::value_variants()[..7]);
         check(&[], true, true, &Part::value_variants()[..6]);
         check(&[Part::Unit, Part::Fmt], false, false, &[Part::Fmt, Part::Unit]);
