@@ -57,6 +57,9 @@ pub enum Removed {
     Kept(String),
 }
 
+/// Work trees are added one after the other.
+static ADDING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Makes a work tree with a branch of its own for `task`, from the repository around `path`: a directory below
 /// `parent` (the agent's own for this session; made if need be). A branch that exists gets `-2`, `-3`, … behind
 /// its name. Work that is not committed stays where it is, and is said ([`Tree::warnings`]). At most 130 s.
@@ -70,6 +73,8 @@ pub async fn add_worktree(
     task: &str,
     parent: &Path,
 ) -> Result<Tree, WorkError> {
+    // git reads the entries of others while it adds one, and fails on one that is only half there.
+    let _turn = ADDING.lock().await;
     const ACT: &str = "make a work tree of";
     let wanted = spec.branch.clone().unwrap_or_else(|| names::branch_for(task));
     if let Some(why) = names::bad_branch(&wanted) {
