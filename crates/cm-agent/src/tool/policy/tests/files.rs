@@ -13,14 +13,14 @@ fn check(policy: &str, kind: PromptKind, subject: &str, expected: &str) {
 fn files_by_where_they_lie() {
     for (subject, careful) in [
         ("src/main.rs", "allow"),
-        ("/work/tree/src/main.rs", "allow"),
-        ("/work/tree", "allow"),
+        ("/proj/tree/src/main.rs", "allow"),
+        ("/proj/tree", "allow"),
         ("./a/../b", "allow"),
         ("a\nb", "allow"),
         ("...", "ask"),
         ("../x", "ask"),
-        ("/work/tree-evil/x", "ask"),
-        ("/work/tree/../x", "ask"),
+        ("/proj/tree-evil/x", "ask"),
+        ("/proj/tree/../x", "ask"),
         ("~/x", "ask"),
         ("~bob/x", "ask"),
         ("/etc/passwd", "ask"),
@@ -69,9 +69,9 @@ fn files_with_consequences_are_asked_about() {
 #[test]
 fn trust_is_for_the_work_tree() {
     for (subject, careful, trusting) in [
-        ("/work/tree", "allow", "allow"),
-        ("/work/tree/sub", "allow", "allow"),
-        ("/work", "ask", "allow"),
+        ("/proj/tree", "allow", "allow"),
+        ("/proj/tree/sub", "allow", "allow"),
+        ("/proj", "ask", "allow"),
         ("/", "ask", "allow"),
         ("~/x", "ask", "allow"),
         ("some-server", "ask", "allow"),
@@ -129,7 +129,7 @@ fn personal_and_system_files_are_bounds() {
     ] {
         check("trusting", Edit, subject, "deny");
     }
-    for subject in ["~/notes.txt", "/tmp/x", "/work/other/x", "src/x"] {
+    for subject in ["~/notes.txt", "/tmp/x", "/proj/other/x", "src/x"] {
         check("trusting", Edit, subject, "allow");
     }
     check("trusting", Read, "~/.ssh/id_rsa", "ask");

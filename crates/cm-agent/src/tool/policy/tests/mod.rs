@@ -15,7 +15,7 @@ use crate::tool::profile::PromptKind;
 use cm_protocol::PolicyChoice;
 use std::sync::{Arc, OnceLock};
 
-pub(super) const WORK: &str = "/work/tree";
+pub(super) const WORK: &str = "/proj/tree";
 pub(super) const HOME: &str = "/home/ada";
 
 pub(super) fn preset(name: &str) -> Arc<Compiled> {

@@ -44,7 +44,7 @@ const SUBTLE: &[&str] = &[
     "/tmp/nice ls",
     "./busybox ls",
     "./xargs echo",
-    "cd src && trap 'cat ../x' EXIT; cd /work/tree",
+    "cd src && trap 'cat ../x' EXIT; cd /proj/tree",
     "env cd src && cat ../x",
     "nohup cd src && cat ../x",
     "bash -c 'cd src' && cat ../x",
