@@ -264,8 +264,8 @@ impl Machine {
             (Phase::Idle, Some(Seen::AtPrompt { prompt_text, .. })) if self.memory.ready_prompt.is_none() => {
                 Some((self.watch.quiet_since + ready.quiet, Move::LearnPrompt(prompt_text.clone())))
             }
-            (Phase::Round { left, worked }, Some(Seen::AtPrompt { turn, .. })) => {
-                self.end_at_prompt(done, (*left, *worked), turn.as_ref())
+            (Phase::Round { left, worked }, Some(Seen::AtPrompt { turn, draft, .. })) => {
+                self.end_at_prompt(done, (*left, *worked), (turn.as_ref(), *draft))
             }
             _ => None,
         }
@@ -276,7 +276,7 @@ impl Machine {
         &self,
         done: &Done,
         (left, worked): (bool, bool),
-        turn: Option<&Turn>,
+        (turn, draft): (Option<&Turn>, bool),
     ) -> Option<(Duration, Move)> {
         let rule = "the tool's prompt is back".to_owned();
         let steady = self.watch.steady_since;
@@ -285,6 +285,11 @@ impl Machine {
             return match turn {
                 Some(Turn::Failed(trouble)) if self.memory.voice == Voice::Hooks => {
                     Some((steady + BROKEN_OFF, ended_by(trouble, rule)))
+                }
+                // Broken off before it had begun, its task stands in its box again.
+                None if self.memory.voice == Voice::Hooks && draft => {
+                    let why = format!("{}: its task was given back", Cause::Interrupted.as_str());
+                    Some((steady + BROKEN_OFF, Move::BrokenOff(why)))
                 }
                 _ => None,
             };

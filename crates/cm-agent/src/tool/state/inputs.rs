@@ -74,7 +74,9 @@ impl Machine {
         if last.is_none_or(|last| last.mark.print != look.mark.print) {
             self.watch.quiet_since = now;
         }
-        if last.is_none_or(|last| last.observation != look.observation || last.mark.row != look.mark.row) {
+        if last.is_none_or(|last| {
+            last.observation.kind != look.observation.kind || last.mark.row != look.mark.row
+        }) {
             self.watch.steady_since = now;
         }
         if self.memory.is_starting() {
@@ -395,11 +397,12 @@ impl Machine {
         self.end(state, reason, exit, "process ended", effects);
     }
 
-    /// Whether a full-screen tool has ended in the middle of its work: leaving at its prompt is an end like any.
+    /// Whether a coding tool has ended in the middle of its work: leaving at its prompt is an end like any.
     fn is_crash(&self, exit: &Exit) -> bool {
         let seen = self.watch.look.as_ref().map(|look| &look.observation.kind);
         let resting = matches!(seen, Some(Seen::AtPrompt { .. }));
-        self.profile.is_tui() && self.memory.is_round() && (exit.code != Some(0) || !resting)
+        let coding = self.profile.facts.input.is_some();
+        coding && self.memory.is_round() && (exit.code != Some(0) || (self.profile.is_tui() && !resting))
     }
 
     /// The program's end. A task that had ended before keeps its outcome.
