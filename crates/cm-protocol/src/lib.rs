@@ -7,6 +7,7 @@
 //! Two promises are kept here and guarded by golden files (`tests/wire/*.json`):
 //! every client written for the original agent keeps working, and everything added is additive.
 
+pub mod deploy;
 pub mod error;
 pub mod event;
 pub mod explain;
