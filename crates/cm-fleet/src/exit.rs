@@ -11,8 +11,10 @@ pub enum Exit {
     Usage,
     /// No host could be reached.
     Unreachable,
-    /// Refused: by a limit, a lock or the state of things.
+    /// Refused: by a host's key, a limit, a lock or the state of things.
     Refused,
+    /// Hosts have gone back to what they were.
+    RolledBack,
     /// Ended by Ctrl-C.
     Interrupted,
 }
@@ -26,6 +28,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Unreachable => 3,
             Self::Refused => 4,
+            Self::RolledBack => 5,
             Self::Interrupted => 130,
         }
     }

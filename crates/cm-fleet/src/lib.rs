@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod command;
+pub mod deploy;
 pub mod dispatch;
 pub mod exit;
 pub mod failure;

@@ -1,0 +1,241 @@
+//! The two commands a host is given: one asks what it is, one brings it a program. PURE.
+//!
+//! Both are one word for the login shell, whatever that is (`/bin/sh -c '…'`, which fish reads as sh does), so
+//! there is neither a quote nor a backslash in them. What a login prints before ours is told apart by marks.
+//! Nothing that must stay secret is in a command: manifests go to standard input.
+
+use std::fmt;
+
+/// Stands alone on a line before the answer.
+pub const BEGIN: &str = "cm-fleet:begin";
+/// Stands alone on a line after the answer.
+pub const END: &str = "cm-fleet:end";
+/// Exit codes of [`push`] that are not the installation's own: the directory could not be made.
+pub const NO_DIRECTORY: i32 = 90;
+/// What was sent could not be unpacked: it broke off, was changed on its way, or the disk is full.
+pub const NOT_UNPACKED: i32 = 91;
+/// The unpacked program could not be started from there.
+pub const NOT_STARTED: i32 = 92;
+
+/// Where an agent is installed unless the inventory says otherwise, below the user's home.
+pub const DEFAULT_DIR: &str = "~/.local/share/cm-agent";
+
+/// A directory on a host that may stand in a script: absolute or below `~/`, of harmless characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dir(String);
+
+/// A directory that may not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} cannot be an agent's directory: it must begin with / or ~/, and have only letters, digits and ._-+@/ in it"
+)]
+pub struct BadDir(pub String);
+
+impl Dir {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// It is relative, the root, or has characters that a shell might take for its own.
+    pub fn new(text: &str) -> Result<Self, BadDir> {
+        let path = text.strip_prefix('~').unwrap_or(text).trim_end_matches('/');
+        let harmless = |c: char| c.is_ascii_alphanumeric() || "._-+@/".contains(c);
+        if !path.starts_with('/') || !path.chars().all(harmless) || path.split('/').any(|part| part == "..") {
+            return Err(BadDir(text.to_owned()));
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+
+    /// The directory as a word of a shell's.
+    fn word(&self) -> String {
+        match self.0.strip_prefix("~/") {
+            Some(rest) => format!("\"$HOME/{rest}\""),
+            None => format!("\"{}\"", self.0),
+        }
+    }
+}
+
+impl Default for Dir {
+    fn default() -> Self {
+        Self(DEFAULT_DIR.to_owned())
+    }
+}
+
+impl fmt::Display for Dir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Asks a host what it is: the installed agent answers where there is one, else the shell says what it can.
+/// Changes nothing. `more`: a flag for the agent's `facts` (`--doctor`).
+pub fn ask(dir: &Dir, more: &str) -> String {
+    let dir = dir.word();
+    in_sh(&format!(
+        r#"d={dir}
+echo {BEGIN}
+"$d/current/cm-agent" facts --dir "$d" {more} 2>/dev/null && echo {END} && exit 0
+test -e "$d/current" && echo broken=$?
+u=$(id -un)
+echo arch=$(uname -m)
+echo host=$(uname -n)
+echo "user=$u"
+echo "home=$HOME"
+echo now=$(date +%s)
+echo boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+echo "os=$(. /etc/os-release 2>/dev/null && echo "$PRETTY_NAME")"
+test -S "/run/user/$(id -u)/systemd/private" && echo manager=1
+test -e "/var/lib/systemd/linger/$u" && echo linger=1
+echo systemd=$(systemctl --version 2>/dev/null | head -n 1)
+echo tmux=$(tmux -V 2>/dev/null)
+echo git=$(git --version 2>/dev/null)
+command -v gzip >/dev/null && echo gzip=1
+p="$d"
+while test -n "$p" && ! test -e "$p"; do p="${{p%/*}}"; done
+test -w "${{p:-/}}" && echo writable=1
+echo free=$(df -Pk "${{p:-/}}" 2>/dev/null | tail -n 1)
+echo mount=$(findmnt -no OPTIONS -T "${{p:-/}}" 2>/dev/null)
+echo {END}"#
+    ))
+}
+
+/// Brings a program and has it install itself. Standard input is the manifest as one line, then the
+/// program, compressed with gzip. `mark`: tells this push from others, `[0-9a-z-]`.
+pub fn push(dir: &Dir, mark: &str) -> String {
+    let dir = dir.word();
+    in_sh(&format!(
+        r#"d={dir}
+umask 077
+trap "" HUP
+IFS= read -r m
+mkdir -p "$d" || exit {NO_DIRECTORY}
+t="$d/.push-{mark}"
+tidy() {{ rm -f "$t"; }}
+trap tidy EXIT
+gzip -dc > "$t" || exit {NOT_UNPACKED}
+chmod 700 "$t" || exit {NO_DIRECTORY}
+"$t" --version >/dev/null || exit {NOT_STARTED}
+echo {BEGIN}
+"$t" install --dir "$d" <<_
+$m
+_"#
+    ))
+}
+
+/// Runs the agent that is installed, with these arguments (which are ours, never a user's).
+pub fn installed(dir: &Dir, arguments: &str) -> String {
+    let dir = dir.word();
+    in_sh(&format!("d={dir}\necho {BEGIN}\nexec \"$d/current/cm-agent\" {arguments} --dir \"$d\""))
+}
+
+/// A script as one word that every login shell hands to `/bin/sh` as it is.
+fn in_sh(script: &str) -> String {
+    debug_assert!(!script.contains(['\'', '\\']), "fish reads these otherwise than sh does");
+    format!("exec /bin/sh -c '{script}'")
+}
+
+/// What a host printed after [`BEGIN`].
+pub fn after_mark(printed: &str) -> Option<&str> {
+    let mut rest = printed;
+    loop {
+        let (line, after) = rest.split_once('\n')?;
+        if line.trim_end_matches('\r') == BEGIN {
+            return Some(after);
+        }
+        rest = after;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn directories() {
+        let check = |text: &str, expected: Option<&str>| {
+            let got = Dir::new(text).ok().map(|dir| dir.word());
+            assert_eq!(got.as_deref(), expected, "{text:?}");
+        };
+        check("~/.local/share/cm-agent", Some("\"$HOME/.local/share/cm-agent\""));
+        check("/opt/cm-agent/", Some("\"/opt/cm-agent\""));
+        check("relative", None);
+        check("~ada/x", None);
+        check("/", None);
+        check("~", None);
+        check("~/", None);
+        check("/opt/../etc", None);
+        check("/opt/$(rm)", None);
+        check("/opt/a b", None);
+        check("/opt/a'b", None);
+        check("", None);
+    }
+
+    #[test]
+    fn nothing_in_the_scripts_means_something_else_to_another_shell() {
+        let dir = Dir::default();
+        for script in [ask(&dir, ""), push(&dir, "a1-b2"), installed(&dir, "install confirm")] {
+            let inside = script.strip_prefix("exec /bin/sh -c '").and_then(|s| s.strip_suffix('\''));
+            assert!(inside.is_some_and(|s| !s.contains(['\'', '\\'])), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_login_that_talks_is_no_answer() {
+        let check = |printed: &str, expected: Option<&str>| assert_eq!(after_mark(printed), expected);
+        check("Welcome!\ncm-fleet:begin\n{}\n", Some("{}\n"));
+        check("cm-fleet:begin\r\nx", Some("x"));
+        check("not cm-fleet:begin\n", None);
+        check("", None);
+    }
+
+    #[test]
+    fn the_shell_of_this_machine_understands_the_question() {
+        let home = tempfile::tempdir().expect("a directory");
+        let output = Command::new("/bin/sh")
+            .args(["-c", &ask(&Dir::default(), "")])
+            .env("HOME", home.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("sh");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let facts = super::super::asked::read(&text).expect("facts");
+        assert_eq!(facts.arch, std::env::consts::ARCH);
+        assert_eq!(facts.home, home.path().display().to_string());
+        assert!(facts.installed.is_none() && facts.disk_free.is_some_and(|free| free > 0), "{facts:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).is_empty(), "{output:?}");
+    }
+
+    #[test]
+    fn a_push_hands_over_the_manifest_and_the_program() {
+        let home = tempfile::tempdir().expect("a directory");
+        let program = b"#!/bin/sh\ncase $1 in --version) ;; install) echo \"args $*\"; cat;; esac\n";
+        let manifest = r#"{"a":"$HOME `x` \\ 'q'","b":"  two  "}"#;
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, program).expect("pack");
+        let mut input = format!("{manifest}\n").into_bytes();
+        input.extend(packed.finish().expect("pack"));
+        let run = |input: &[u8]| {
+            let mut child = Command::new("/bin/sh")
+                .args(["-c", &push(&Dir::default(), "m1")])
+                .env("HOME", home.path())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("sh");
+            // A script that gives up early does not read to the end.
+            let _ = std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), input);
+            child.wait_with_output().expect("output")
+        };
+        let output = run(&input);
+        let text = String::from_utf8(output.stdout).expect("text");
+        let dir = format!("{}/.local/share/cm-agent", home.path().display());
+        assert_eq!(after_mark(&text), Some(format!("args install --dir {dir}\n{manifest}\n").as_str()));
+        let left = || std::fs::read_dir(&dir).expect("dir").count();
+        assert_eq!(left(), 0, "the pushed file stays only where the installation has taken it");
+        // Cut off on its way.
+        let cut = run(&input[..input.len() - 12]);
+        assert_eq!((cut.status.code(), left()), (Some(NOT_UNPACKED), 0), "{cut:?}");
+    }
+}
