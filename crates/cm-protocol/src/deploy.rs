@@ -71,6 +71,18 @@ pub struct AgentSettings {
     /// Living sessions allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_sessions: Option<u32>,
+    /// Clients at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_clients: Option<u32>,
+    /// Seconds the terminal of an ended program is kept for looking at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_finished: Option<u64>,
+    /// Where sessions run: `auto`, `systemd`, `detached`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<String>,
+    /// Journal and transcripts, absolute or `~/…`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<String>,
     /// What the log shows: a level or a filter (`info`, `cm_agent=debug`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
