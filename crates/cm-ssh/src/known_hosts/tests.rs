@@ -1,0 +1,1 @@
+//! What known_hosts files mean.
