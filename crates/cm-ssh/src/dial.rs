@@ -44,8 +44,8 @@ impl Drop for Carrier {
 
 /// How a handshake went wrong.
 pub enum Hello {
-    /// It hung up before its greeting.
-    Busy,
+    /// It hung up before its greeting. What it said in its place, if anything.
+    Busy(Option<String>),
     /// It has no key of the types that were asked for, or another one than the pinned.
     Another(SshError),
     /// For good.
@@ -211,11 +211,12 @@ fn hello(at: &Arc<At>, limit: Duration, wire: &Wire, error: WireError) -> Hello 
         WireError::Deadline => return Hello::Failed(SshError::deadline(at, "the ssh handshake", limit)),
         WireError::Ssh(error) => error,
     };
-    let silent = wire.session.banner().is_none();
+    let said = wire.session.banner().filter(|line| !line.is_empty()).map(str::to_owned);
+    let greeted = said.as_ref().is_some_and(|line| line.starts_with("SSH-"));
     let failed = SshError::Handshake { at: Arc::clone(at), why: error.message().to_owned() };
     match error.code() {
-        _ if silent && hung_up(&error) => Hello::Busy,
-        ErrorCode::Session(sys::LIBSSH2_ERROR_BANNER_RECV) if silent => Hello::Busy,
+        _ if !greeted && hung_up(&error) => Hello::Busy(said),
+        ErrorCode::Session(sys::LIBSSH2_ERROR_BANNER_RECV) if !greeted => Hello::Busy(said),
         ErrorCode::Session(sys::LIBSSH2_ERROR_KEX_FAILURE | sys::LIBSSH2_ERROR_KEY_EXCHANGE_FAILURE) => {
             Hello::Another(failed)
         }

@@ -206,14 +206,17 @@ pub enum SshError {
     },
     /// It hangs up before it says who it is, again and again.
     #[error(
-        "{at}: hung up before greeting, {attempts} times: its sshd has too many connections (MaxStartups) or bars \
-         this address for now; try again later, with fewer hosts at once"
+        "{at}: hung up before greeting, {attempts} times{}: its sshd has too many connections (MaxStartups) or bars \
+         this address for now; try again later, with fewer hosts at once",
+        quoted(said)
     )]
     Busy {
         /// The host.
         at: Arc<At>,
         /// How often it was tried.
         attempts: u32,
+        /// What it said in place of a greeting.
+        said: Option<String>,
     },
     /// What answers does not speak our ssh.
     #[error("{at}: ssh handshake failed: {why}; check that port {} is an sshd's", at.port)]
@@ -379,4 +382,8 @@ fn list(tried: &[Tried]) -> String {
 
 fn offered(methods: &Option<String>) -> String {
     methods.as_ref().map(|methods| format!("; the host accepts: {methods}")).unwrap_or_default()
+}
+
+fn quoted(line: &Option<String>) -> String {
+    line.as_ref().map(|line| format!(" ({line:?})")).unwrap_or_default()
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ssh2::Channel;
+
 use crate::auth::Login;
 use crate::cut::Cut;
 use crate::dial::{self, Behind, Hello};
@@ -23,6 +25,8 @@ use crate::wire::{Wire, blocking};
 const BUSY_TRIES: u32 = 6;
 /// The first pause before that; it doubles each time.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
+/// How long a stream may take to open.
+const STREAM: Duration = Duration::from_secs(10);
 /// Events of a command that wait for whoever runs it.
 const EVENTS: usize = 64;
 
@@ -131,31 +135,51 @@ impl Ssh {
     }
 
     /// Makes the connection a stream to `to`. It may take 10 s to open.
-    pub async fn stream(mut self, to: Remote) -> Result<SshStream, SshError> {
-        const LIMIT: Duration = Duration::from_secs(10);
-        let by = Instant::now() + LIMIT;
+    pub async fn stream(self, to: Remote) -> Result<SshStream, SshError> {
+        self.stream_first(&[to]).await
+    }
+
+    /// Makes the connection a stream to the first of `ways` that opens; each may take 10 s. The error is that
+    /// of the last. (An sshd that forbids streams to sockets answers as if nothing listened there.)
+    pub async fn stream_first(mut self, ways: &[Remote]) -> Result<SshStream, SshError> {
+        let mut failed = None;
+        for to in ways {
+            match self.open(to.clone()).await {
+                Ok(channel) => return self.streaming(channel),
+                Err(error @ (SshError::Channel { .. } | SshError::Forbidden { .. })) => failed = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| SshError::Channel {
+            at: Arc::clone(&self.at),
+            act: "opening a stream".to_owned(),
+            why: "no way was given".to_owned(),
+        }))
+    }
+
+    /// Opens a channel. One that is refused leaves the connection as it was.
+    async fn open(&self, to: Remote) -> Result<Channel, SshError> {
+        let by = Instant::now() + STREAM;
         let (at, wire) = (Arc::clone(&self.at), self.wire.clone());
         let open = move || {
-            let channel = wire.until(by, |session| match &to {
+            let opened = wire.until(by, |session| match &to {
                 Remote::Unix(path) => session.channel_direct_streamlocal(&path.to_string_lossy(), None),
                 Remote::Tcp(host, port) => session.channel_direct_tcpip(host, *port, None),
             });
-            let act = format!("opening a stream to {to}");
-            channel.map_err(|error| match SshError::of_wire(&at, &act, LIMIT, error) {
-                SshError::Channel { at, why, .. } if why.contains("prohibited") => {
-                    SshError::Forbidden { at, what: act }
-                }
-                other => other,
-            })
+            Ok(opened.map_err(|error| {
+                refused(SshError::of_wire(&at, &format!("opening a stream to {to}"), STREAM, error), &to)
+            }))
         };
-        let channel = blocking(&self.at, "opening a stream", by, Cut::new(&self.wire.socket), open).await?;
+        blocking(&self.at, "opening a stream", by, Cut::new(&self.wire.socket), open).await?
+    }
+
+    fn streaming(&mut self, channel: Channel) -> Result<SshStream, SshError> {
         let behind = self.behind.take().unwrap_or(Behind::Host);
-        SshStream::new(Arc::clone(&self.at), Pump::new(self.wire.clone(), channel), behind).map_err(|error| {
-            SshError::Channel {
-                at: Arc::clone(&self.at),
-                act: "watching the connection".to_owned(),
-                why: error.to_string(),
-            }
+        let pump = Pump::new(self.wire.clone(), channel);
+        SshStream::new(Arc::clone(&self.at), pump, behind).map_err(|error| SshError::Channel {
+            at: Arc::clone(&self.at),
+            act: "watching the connection".to_owned(),
+            why: error.to_string(),
         })
     }
 
@@ -184,6 +208,22 @@ impl Drop for Ssh {
 impl fmt::Debug for Ssh {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Ssh").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+/// What a channel that does not open means.
+fn refused(error: SshError, to: &Remote) -> SshError {
+    match error {
+        SshError::Channel { at, why, .. } if why.contains("prohibited") => {
+            SshError::Forbidden { at, what: format!("opening a stream to {to}") }
+        }
+        SshError::Channel { at, act, why }
+            if matches!(to, Remote::Unix(_)) && why.contains("connect failed") =>
+        {
+            let why = "nothing listens there, or its sshd forbids it (AllowStreamLocalForwarding)".to_owned();
+            SshError::Channel { at, act, why }
+        }
+        other => other,
     }
 }
 
@@ -241,11 +281,11 @@ async fn greeted(
                     return Err(error);
                 }
             }
-            Err(Hello::Busy) => {
+            Err(Hello::Busy(said)) => {
                 attempts += 1;
                 let wait = jittered(pause);
                 if attempts >= BUSY_TRIES || began.elapsed() + wait > target.connect_timeout {
-                    return Err(SshError::Busy { at: Arc::clone(at), attempts });
+                    return Err(SshError::Busy { at: Arc::clone(at), attempts, said });
                 }
                 tracing::debug!(%at, attempts, ?wait, "hung up before greeting; trying again");
                 tokio::time::sleep(wait).await;

@@ -21,6 +21,7 @@
 //! ```
 
 mod auth;
+pub mod config;
 mod cut;
 mod dial;
 mod error;
@@ -37,6 +38,7 @@ mod target;
 mod watch;
 mod wire;
 
+pub use config::{ConfigError, Given, Resolver, resolve};
 pub use error::{At, ConnectFailure, HostKeyError, Kind, SshError, Tried};
 pub use exec::{Event, Exec, Input, Output, Status};
 pub use host::{Remote, Ssh};

@@ -5,3 +5,13 @@ mod server;
 
 #[path = "sshd/commands.rs"]
 mod commands;
+#[path = "sshd/configs.rs"]
+mod configs;
+#[path = "sshd/host_keys.rs"]
+mod host_keys;
+#[path = "sshd/logins.rs"]
+mod logins;
+#[path = "sshd/reaching.rs"]
+mod reaching;
+#[path = "sshd/streams.rs"]
+mod streams;
