@@ -42,7 +42,8 @@ impl Server {
         fs::copy(home.path().join("client.pub"), home.path().join("authorized_keys")).unwrap();
         let kinds = if plan.host_keys.is_empty() { &["ed25519"] } else { plan.host_keys };
         for kind in kinds {
-            keygen(&home.path().join(format!("host_{kind}")), &["-t", kind]);
+            let short: &[&str] = if *kind == "rsa" { &["-b", "2048"] } else { &[] };
+            keygen(&home.path().join(format!("host_{kind}")), &[&["-t", *kind], short].concat());
         }
         if rustix::process::getuid().is_root() {
             // sshd's own package makes it when its service starts.

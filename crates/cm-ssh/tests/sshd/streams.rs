@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cm_ssh::{Kind, Remote, SshError, SshStream};
+use cm_ssh::{Input, Kind, Remote, SshError, SshStream};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -132,24 +132,26 @@ async fn a_full_window_lets_the_writer_wait() {
 #[tokio::test]
 async fn the_end_of_the_host_is_the_end_of_the_stream() {
     let server = Server::start();
-    let mut stream = echoing(&server).await;
-    stream.write_all(b"x").await.unwrap();
-    stream.flush().await.unwrap();
-    stream.read_exact(&mut [0; 1]).await.unwrap();
-    let log = std::fs::read_to_string(server.path("log")).unwrap();
-    let pid = log
-        .lines()
-        .find_map(|line| line.strip_prefix("User child is on pid "))
-        .map(|pid| pid.trim().parse().unwrap());
-    drop(server);
-    if let Some(pid) = pid {
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(pid).unwrap(),
-            rustix::process::Signal::KILL,
-        )
-        .unwrap();
-        assert!(stream.read_exact(&mut [0; 1]).await.is_err());
-    }
+    let path = server.path("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut ssh = server.connect().await;
+    let parent = ssh.exec("echo $PPID", Input::None, Duration::from_secs(10)).await.unwrap().stdout_text();
+    let pid = rustix::process::Pid::from_raw(parent.trim().parse().unwrap()).unwrap();
+    let mut stream = ssh.stream(Remote::Unix(path)).await.unwrap();
+    let _far = listener.accept().await.unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    assert!(stream.read_exact(&mut [0; 1]).await.is_err());
+    let error = async {
+        loop {
+            stream.write_all(b"x").await?;
+            stream.flush().await?;
+        }
+    };
+    let error: std::io::Error = {
+        let result: std::io::Result<()> = error.await;
+        result.unwrap_err()
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
 }
 
 #[tokio::test]
