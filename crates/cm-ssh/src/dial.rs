@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use socket2::{SockRef, Socket, TcpKeepalive};
 use ssh2::{ErrorCode, MethodType, Session};
@@ -186,7 +186,7 @@ fn greet(
         let why = "it showed no key".to_owned();
         return Err(Hello::Failed(SshError::Handshake { at: Arc::clone(at), why }));
     };
-    trust.judge(&key).map_err(|doubt| match doubt {
+    trust.judge(&key, SystemTime::now()).map_err(|doubt| match doubt {
         Doubt::Final(error) => Hello::Failed(SshError::host_key(at, error)),
         Doubt::Another(error) => Hello::Another(SshError::host_key(at, error)),
     })?;

@@ -6,10 +6,12 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64ct::{Base64, Encoding as _};
 
 use crate::error::HostKeyError;
+use crate::host_certificate::{self, Vouched};
 use crate::known_hosts::{KnownHosts, Names, Verdict, blob_type, fingerprint};
 use crate::limits;
 use crate::target::{Pin, Target, UnknownHost};
@@ -23,6 +25,11 @@ const PLAIN: [&str; 6] = [
     "rsa-sha2-512",
     "rsa-sha2-256",
 ];
+
+/// Certificates of hosts; only asked for where an authority is known.
+const CERTIFICATES: &str = "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,\
+ecdsa-sha2-nistp384-cert-v01@openssh.com,ecdsa-sha2-nistp521-cert-v01@openssh.com,\
+rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com";
 
 /// What decides whether a host is the right one.
 pub struct Trust {
@@ -65,8 +72,26 @@ impl Trust {
         })
     }
 
-    /// Whether `blob`, the key that the host has just proved to have, is the right one.
-    pub fn judge(&self, blob: &[u8]) -> Result<(), Doubt> {
+    /// Whether `blob`, the key or certificate that the host has just proved to have, is the right one.
+    pub fn judge(&self, blob: &[u8], now: SystemTime) -> Result<(), Doubt> {
+        if !host_certificate::is_certificate(blob) {
+            return self.judge_key(blob);
+        }
+        // A clock before 1970 makes every certificate invalid.
+        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let bad = |key: &[u8], why| {
+            let seen = fingerprint(key);
+            Doubt::Final(Box::new(HostKeyError::Certificate { seen, why }))
+        };
+        match host_certificate::judge(&self.known, &self.names, blob, now) {
+            Ok(Vouched::Good) => Ok(()),
+            Ok(Vouched::Unknown { key }) => self.judge_key(&key),
+            Ok(Vouched::Bad { key, why }) => Err(bad(&key, why)),
+            Err(why) => Err(bad(blob, why)),
+        }
+    }
+
+    fn judge_key(&self, blob: &[u8]) -> Result<(), Doubt> {
         let (algorithm, seen) = (blob_type(blob).unwrap_or("unknown").to_owned(), fingerprint(blob));
         if let Some(entry) = self.known.revoked(&self.names, blob) {
             let (file, line) = (entry.file.clone(), entry.line);
@@ -151,19 +176,15 @@ fn offers(known: &KnownHosts, names: &Names, pin: Option<&Pin>) -> Vec<String> {
         }
         None => {
             let types = known.key_types(names);
-            if types.required.is_empty() {
-                let mut likely: Vec<&str> = types.likely.iter().flat_map(|kind| wire_types(kind)).collect();
-                likely.extend(
-                    PLAIN
-                        .iter()
-                        .filter(|kind| !types.likely.iter().any(|known| wire_types(known).contains(kind))),
-                );
-                vec![likely.join(",")]
-            } else {
-                let required: Vec<&str> = types.required.iter().flat_map(|kind| wire_types(kind)).collect();
-                // The second only tells what the host has instead.
-                vec![required.join(","), all]
-            }
+            let certificates = (!known.authorities(names).is_empty()).then_some(CERTIFICATES);
+            let wanted: Vec<&str> =
+                types.required.iter().chain(&types.likely).flat_map(|kind| wire_types(kind)).collect();
+            let rest =
+                PLAIN.iter().copied().filter(|kind| types.required.is_empty() && !wanted.contains(kind));
+            let first: Vec<&str> =
+                certificates.into_iter().chain(wanted.iter().copied()).chain(rest).collect();
+            // The second only tells what the host has in place of what is known.
+            if types.required.is_empty() { vec![first.join(",")] } else { vec![first.join(","), all] }
         }
     }
 }

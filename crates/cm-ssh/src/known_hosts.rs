@@ -13,6 +13,7 @@ use base64ct::{Base64Unpadded, Encoding as _};
 use sha2::{Digest as _, Sha256};
 
 pub use line::{Entry, Marker};
+pub(crate) use pattern::matches;
 
 /// What all known_hosts files together say.
 #[derive(Debug, Clone, Default)]

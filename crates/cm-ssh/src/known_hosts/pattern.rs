@@ -14,7 +14,7 @@ pub fn any(patterns: &[String], name: &str) -> bool {
 }
 
 /// Whether a name matches a pattern. Takes at most pattern × name steps.
-fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut at, mut seen) = (0, 0);
     // The last `*`, and how much of the name it has swallowed up to.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use cm_ssh::{HostKeyError, Keys, Kind, NoSecrets, Ssh, SshError, Target, UnknownHost};
 
@@ -169,4 +170,67 @@ async fn an_alias_is_looked_up_in_place_of_the_address() {
     refused(&target).await;
     target.known_hosts = vec![server.known_hosts(&format!("fleet-1 {}\n", server.host_key("ed25519")))];
     connect(&target).await.unwrap();
+}
+
+/// A server whose host key of this type is certified for 127.0.0.1, by an authority of another type.
+fn certified(kind: &str, authority: &[&str], options: &[&str]) -> Server {
+    let certify = |home: &Path| {
+        keygen(&home.join("ca"), authority);
+        let mut command = std::process::Command::new("ssh-keygen");
+        command.args(["-q", "-h", "-I", "test", "-s"]).arg(home.join("ca")).args(options);
+        run(command.arg(home.join(format!("host_{kind}.pub"))));
+    };
+    Server::with(&Plan { host_keys: &[kind], certify: Some(&certify), ..Plan::default() })
+}
+
+#[tokio::test]
+async fn certified_hosts_are_known() {
+    for (kind, authority) in [
+        ("ed25519", &["-t", "rsa", "-b", "2048"] as &[&str]),
+        ("ecdsa", &["-t", "ed25519"]),
+        ("rsa", &["-t", "ecdsa"]),
+        ("ed25519", &["-t", "ecdsa", "-b", "521"]),
+    ] {
+        let server = certified(kind, authority, &["-n", "127.0.0.1,web", "-V", "+1h"]);
+        let mut target = server.target();
+        let ca = fs::read_to_string(server.path("ca.pub")).unwrap();
+        let marked = format!("@cert-authority 127.0.0.* {ca}");
+        target.known_hosts = vec![server.known_hosts(&marked)];
+        connect(&target).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        // Another authority says nothing about it.
+        target.known_hosts = vec![server.known_hosts(&format!("@cert-authority *.org {ca}"))];
+        let error = refused(&target).await;
+        assert!(matches!(error, HostKeyError::Unknown { .. }), "{error}");
+        // The key alone counts, too.
+        let key = format!("[127.0.0.1]:{} {}\n", server.port, server.host_key(kind));
+        target.known_hosts = vec![server.known_hosts(&key)];
+        connect(&target).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        for revoked in [ca.trim().to_owned(), server.host_key(kind)] {
+            let text = format!("{marked}@revoked * {revoked}\n");
+            target.known_hosts = vec![server.known_hosts(&text)];
+            let error = refused(&target).await;
+            assert!(error.to_string().contains("revoked"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bad_certificates_are_refused() {
+    for (options, why) in [
+        (&["-n", "web", "-V", "+1h"] as &[&str], "it is for web, not for 127.0.0.1"),
+        (&["-V", "+1h"], "it is for no host"),
+        (&["-n", "127.0.0.1", "-V", "-2h:-1h"], "it is expired or not yet valid"),
+        (&["-n", "127.0.0.1", "-V", "+2h:+3h"], "it is expired or not yet valid"),
+    ] {
+        let server = certified("ed25519", &[], options);
+        let mut target = server.target();
+        let ca = fs::read_to_string(server.path("ca.pub")).unwrap();
+        target.known_hosts = vec![server.known_hosts(&format!("@cert-authority * {ca}"))];
+        target.unknown_host = UnknownHost::AcceptNew;
+        let error = refused(&target).await;
+        assert!(
+            matches!(&error, HostKeyError::Certificate { why: said, .. } if said.starts_with(why)),
+            "{error}"
+        );
+    }
 }

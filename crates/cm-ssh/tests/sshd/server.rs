@@ -27,6 +27,8 @@ pub struct Plan<'a> {
     pub config: &'a str,
     /// Types of its host keys, as in `ssh-keygen -t`. None: ed25519.
     pub host_keys: &'a [&'a str],
+    /// Makes a certificate for each host key, named as ssh-keygen does. Gets the directory.
+    pub certify: Option<&'a dyn Fn(&Path)>,
 }
 
 impl Server {
@@ -45,13 +47,15 @@ impl Server {
             let short: &[&str] = if *kind == "rsa" { &["-b", "2048"] } else { &[] };
             keygen(&home.path().join(format!("host_{kind}")), &[&["-t", *kind], short].concat());
         }
+        if let Some(certify) = plan.certify {
+            certify(home.path());
+        }
         if rustix::process::getuid().is_root() {
             // sshd's own package makes it when its service starts.
             fs::create_dir_all("/run/sshd").unwrap();
         }
         // Another process may take the port before sshd does: then there is another one.
-        let (child, port) =
-            (0..10).find_map(|_| launch(home.path(), plan.config, kinds)).expect("no sshd started");
+        let (child, port) = (0..10).find_map(|_| launch(home.path(), plan, kinds)).expect("no sshd started");
         Self { home, port, child }
     }
 
@@ -104,12 +108,18 @@ impl Drop for Server {
 }
 
 /// Starts one; `None` if it ends at once.
-fn launch(home: &Path, extra: &str, kinds: &[&str]) -> Option<(Child, u16)> {
+fn launch(home: &Path, plan: &Plan<'_>, kinds: &[&str]) -> Option<(Child, u16)> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let dir = home.display();
     let keys: String = kinds.iter().map(|kind| format!("HostKey {dir}/host_{kind}\n")).collect();
+    let extra = plan.config;
+    let certificates: String = kinds
+        .iter()
+        .filter(|_| plan.certify.is_some())
+        .map(|kind| format!("HostCertificate {dir}/host_{kind}-cert.pub\n"))
+        .collect();
     let config = format!(
-        "{extra}\nListenAddress 127.0.0.1\nPort {port}\n{keys}AuthorizedKeysFile {dir}/authorized_keys\n\
+        "{extra}\n{certificates}ListenAddress 127.0.0.1\nPort {port}\n{keys}AuthorizedKeysFile {dir}/authorized_keys\n\
          StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PermitRootLogin prohibit-password\nPrintMotd no\n"
     );
