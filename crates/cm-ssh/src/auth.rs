@@ -1,5 +1,6 @@
 //! Logging in: the agent's keys and those in files, one after the other, until the host lets us in.
 
+mod agent;
 mod order;
 
 use std::path::{Path, PathBuf};
@@ -108,6 +109,11 @@ impl Login<'_> {
                 PathBuf::from(std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty())?)
             }
         };
+        let what = format!("ssh agent {}", socket.display());
+        if let Err(why) = agent::answers(&socket) {
+            tried.push(Tried { what, why });
+            return None;
+        }
         let open = || {
             let mut agent = wire.session.agent()?;
             agent.set_identity_path(&socket)?;
@@ -125,7 +131,6 @@ impl Login<'_> {
                 Some((agent, held))
             }
             Err(error) => {
-                let what = format!("ssh agent {}", socket.display());
                 tried.push(Tried { what, why: error.message().to_owned() });
                 None
             }

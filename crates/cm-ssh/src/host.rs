@@ -69,8 +69,8 @@ impl Ssh {
         &self.at
     }
 
-    /// Runs `command` in the user's login shell and waits for its end. Only stdout and stderr are
-    /// bounded, by 1 MiB each. After an error other than a refused channel the connection is closed.
+    /// Runs `command` in the user's login shell and waits for its end. Of its stdout and stderr 1 MiB each is
+    /// kept. After an error, and when the future is dropped, the connection is closed.
     pub async fn exec(
         &mut self,
         command: &str,

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use base64ct::{Base64, Encoding as _};
 use ssh_key::{Certificate, LineEnding, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
@@ -43,8 +44,12 @@ impl Identity {
         if !text.contains("-----BEGIN OPENSSH PRIVATE KEY-----") {
             return pem(path, text, secrets);
         }
-        let key = PrivateKey::from_openssh(text.as_bytes())
-            .map_err(|error| IdentityError::NotAKey(error.to_string()))?;
+        let key = match PrivateKey::from_openssh(text.as_bytes()) {
+            Ok(key) => key,
+            // ssh-key refuses elliptic keys whose number happens to be short. libssh2 takes them.
+            Err(_) if is_open(&text) => return Ok(Self { pem: text, passphrase: None }),
+            Err(error) => return Err(IdentityError::NotAKey(error.to_string())),
+        };
         if key.public_key().algorithm().as_str().starts_with("sk-") {
             return Err(IdentityError::Device);
         }
@@ -52,12 +57,22 @@ impl Identity {
             return Ok(Self { pem: text, passphrase: None });
         }
         let passphrase = secrets.passphrase(path).ok_or(IdentityError::NoPassphrase)?;
-        // A wrong passphrase gives nonsense, which shows in the two numbers at its beginning.
-        let key = key.decrypt(passphrase.expose()).map_err(|_| IdentityError::WrongPassphrase)?;
-        let pem =
-            key.to_openssh(LineEnding::LF).map_err(|error| IdentityError::NotAKey(error.to_string()))?;
-        Ok(Self { pem, passphrase: None })
+        match key.decrypt(passphrase.expose()).and_then(|key| key.to_openssh(LineEnding::LF)) {
+            Ok(pem) => Ok(Self { pem, passphrase: None }),
+            // What a wrong passphrase gives is nonsense, which shows in the two numbers at its beginning.
+            Err(ssh_key::Error::Crypto) => Err(IdentityError::WrongPassphrase),
+            // The same short numbers: libssh2 opens it, anew for each host.
+            Err(_) => Ok(Self { pem: text, passphrase: Some(passphrase) }),
+        }
     }
+}
+
+/// Whether a key in OpenSSH's format is not encrypted.
+fn is_open(text: &str) -> bool {
+    const MAGIC: &[u8] = b"openssh-key-v1\0\0\0\0\x04none";
+    let body =
+        Zeroizing::new(text.lines().filter(|line| !line.starts_with('-')).map(str::trim).collect::<String>());
+    Base64::decode_vec(&body).map(Zeroizing::new).is_ok_and(|bytes| bytes.starts_with(MAGIC))
 }
 
 /// A key in one of OpenSSL's formats, which libssh2 reads and unlocks by itself.

@@ -1,6 +1,6 @@
 //! ssh for tokio on libssh2: connect, run a command, open a stream. The only crate that names ssh2.
 //!
-//! One connection, one purpose. Commands run on a connection whose work is done in blocking threads
+//! One connection, one purpose. Commands run on a connection whose work is done in threads
 //! ([`Ssh::exec`]); a stream turns its connection into a non-blocking one that carries nothing else
 //! ([`Ssh::stream`]). Everything has a deadline, and when it passes the call returns, whatever the host does:
 //! a frozen host costs its own deadline and nothing else. Dropping a future ends its connection.

@@ -33,8 +33,9 @@ impl fmt::Debug for Secret {
 
 /// Who knows the passphrases of private keys.
 pub trait Secrets: Send + Sync {
-    /// The passphrase of the key in the file `key`; `None` where it is not known. Called in a blocking
-    /// thread, at most once for each key; other hosts that need the same key wait for the answer.
+    /// The passphrase of the key in the file `key`; `None` where it is not known. Called in a thread that may
+    /// block, at most once for each key; other hosts that need the same key wait for the answer. Their time
+    /// for logging in runs meanwhile: if a person is asked, see [`Keys::open`].
     fn passphrase(&self, key: &Path) -> Option<Secret>;
 }
 
@@ -64,6 +65,19 @@ impl Keys {
     /// No key yet; passphrases come from `secrets`.
     pub fn new(secrets: impl Secrets + 'static) -> Self {
         Self(Arc::new(Inner { secrets: Box::new(secrets), known: Mutex::default() }))
+    }
+
+    /// Opens the keys in `paths` now, so that no host's deadline runs while a person types. Those that cannot be
+    /// used are told of by the logins that need them.
+    pub async fn open(&self, paths: Vec<PathBuf>) {
+        let keys = self.clone();
+        // If it panics, nothing is opened.
+        let _ = tokio::task::spawn_blocking(move || {
+            for path in paths {
+                let _ = keys.load(&path);
+            }
+        })
+        .await;
     }
 
     /// The key in `path`, from memory or the disk. Blocks.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::Socket;
 use ssh2::{BlockDirections, ErrorCode, Session};
+use tokio::sync::oneshot;
 
 use crate::cut::Cut;
 use crate::error::{At, SshError};
@@ -86,8 +87,11 @@ pub fn would_block(error: &ssh2::Error) -> bool {
     error.code() == ErrorCode::Session(libssh2_sys::LIBSSH2_ERROR_EAGAIN)
 }
 
-/// Runs `work` in a blocking thread. At `by` the caller goes on, and the connection is cut, so that
+/// Runs `work` in a thread of its own. At `by` the caller goes on, and the connection is cut, so that
 /// the thread ends too. So it is when the future is dropped, or `work` fails.
+///
+/// It is not one of tokio's threads: those hold up the end of the program, and an ssh agent that waits for
+/// its user can hold up this one.
 pub async fn blocking<T: Send + 'static>(
     at: &Arc<At>,
     act: &'static str,
@@ -96,12 +100,16 @@ pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SshError> + Send + 'static,
 ) -> Result<T, SshError> {
     let began = Instant::now();
-    let thread = tokio::task::spawn_blocking(work);
-    let result = match tokio::time::timeout_at(by.into(), thread).await {
+    let lost = |why: String| SshError::Lost { at: Arc::clone(at), act: act.to_owned(), why };
+    let (tell, told) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("ssh".to_owned()).spawn(move || {
+        // Nobody listens when the deadline has passed.
+        let _ = tell.send(work());
+    });
+    thread.map_err(|error| lost(format!("no thread can be started: {error}")))?;
+    let result = match tokio::time::timeout_at(by.into(), told).await {
         Ok(Ok(result)) => result,
-        Ok(Err(gone)) => {
-            Err(SshError::Lost { at: Arc::clone(at), act: act.to_owned(), why: gone.to_string() })
-        }
+        Ok(Err(_)) => Err(lost("its thread has ended".to_owned())),
         Err(_) => Err(SshError::deadline(at, act, by.saturating_duration_since(began))),
     };
     if result.is_ok() {

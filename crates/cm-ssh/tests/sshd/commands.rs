@@ -113,7 +113,7 @@ async fn a_frozen_host_costs_its_deadline_and_nothing_else() {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     assert!(matches!(error, SshError::Deadline { .. }), "{error}");
     assert_eq!(error.kind(), Kind::Unreachable);
-    assert!(took < Duration::from_millis(600), "{took:?}");
+    assert!(took < Duration::from_millis(1500), "{took:?}");
     assert!(error.to_string().starts_with("test ("), "{error}");
 }
 

@@ -71,6 +71,21 @@ async fn every_kind_of_key_file_is_read() {
     }
 }
 
+/// Half of all keys on this curve are one byte shorter than the others, which some readers refuse.
+#[tokio::test]
+async fn short_elliptic_keys_are_read() {
+    let server = Server::start();
+    let mut target = server.target();
+    for index in 0..8 {
+        let name = format!("short{index}");
+        let passphrase = if index % 2 == 0 { "" } else { "open sesame" };
+        keygen(&server.path(&name), &["-t", "ecdsa", "-b", "521", "-N", passphrase]);
+        authorize(&server, &[&format!("{name}.pub")]);
+        target.identities = vec![server.path(&name)];
+        login(&target, &knows("open sesame")).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
 #[tokio::test]
 async fn an_encrypted_key_is_opened_once_for_all() {
     let server = Server::start();
@@ -299,12 +314,31 @@ async fn the_agents_certificates_and_rsa_keys_are_used() {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_gone_is_told() {
+async fn an_agent_that_is_gone_or_frozen_is_told() {
     let server = Server::start();
     let mut target = server.target();
-    target.agent = AgentUse::Socket(server.path("no-agent"));
-    login(&target, &Keys::new(NoSecrets)).await.unwrap();
-    target.identities.clear();
-    let error = login(&target, &Keys::new(NoSecrets)).await.unwrap_err();
-    assert!(tried(&error).contains("ssh agent /"), "{error}");
+    let _silent = std::os::unix::net::UnixListener::bind(server.path("silent")).unwrap();
+    for (socket, why) in [("none", "does not run"), ("silent", "does not answer within 2s")] {
+        target.agent = AgentUse::Socket(server.path(socket));
+        target.identities = vec![server.path("client")];
+        login(&target, &Keys::new(NoSecrets)).await.unwrap();
+        target.identities.clear();
+        let error = login(&target, &Keys::new(NoSecrets)).await.unwrap_err();
+        assert!(tried(&error).starts_with("ssh agent /") && tried(&error).ends_with(why), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn keys_can_be_opened_before() {
+    let server = Server::start();
+    keygen(&server.path("locked"), &["-N", "open sesame"]);
+    authorize(&server, &["locked.pub"]);
+    let mut target = server.target();
+    target.identities = vec![server.path("locked")];
+    let asked = Arc::<AtomicU32>::default();
+    let keys = Keys::new(Knows("open sesame", Arc::clone(&asked)));
+    keys.open(target.identities.clone()).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    login(&target, &keys).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

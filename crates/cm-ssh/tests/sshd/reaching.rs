@@ -114,7 +114,7 @@ async fn a_host_that_says_nothing_costs_its_deadline() {
     let began = Instant::now();
     let error = fails(&target).await;
     assert!(matches!(error, SshError::Deadline { .. }), "{error}");
-    assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
