@@ -142,22 +142,30 @@ impl Work<'_> {
     fn settle(&mut self) -> io::Result<()> {
         match self.pump.half() {
             None => Ok(()),
-            Some(Op::Write) => self.send(),
+            Some(Op::Write) => {
+                let written = self.pump.write(self.out);
+                self.settled(written, |work, count| {
+                    work.out.drain(..count.min(work.out.len()));
+                })
+            }
             Some(Op::Eof) => self.end(),
             Some(Op::Read(side)) => {
                 let mut buffer = vec![0; PIECE];
-                match self.pump.read(side, &mut buffer) {
-                    Ok(count) => {
-                        self.inbox.extend_from_slice(&buffer[..count]);
-                        Ok(())
-                    }
-                    // It has sent what it had to send, and found nothing to read.
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.pump.half().is_none() => {
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
-                }
+                let read = self.pump.read(side, &mut buffer);
+                self.settled(read, |work, count| work.inbox.extend_from_slice(&buffer[..count]))
             }
+        }
+    }
+
+    /// The packet is out once the operation is through, even if all it found then is nothing to do.
+    fn settled(&mut self, result: io::Result<usize>, done: impl FnOnce(&mut Self, usize)) -> io::Result<()> {
+        match result {
+            Ok(count) => {
+                done(self, count);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.pump.half().is_none() => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

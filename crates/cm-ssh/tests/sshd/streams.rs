@@ -59,8 +59,21 @@ async fn bytes_go_to_a_port_and_back() {
 
 #[tokio::test]
 async fn much_goes_both_ways_at_once() {
-    let server = Server::start();
-    let stream = echoing(&server).await;
+    both_ways(&Server::start()).await;
+}
+
+#[tokio::test]
+async fn keys_are_exchanged_anew_in_the_midst_of_it() {
+    let server = Server::with(&Plan { config: "RekeyLimit 1M", ..Plan::default() });
+    both_ways(&server).await;
+    let mut ssh = server.connect().await;
+    let input = Input::Bytes(vec![b'x'; 8 << 20].into());
+    let output = ssh.exec("tee /dev/stderr | cksum", input, Duration::from_secs(30)).await.unwrap();
+    assert_eq!(output.stdout_text().split(' ').nth(1).map(str::trim), Some("8388608"));
+}
+
+async fn both_ways(server: &Server) {
+    let stream = echoing(server).await;
     let (mut reader, mut writer) = tokio::io::split(stream);
     let sent: Vec<u8> = (0..24 << 20).map(|index: u32| (index % 253) as u8).collect();
     let work = async {
