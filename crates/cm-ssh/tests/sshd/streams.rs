@@ -1,5 +1,7 @@
 //! Streams: to unix sockets and ports as the host sees them.
 
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use cm_ssh::{Input, Kind, Remote, SshError, SshStream};
@@ -123,23 +125,23 @@ async fn a_full_window_lets_the_writer_wait() {
     let listener = UnixListener::bind(&path).unwrap();
     let mut stream = server.connect().await.stream(Remote::Unix(path)).await.unwrap();
     let (mut far, _) = listener.accept().await.unwrap();
-    let data = vec![7; 8 << 20];
-    let (wrote, read) = tokio::join!(
-        async {
-            stream.write_all(&data).await.unwrap();
-            stream.shutdown().await.unwrap();
-        },
-        async {
-            // Nothing is read until the writer can go no further.
-            let mut first = [0; 1];
-            far.read_exact(&mut first).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            let mut all = Vec::new();
-            far.read_to_end(&mut all).await.unwrap();
-            all.len() + 1
-        }
-    );
-    assert_eq!((wrote, read), ((), data.len()));
+    // As much as sshd takes without anybody reading there; then until nothing more goes.
+    let mut sent = 2 << 20;
+    stream.write_all(&vec![7; sent]).await.unwrap();
+    let piece = vec![7; 30_000];
+    while let Poll::Ready(count) =
+        std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_write(cx, &piece))).await
+    {
+        sent += count.unwrap();
+    }
+    let rest = vec![7; 8 << 20];
+    let write = async {
+        stream.write_all(&rest).await.unwrap();
+        stream.shutdown().await.unwrap();
+    };
+    let mut all = Vec::new();
+    let (read, ()) = tokio::join!(far.read_to_end(&mut all), write);
+    assert_eq!(read.unwrap(), sent + rest.len());
 }
 
 #[tokio::test]
