@@ -29,8 +29,14 @@ pub enum Behind {
     /// A task that carries the bytes over another connection.
     Jump { _task: Carrier },
     /// The user's `ProxyCommand`. It is killed when it is dropped.
-    Command { _child: Box<Child> },
+    Command {
+        /// Its shell.
+        child: Box<Child>,
+    },
 }
+
+/// How much a carrier takes at once, in bytes.
+const CARRIED: usize = 64 * 1024;
 
 /// A task that ends when its owner does.
 #[derive(Debug)]
@@ -113,13 +119,24 @@ fn proxy(at: &Arc<At>, command: &str) -> Result<(Arc<Socket>, Behind), SshError>
             .spawn()?;
         Ok::<_, io::Error>((
             Arc::new(Socket::from(OwnedFd::from(ours))),
-            Behind::Command { _child: Box::new(child) },
+            Behind::Command { child: Box::new(child) },
         ))
     };
     start().map_err(|error| {
         let why = ConnectFailure::Unreachable(format!("its ProxyCommand does not start: {error}"));
         SshError::Connect { at: Arc::clone(at), why }
     })
+}
+
+/// What it means that the host hung up before its greeting, where that is the user's command's doing.
+pub fn command_failed(at: &Arc<At>, behind: &mut Behind) -> Option<SshError> {
+    let Behind::Command { child } = behind else { return None };
+    let end = match child.try_wait() {
+        Ok(Some(status)) => status.to_string(),
+        Ok(None) | Err(_) => "it still runs".to_owned(),
+    };
+    let why = format!("its ProxyCommand leads to no sshd ({end}); try that command by hand");
+    Some(SshError::Connect { at: Arc::clone(at), why: ConnectFailure::Unreachable(why) })
 }
 
 /// A connection to `target` as seen from `bastion`, which then carries nothing else.
@@ -147,7 +164,7 @@ pub async fn through(at: &Arc<At>, target: &Target, bastion: Ssh) -> Result<(Arc
     let (ours, mut near) = pair().map_err(|error| failed(error.to_string()))?;
     let task = tokio::spawn(async move {
         // How it ends shows at both ends.
-        let _ = tokio::io::copy_bidirectional(&mut far, &mut near).await;
+        let _ = tokio::io::copy_bidirectional_with_sizes(&mut far, &mut near, CARRIED, CARRIED).await;
     });
     Ok((Arc::new(Socket::from(OwnedFd::from(ours))), Behind::Jump { _task: Carrier(task) }))
 }

@@ -11,7 +11,7 @@ use ssh2::Channel;
 use crate::auth::Login;
 use crate::cut::Cut;
 use crate::dial::{self, Behind, Hello};
-use crate::error::{At, SshError};
+use crate::error::{At, Kind, SshError};
 use crate::exec::{Event, Exec, Input, Output, Run};
 use crate::host_key::Trust;
 use crate::limits;
@@ -264,9 +264,9 @@ async fn greeted(
     trust: &Arc<Trust>,
 ) -> Result<(Wire, Behind), SshError> {
     let began = Instant::now();
-    let (mut offer, mut attempts, mut pause) = (0, 0, BUSY_PAUSE);
+    let (mut offer, mut attempts, mut pause, mut doubt) = (0, 0, BUSY_PAUSE, None);
     loop {
-        let (socket, behind) = if hops.is_empty() {
+        let (socket, mut behind) = if hops.is_empty() {
             dial::open(at, target).await?
         } else {
             let bastion = Box::pin(reach(hops, keys)).await?;
@@ -277,11 +277,20 @@ async fn greeted(
             Err(Hello::Failed(error)) => return Err(error),
             Err(Hello::Another(error)) => {
                 offer += 1;
-                if offer >= trust.offers.len() {
+                // That a key is wrong says more than that there is none of another type.
+                if doubt.is_none() || error.kind() == Kind::Refused {
+                    doubt = Some(error);
+                }
+                if offer >= trust.offers.len()
+                    && let Some(error) = doubt
+                {
                     return Err(error);
                 }
             }
             Err(Hello::Busy(said)) => {
+                if let Some(error) = dial::command_failed(at, &mut behind) {
+                    return Err(error);
+                }
                 attempts += 1;
                 let wait = jittered(pause);
                 if attempts >= BUSY_TRIES || began.elapsed() + wait > target.connect_timeout {

@@ -116,8 +116,10 @@ async fn pins_decide() {
             connect(&target).await.unwrap_or_else(|error| panic!("{pin}: {error}"));
         }
     }
+    let server = Server::start();
     keygen(&server.path("other"), &[]);
     let other = fingerprint(&server, "other.pub");
+    target.port = server.port;
     target.host_key = Some(other.parse().unwrap());
     let error = refused(&target).await;
     let HostKeyError::Pin { wanted, .. } = &error else { panic!("{error}") };
