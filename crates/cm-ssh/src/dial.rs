@@ -19,7 +19,7 @@ use crate::host::{Remote, Ssh};
 use crate::host_key::{Doubt, Trust};
 use crate::limits;
 use crate::target::Target;
-use crate::wire::{Wire, WireError, blocking};
+use crate::wire::{Wire, WireError, blocking, ending};
 
 /// What is behind the socket of a connection, and ends with it.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub async fn open(at: &Arc<At>, target: &Target) -> Result<(Arc<Socket>, Behind)
     }
     let unreachable = |why: ConnectFailure| SshError::Connect { at: Arc::clone(at), why };
     let limit = target.connect_timeout;
-    let by = tokio::time::Instant::now() + limit;
+    let by = tokio::time::Instant::from_std(ending(limit));
     let lookup = tokio::net::lookup_host((target.address.as_str(), target.port));
     let addresses: Vec<_> = match tokio::time::timeout_at(by, lookup).await {
         Ok(Ok(found)) => found.collect(),
@@ -177,7 +177,7 @@ pub async fn handshake(
     trust: &Arc<Trust>,
     offer: usize,
 ) -> Result<Wire, Hello> {
-    let by = Instant::now() + limit;
+    let by = ending(limit);
     let (cut, trust, work_at) = (Cut::new(&socket), Arc::clone(trust), Arc::clone(at));
     // A handshake that went wrong is a result like another for the thread.
     let work = move || Ok(greet(&work_at, by, limit, socket, &trust, offer));

@@ -19,7 +19,7 @@ use crate::pump::Pump;
 use crate::secret::Keys;
 use crate::stream::SshStream;
 use crate::target::Target;
-use crate::wire::{Wire, blocking};
+use crate::wire::{Wire, blocking, ending};
 
 /// How often a host that hangs up at once is tried again.
 const BUSY_TRIES: u32 = 6;
@@ -106,7 +106,7 @@ impl Ssh {
                 why,
             });
         }
-        let by = Instant::now() + exec.deadline;
+        let by = ending(exec.deadline);
         let (tell, mut told) = tokio::sync::mpsc::channel(EVENTS);
         let (at, wire, command) = (Arc::clone(&self.at), self.wire.clone(), command.to_owned());
         let work = move || {
@@ -159,7 +159,7 @@ impl Ssh {
 
     /// Opens a channel. One that is refused leaves the connection as it was.
     async fn open(&self, to: Remote) -> Result<Channel, SshError> {
-        let by = Instant::now() + STREAM;
+        let by = ending(STREAM);
         let (at, wire) = (Arc::clone(&self.at), self.wire.clone());
         let open = move || {
             let opened = wire.until(by, |session| match &to {
@@ -186,7 +186,7 @@ impl Ssh {
     /// Says good-bye and closes. Takes at most a second.
     pub async fn close(self) {
         let wire = self.wire.clone();
-        let by = Instant::now() + limits::CLOSE;
+        let by = ending(limits::CLOSE);
         let bye = move || {
             // It is closed either way.
             let _ = wire.until(by, |session| session.disconnect(None, "done", None));
@@ -306,7 +306,7 @@ async fn greeted(
 
 /// Logs in on a connection.
 async fn login(ssh: &Ssh, target: &Target, keys: &Keys) -> Result<(), SshError> {
-    let by = Instant::now() + target.connect_timeout;
+    let by = ending(target.connect_timeout);
     let (at, wire, target, keys) = (Arc::clone(&ssh.at), ssh.wire.clone(), target.clone(), keys.clone());
     let work = move || Login { at: &at, target: &target, keys: &keys, by }.run(&wire);
     blocking(&ssh.at, "logging in", by, Cut::new(&ssh.wire.socket), work).await

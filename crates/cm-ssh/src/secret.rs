@@ -88,7 +88,15 @@ impl Keys {
             Arc::clone(known.entry(path.to_owned()).or_default())
         };
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.get_or_insert_with(|| Identity::read(path, self.0.secrets.as_ref()).map(Arc::new)).clone()
+        if let Some(known) = slot.as_ref() {
+            return known.clone();
+        }
+        let read = Identity::read(path, self.0.secrets.as_ref()).map(Arc::new);
+        // What a user may put right meanwhile is looked at anew; nobody is asked twice.
+        if matches!(&read, Ok(_) | Err(IdentityError::NoPassphrase | IdentityError::WrongPassphrase)) {
+            *slot = Some(read.clone());
+        }
+        read
     }
 }
 

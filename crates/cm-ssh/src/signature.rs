@@ -1,4 +1,4 @@
-//! Whether an authority has signed something: signatures in ssh's own encoding, checked by OpenSSL.
+//! PURE. Whether an authority has signed something: signatures in ssh's own encoding, checked by OpenSSL.
 
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::ec::{EcGroup, EcKey, EcPoint};

@@ -76,6 +76,13 @@ impl Wire {
     }
 }
 
+/// The end of a time that begins now. One that is too long for the clock is as good as none: a year.
+pub fn ending(limit: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + YEAR)
+}
+
 fn timespec(time: Duration) -> Timespec {
     // A poll longer than this would be repeated; nothing here waits for a year.
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::from(i32::MAX));

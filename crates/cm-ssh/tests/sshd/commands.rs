@@ -26,6 +26,8 @@ async fn commands_end_with_a_code_or_a_signal() {
         assert_eq!(output.stderr_text(), stderr, "{command}");
         assert!(!output.truncated);
     }
+    let output = ssh.exec("exit 3", Input::None, Duration::MAX).await.unwrap();
+    assert_eq!(output.status, Status::Exited(3));
     ssh.close().await;
 }
 
