@@ -31,6 +31,8 @@ pub enum Need {
     Deny,
     /// ssh and ssh-keygen.
     Ssh,
+    /// The server that ssh is tested against.
+    Sshd,
     /// Docker's client and daemon.
     Docker,
     /// Docker's daemon needs it for networks and published ports.
@@ -74,6 +76,9 @@ pub enum How {
 const DOCKER: &str = "docker --version && { docker info >/dev/null 2>&1 || \
     PATH=$PATH:/usr/sbin:/sbin command -v dockerd; }";
 
+/// sshd says its version only in a complaint, and the older ones not at all.
+const SSHD: &str = "command -v sshd";
+
 /// Debian has the making of environments in a package of its own.
 const PYTHON: &str = "import sys, venv, ensurepip; print('Python', sys.version.split()[0])";
 
@@ -88,6 +93,7 @@ impl Need {
             Self::Nextest => "cargo-nextest",
             Self::Deny => "cargo-deny",
             Self::Ssh => "ssh",
+            Self::Sshd => "sshd",
             Self::Docker => "docker",
             Self::Iptables => "iptables",
             Self::Mmdebstrap => "mmdebstrap",
@@ -107,6 +113,7 @@ impl Need {
             Self::Nextest => How::Crate { name: "cargo-nextest", version: NEXTEST_CRATE },
             Self::Deny => How::Crate { name: "cargo-deny", version: DENY_CRATE },
             Self::Ssh => How::Package(&["openssh-client"]),
+            Self::Sshd => How::Package(&["openssh-server"]),
             Self::Docker => How::Package(&["docker.io"]),
             Self::Iptables => How::Package(&["iptables"]),
             Self::Mmdebstrap => How::Package(&["mmdebstrap"]),
@@ -137,6 +144,7 @@ impl Need {
             Self::Deny => says(Run::cargo_with_tools(workspace).args(["deny", "--version"]), None),
             // ssh tells its version on its standard error; ssh-keygen comes in the same package.
             Self::Ssh => says(Run::new("sh").args(["-c", "ssh -V 2>&1 && command -v ssh-keygen"]), None),
+            Self::Sshd => says(Run::new("sh").env("PATH", with_sbin()).args(["-c", SSHD]), None),
             // The client alone, as some machines have it, is of no use: a daemon must answer or be there to start.
             Self::Docker => says(Run::new("sh").args(["-c", DOCKER]), None),
             Self::Iptables => says(Run::new("iptables").env("PATH", with_sbin()).arg("--version"), None),

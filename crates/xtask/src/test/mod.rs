@@ -73,7 +73,7 @@ impl Part {
             Self::Clippy => &[Need::Clippy],
             Self::Deny => &[Need::Deny],
             Self::Schema => &[],
-            Self::Unit => &[Need::Git, Need::Tmux, Need::Nextest],
+            Self::Unit => &[Need::Git, Need::Tmux, Need::Ssh, Need::Sshd, Need::Nextest],
             Self::Doc => &[Need::Git, Need::Tmux],
             Self::Tools | Self::ToolsAll => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Hosts => &hosts::NEEDS,
