@@ -1,0 +1,471 @@
+//! The machine as it is: systemd by its own programs, agents by their sockets, processes by `/proc`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use cm_client::{Client, Endpoint};
+use cm_protocol::deploy::Running;
+use cm_protocol::{SessionId, Shutdown};
+use tokio::io::AsyncReadExt;
+
+use super::host::{Clock, Did, Host, NoManager, Own, UnitNow};
+use super::layout::{Layout, REVERT, UNIT};
+use super::lock::{self, Holder};
+use super::sessions::{self, Found};
+use crate::host::process::{Grace, Marker, ProcessId, end_tree};
+use crate::host::{identity, lock as agent_lock, systemd};
+
+/// How long one command of the service manager's may take.
+const WITHIN: Duration = Duration::from_secs(20);
+/// How long an agent may take to answer.
+const ANSWER: Duration = Duration::from_secs(3);
+/// How often the lock is renewed.
+const RENEW: Duration = Duration::from_secs(4);
+/// Bytes of a program's words that are read.
+const WORDS: u64 = 256 << 10;
+/// Lines of the agent's log that are passed on, and bytes of each.
+const LOG_LINES: usize = 20;
+const LOG_BYTES: usize = 400;
+/// What is asked of the unit.
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result,\
+                          ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,KillMode,DropInPaths,\
+                          NeedDaemonReload";
+
+/// The machine.
+pub struct RealHost {
+    runtime: tokio::runtime::Runtime,
+    account: identity::Account,
+    /// Where the user manager's sockets are.
+    xdg: PathBuf,
+}
+
+/// What a program said.
+#[derive(Debug)]
+pub struct Said {
+    pub good: bool,
+    pub out: String,
+    pub err: String,
+}
+
+impl RealHost {
+    /// Made in a plain thread: it has a runtime of its own.
+    ///
+    /// # Errors
+    /// No runtime.
+    pub fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let env = |name: &str| std::env::var(name).ok();
+        let account = identity::account(&env);
+        let login = PathBuf::from(format!("/run/user/{}", account.uid));
+        let given = env("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+        let has = |dir: &PathBuf| dir.join("systemd/private").exists() || dir.join("bus").exists();
+        let xdg = [Some(login.clone()), given].into_iter().flatten().find(has).unwrap_or(login);
+        Ok(Self { runtime, account, xdg })
+    }
+
+    /// Whose it is.
+    pub fn account(&self) -> &identity::Account {
+        &self.account
+    }
+
+    /// Runs a program of the system's, with a deadline.
+    pub async fn said(xdg: &Path, program: &str, args: &[&str]) -> io::Result<Said> {
+        let mut command = tokio::process::Command::new(program);
+        command
+            .args(args)
+            .env("XDG_RUNTIME_DIR", xdg)
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .env("LC_ALL", "C")
+            .env("SYSTEMD_PAGER", "")
+            .env("SYSTEMD_COLORS", "0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let talk = async {
+            let mut child = command.spawn()?;
+            let (out, err) = (child.stdout.take(), child.stderr.take());
+            let (out, err) = tokio::try_join!(all_of(out), all_of(err))?;
+            Ok(Said { good: child.wait().await?.success(), out, err })
+        };
+        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", WITHIN.as_secs()));
+        tokio::time::timeout(WITHIN, talk).await.map_err(|_| late())?
+    }
+
+    fn ask(&self, program: &str, args: &[&str]) -> Result<Said, String> {
+        let said = self.runtime.block_on(Self::said(&self.xdg, program, args));
+        said.map_err(|e| format!("{program}: {e}"))
+    }
+
+    /// A command to the user's service manager.
+    fn systemctl(&self, args: &[&str]) -> Did {
+        let all: Vec<&str> = ["--user", "--no-ask-password"].into_iter().chain(args.iter().copied()).collect();
+        let said = self.ask("systemctl", &all)?;
+        if said.good { Ok(()) } else { Err(format!("systemctl --user {}: {}", args.join(" "), one_line(&said.err))) }
+    }
+
+    /// Runs a future of the agent's client.
+    pub fn block<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Where the user manager's sockets are.
+    pub fn xdg(&self) -> &Path {
+        &self.xdg
+    }
+}
+
+/// Reads `systemctl show` of the agent's unit. PURE.
+pub fn unit_now(text: &str) -> UnitNow {
+    let get = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or("").to_owned()
+    };
+    let number = |name: &str| get(name).parse::<u32>().unwrap_or(0);
+    // Values of waitid(2): CLD_EXITED, CLD_KILLED, CLD_DUMPED.
+    let ended = match (number("ExecMainCode"), number("ExecMainStatus")) {
+        (1, 203) => "the program cannot be executed".into(),
+        (1, code) => format!("exit code {code}"),
+        (2 | 3, signal) => crate::host::signal::signal_name(signal.cast_signed()),
+        _ => String::new(),
+    };
+    UnitNow {
+        active: get("ActiveState"),
+        sub: get("SubState"),
+        enabled: get("UnitFileState"),
+        main_pid: number("MainPID"),
+        restarts: number("NRestarts"),
+        result: get("Result"),
+        ended,
+        kill_mode: get("KillMode"),
+        drop_ins: get("DropInPaths").split_whitespace().map(str::to_owned).collect(),
+        stale: get("NeedDaemonReload") == "yes",
+        loaded: get("LoadState") == "loaded",
+    }
+}
+
+/// The words that ask for it.
+pub fn unit_question() -> [&'static str; 4] {
+    ["--user", "show", PROPERTIES, UNIT]
+}
+
+/// Asks an agent who it is.
+pub async fn running(socket: &Path) -> Option<Running> {
+    let endpoint = Endpoint::Unix(socket.to_path_buf());
+    let client = Client::connect(&endpoint, ANSWER).await.ok()?.with_timeout(ANSWER);
+    let info = client.agent_info().await.ok()?;
+    client.close().await;
+    Some(Running {
+        sha256: info.sha256,
+        version: info.version,
+        pid: info.pid,
+        socket: socket.display().to_string(),
+        uptime: (crate::host::clock::unix_now() - info.started_at).max(0.0),
+        sessions: u32::try_from(info.capacity.sessions).unwrap_or(u32::MAX),
+    })
+}
+
+/// The clocks, as the kernel has them.
+pub fn clock() -> Clock {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Clock {
+        up: up.tv_sec as f64 + up.tv_nsec as f64 / 1e9,
+        boot_id: identity::boot_id(),
+        unix: unix.as_secs_f64(),
+    }
+}
+
+/// Whether a process still runs, by pid and start.
+pub fn lives((pid, start): (u32, u64)) -> bool {
+    ProcessId { pid: pid.cast_signed(), start }.alive()
+}
+
+impl Host for RealHost {
+    fn before(&mut self, _act: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn clock(&mut self) -> Clock {
+        clock()
+    }
+
+    fn sleep(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn own(&mut self) -> io::Result<Own> {
+        let path = std::fs::read_link("/proc/self/exe")?;
+        let size = std::fs::metadata("/proc/self/exe")?.len();
+        let sha256 = identity::binary_sha256().ok_or(io::ErrorKind::Other)?.to_owned();
+        Ok(Own { path, sha256, size })
+    }
+
+    fn me(&self) -> (u32, u64) {
+        ProcessId::me().map_or((std::process::id(), 0), |me| (me.pid.cast_unsigned(), me.start))
+    }
+
+    fn lives(&self, process: (u32, u64)) -> bool {
+        lives(process)
+    }
+
+    fn keep_lock(&mut self, layout: &Layout, holder: &Holder) {
+        let (layout, holder) = (layout.clone(), holder.clone());
+        // Ends with the process, or when the lock is not its own any more.
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(RENEW);
+                if !lock::renew(&layout, &holder, &clock()) {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn tmux(&mut self) -> bool {
+        let usual = "/usr/local/bin:/usr/bin:/bin";
+        let home = self.account.home.as_ref().map(|home| home.join(".local/bin"));
+        let own = std::env::var_os("PATH");
+        let all = own.iter().flat_map(std::env::split_paths).chain(std::env::split_paths(usual)).chain(home);
+        all.into_iter().any(|dir| dir.join("tmux").is_file())
+    }
+
+    fn sessions(&mut self) -> Vec<Found> {
+        sessions::scan()
+    }
+
+    fn programs_in_use(&mut self) -> Vec<PathBuf> {
+        // Everything of this user's; the caller compares whole paths.
+        sessions::programs_below(Path::new("/"))
+    }
+
+    fn agent(&mut self, socket: &Path) -> Option<Running> {
+        socket.exists().then(|| self.runtime.block_on(running(socket)))?
+    }
+
+    fn ended_by_itself(&mut self, socket: &Path, session: &str) -> Option<String> {
+        let endpoint = Endpoint::Unix(socket.to_path_buf());
+        let asked = async {
+            let client = Client::connect(&endpoint, ANSWER).await.ok()?.with_timeout(ANSWER);
+            let detail = client.get_session(&SessionId(session.to_owned())).await.ok()?;
+            client.close().await;
+            let outcome = detail.info.outcome?;
+            (outcome.state != cm_protocol::State::Lost).then(|| outcome.state.to_string())
+        };
+        self.runtime.block_on(asked)
+    }
+
+    fn shut_down(&mut self, socket: &Path) -> Did {
+        let endpoint = Endpoint::Unix(socket.to_path_buf());
+        self.runtime.block_on(async {
+            let client = Client::connect(&endpoint, ANSWER).await.map_err(|e| e.to_string())?;
+            client.shutdown(Shutdown::default()).await.map_err(|e| e.to_string())?;
+            client.close().await;
+            for _ in 0..100 {
+                if agent_gone(socket) {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(format!("the agent on {} does not end", socket.display()))
+        })
+    }
+
+    fn end_session(&mut self, socket: &Path, session: &str) -> Did {
+        let id = SessionId(session.to_owned());
+        let endpoint = Endpoint::Unix(socket.to_path_buf());
+        let by_agent = async {
+            let client = Client::connect(&endpoint, ANSWER).await.ok()?.with_timeout(WITHIN);
+            client.kill_session(&id).await.ok()
+        };
+        if socket.exists() && self.runtime.block_on(by_agent).is_some() {
+            return Ok(());
+        }
+        let unit = format!("cm-session-{}.service", session.trim_start_matches("cm-"));
+        // There is none where it runs detached.
+        let _ = self.systemctl(&["stop", &unit]);
+        let _ = self.systemctl(&["reset-failed", &unit]);
+        let marker = Marker::terminal(session);
+        let ended = self.runtime.block_on(end_tree(&[], Some(&marker), Grace::default()));
+        if ended.survivors.is_empty() { Ok(()) } else { Err(format!("{session} does not end")) }
+    }
+
+    fn listener(&mut self, layout: &Layout) -> Option<(u32, PathBuf)> {
+        agent_lock::listening_with_pid(&layout.state)
+    }
+
+    fn manager(&mut self) -> Result<String, NoManager> {
+        if !Path::new("/run/systemd/system").exists() {
+            return Err(NoManager::NoSystemd);
+        }
+        let private = self.xdg.join("systemd/private");
+        match agent_lock::listener(&private) {
+            Ok(pid) => {
+                let start = ProcessId::of(pid.cast_signed()).map_or(0, |p| p.start);
+                Ok(format!("{pid}-{start}"))
+            }
+            Err(_) if !private.exists() => Err(NoManager::NotRunning),
+            Err(error) => Err(NoManager::Mute(error.to_string())),
+        }
+    }
+
+    fn manager_kind(&mut self) -> String {
+        use std::os::unix::fs::MetadataExt;
+        let places = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+        let meta = places.iter().find_map(|place| std::fs::metadata(place).ok());
+        meta.map_or_else(|| "unknown".into(), |meta| format!("{}-{}", meta.len(), meta.mtime()))
+    }
+
+    fn unit(&mut self) -> Result<UnitNow, String> {
+        let said = self.ask("systemctl", &unit_question())?;
+        if said.good { Ok(unit_now(&said.out)) } else { Err(format!("systemctl --user show: {}", one_line(&said.err))) }
+    }
+
+    fn reload(&mut self) -> Did {
+        self.systemctl(&["daemon-reload"])
+    }
+
+    fn reload_later(&mut self) -> Did {
+        let words = ["--user", "--quiet", "--collect", "--on-active=1", "systemctl", "--user", "daemon-reload"];
+        let said = self.ask("systemd-run", &words)?;
+        if said.good { Ok(()) } else { Err(one_line(&said.err)) }
+    }
+
+    fn restart(&mut self) -> Did {
+        self.systemctl(&["restart", "--no-block", UNIT])
+    }
+
+    fn kill_main(&mut self) -> Did {
+        // There may be none at this moment.
+        let _ = self.systemctl(&["kill", "--kill-who=main", "--signal=KILL", UNIT]);
+        Ok(())
+    }
+
+    fn stop(&mut self, wait: bool) -> Did {
+        let words: &[&str] = if wait { &["stop", UNIT] } else { &["stop", "--no-block", UNIT] };
+        match self.systemctl(words) {
+            Err(why) if why.contains("not loaded") || why.contains("not found") => Ok(()),
+            other => other,
+        }
+    }
+
+    fn forget_failure(&mut self) -> Did {
+        match self.systemctl(&["reset-failed", UNIT]) {
+            Err(why) if why.contains("not loaded") => Ok(()),
+            other => other,
+        }
+    }
+
+    fn refused(&mut self, directives: &[&str]) -> Vec<String> {
+        if self.takes(directives) {
+            return Vec::new();
+        }
+        directives.iter().filter(|one| !self.takes(&[one])).map(|one| (*one).to_owned()).collect()
+    }
+
+    fn arm(&mut self, program: &Path, layout: &Layout, deployment: &str, seconds: f64) -> Did {
+        let on = format!("--on-active={seconds:.1}s");
+        let (program, dir) = (program.display().to_string(), layout.dir.display().to_string());
+        // Before 254 the manager expands `$` in arguments.
+        let dir = dir.replace('$', "$$");
+        let words = [
+            "--user", "--quiet", "--collect", "--unit", REVERT, &on, "--timer-property=AccuracySec=100ms",
+            "--description=undoes a deployment of cm-agent that nobody confirms", "--",
+            &program, "install", "revert", "--at-deadline", "--deployment", deployment, "--dir", &dir,
+        ];
+        let said = self.ask("systemd-run", &words)?;
+        if said.good {
+            return Ok(());
+        }
+        // One that was left over holds the name.
+        self.disarm();
+        let said = self.ask("systemd-run", &words)?;
+        if said.good { Ok(()) } else { Err(format!("systemd-run: {}", one_line(&said.err))) }
+    }
+
+    fn disarm(&mut self) {
+        let (timer, service) = (format!("{REVERT}.timer"), format!("{REVERT}.service"));
+        // The timer only, if this process is what it has started.
+        let inside = std::fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains(&service));
+        let mut words = vec!["stop", &timer];
+        if !inside {
+            words.push(&service);
+        }
+        // Not there is what is wanted.
+        let _ = self.systemctl(&words);
+    }
+
+    fn log(&mut self, since: f64) -> Vec<String> {
+        let since = format!("--since=@{}", since.floor());
+        let unit = format!("_SYSTEMD_USER_UNIT={UNIT}");
+        let words = ["-q", "-o", "cat", "--no-pager", "-n", "40", &since, &unit];
+        let Ok(said) = self.ask("journalctl", &words) else { return Vec::new() };
+        let lines: Vec<&str> = said.out.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = lines.iter().skip(lines.len().saturating_sub(LOG_LINES));
+        last.map(|line| line.chars().take(LOG_BYTES).collect()).collect()
+    }
+
+    fn lingers(&mut self) -> bool {
+        systemd::lingers(&self.account.name)
+    }
+
+    fn linger(&mut self, on: bool) -> Did {
+        let verb = if on { "enable-linger" } else { "disable-linger" };
+        let said = self.ask("loginctl", &["--no-ask-password", verb, &self.account.name])?;
+        if said.good { Ok(()) } else { Err(one_line(&said.err)) }
+    }
+
+    fn user(&self) -> String {
+        self.account.name.clone()
+    }
+}
+
+impl RealHost {
+    /// Whether the manager starts a unit with these.
+    fn takes(&self, directives: &[&str]) -> bool {
+        let mut words = vec!["--user", "--quiet", "--wait", "--collect"];
+        for one in directives {
+            words.extend(["-p", one]);
+        }
+        words.extend(["--", "/bin/true"]);
+        self.ask("systemd-run", &words).is_ok_and(|said| said.good)
+    }
+}
+
+/// Whether nobody listens there any more.
+fn agent_gone(socket: &Path) -> bool {
+    agent_lock::listener(socket).is_err()
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+async fn all_of(from: Option<impl tokio::io::AsyncRead + Unpin>) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        let mut from = from.take(WORDS);
+        from.read_to_end(&mut bytes).await?;
+        // The rest is read and dropped, so that the program can end.
+        tokio::io::copy(&mut from.into_inner(), &mut tokio::io::sink()).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_as_systemctl_shows_it() {
+        let text = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nUnitFileState=enabled\n\
+                    MainPID=0\nNRestarts=3\nResult=exit-code\nExecMainCode=1\nExecMainStatus=1\nKillMode=process\n\
+                    DropInPaths=/a.conf /b.conf\nNeedDaemonReload=yes\n";
+        let unit = unit_now(text);
+        assert_eq!((unit.active.as_str(), unit.restarts, unit.ended.as_str()), ("activating", 3, "exit code 1"));
+        assert_eq!(unit.drop_ins, ["/a.conf", "/b.conf"]);
+        assert!(unit.stale && unit.loaded && unit.main_pid == 0);
+        assert_eq!(unit_now("LoadState=not-found\nActiveState=inactive\n").loaded, false);
+    }
+}
