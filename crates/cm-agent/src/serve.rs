@@ -20,11 +20,11 @@ use crate::policies_dir;
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
 use crate::session::record::{Record, recover};
 use crate::session::{Engine, Surroundings, adopt_all};
+use crate::settings;
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
 use crate::tool::policy::Policies;
 use crate::tools;
-use crate::settings;
 
 /// How long the service manager may take to answer before sessions run without it.
 const MANAGER: Duration = Duration::from_secs(3);

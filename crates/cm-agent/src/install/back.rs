@@ -9,7 +9,7 @@ use super::disk;
 use super::host::Host;
 use super::layout::{Layout, Memory, Pending, UNIT};
 use super::trouble::{Trouble, at};
-use super::{lock, plan, steps};
+use super::{lock, plan, steps, uninstall};
 
 /// How long somebody else who goes back is waited for.
 const OTHERS: Duration = Duration::from_secs(120);
@@ -135,6 +135,7 @@ fn away(host: &mut dyn Host, layout: &Layout, pending: &Pending, place: Place) -
         }
         .map_err(at("restore", &layout.unit_file()))?;
         disk::remove(host, &layout.current()).map_err(at("remove", &layout.current()))?;
+        uninstall::forget_dirs(host, layout);
         if place == Place::Outside {
             host.reload().map_err(Trouble::failed)?;
             // Nothing has failed any more; that it had is no news.
@@ -207,9 +208,15 @@ pub fn if_overdue(host: &mut dyn Host, layout: &Layout) -> Result<Option<HostAft
 ///
 /// # Errors
 /// Going back could not begin.
-pub fn at_deadline(host: &mut dyn Host, layout: &Layout, deployment: &str) -> Result<Option<HostAfter>, Trouble> {
+pub fn at_deadline(
+    host: &mut dyn Host,
+    layout: &Layout,
+    deployment: &str,
+) -> Result<Option<HostAfter>, Trouble> {
     loop {
-        let Some(pending) = layout.under_way().filter(|p| p.deployment == deployment) else { return Ok(None) };
+        let Some(pending) = layout.under_way().filter(|p| p.deployment == deployment) else {
+            return Ok(None);
+        };
         if plan::overdue(&pending, &host.clock()) {
             return go_back(host, layout, deployment, "timer", Place::Outside);
         }

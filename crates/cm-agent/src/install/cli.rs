@@ -135,14 +135,20 @@ pub struct RotateArgs {
 #[derive(Debug, Serialize)]
 #[serde(tag = "line", rename_all = "snake_case", rename_all_fields = "camelCase")]
 enum Line<'a> {
-    Confirmed { deployment: &'a str, generation: u64 },
+    Confirmed {
+        deployment: &'a str,
+        generation: u64,
+    },
     /// `host` is absent where there was nothing to undo.
     Reverted {
         #[serde(skip_serializing_if = "Option::is_none")]
         host: Option<HostAfter>,
     },
     Uninstalled(uninstall::Removed),
-    Rotated { token_file: String, restarted: bool },
+    Rotated {
+        token_file: String,
+        restarted: bool,
+    },
     Failed {
         kind: FailureKind,
         why: &'a str,
@@ -166,7 +172,8 @@ fn failed(trouble: &Trouble) -> ExitCode {
 }
 
 fn start(place: &Where) -> Result<(RealHost, Layout), Trouble> {
-    let layout = Layout::find(place.dir.as_deref(), &|name| std::env::var(name).ok()).map_err(Trouble::failed)?;
+    let layout =
+        Layout::find(place.dir.as_deref(), &|name| std::env::var(name).ok()).map_err(Trouble::failed)?;
     let host = RealHost::new().map_err(|e| Trouble::failed(e.to_string()))?;
     // As the unit has it: beside the user manager's own sockets.
     let runtime = host.xdg().join("cm-agent");
@@ -176,7 +183,8 @@ fn start(place: &Where) -> Result<(RealHost, Layout), Trouble> {
 /// Goes on when the connection that started this ends, or the login's scope is told to.
 fn survive_logout(host: &RealHost) {
     host.block(async {
-        for kind in [tokio::signal::unix::SignalKind::hangup(), tokio::signal::unix::SignalKind::terminate()] {
+        for kind in [tokio::signal::unix::SignalKind::hangup(), tokio::signal::unix::SignalKind::terminate()]
+        {
             // A handler stays for the life of the process; nobody has to listen to it.
             drop(tokio::signal::unix::signal(kind));
         }
@@ -355,8 +363,9 @@ fn rotated(host: &mut dyn Host, layout: &Layout, by: &str) -> Result<bool, Troub
     };
     let settings = &installed.manifest.settings;
     if settings.token.is_some() {
-        return Err(Trouble::refused("the token comes from the inventory")
-            .remedy("change it there and deploy"));
+        return Err(
+            Trouble::refused("the token comes from the inventory").remedy("change it there and deploy")
+        );
     }
     if settings.listen.is_none() {
         return Err(Trouble::refused("this agent does not listen on TCP, and has no token"));

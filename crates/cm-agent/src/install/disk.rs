@@ -55,8 +55,7 @@ pub fn copy(host: &mut dyn Host, from: &Path, to: &Path) -> io::Result<()> {
     let fresh = beside(to);
     let copied = (|| {
         let mut source = File::open(from)?;
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(&fresh)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(&fresh)?;
         io::copy(&mut source, &mut file)?;
         file.set_permissions(Permissions::from_mode(0o755))?;
         file.sync_all()

@@ -22,7 +22,11 @@ const PORT: u16 = 9876;
 
 /// How a tool shows, without the network, that somebody has logged in: files below the home, and variables.
 const LOGINS: [(&str, &[&str], &[&str]); 5] = [
-    ("claude", &[".claude/.credentials.json"], &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"]),
+    (
+        "claude",
+        &[".claude/.credentials.json"],
+        &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"],
+    ),
     ("codex", &[".codex/auth.json"], &["OPENAI_API_KEY", "CODEX_API_KEY"]),
     ("gemini", &[".gemini/oauth_creds.json"], &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
     ("opencode", &[".local/share/opencode/auth.json"], &["ANTHROPIC_API_KEY", "OPENAI_API_KEY"]),
@@ -31,7 +35,8 @@ const LOGINS: [(&str, &[&str], &[&str]); 5] = [
 
 /// Looks at everything.
 pub fn look(facts: &Facts, layout: &Layout, unit: Option<&UnitNow>, found: &[Found]) -> Vec<Finding> {
-    let mut all = vec![manager(facts), linger(facts), tmux(facts), git(facts), disk(facts), exec(layout, facts)];
+    let mut all =
+        vec![manager(facts), linger(facts), tmux(facts), git(facts), disk(facts), exec(layout, facts)];
     all.extend(agent(facts, unit));
     all.extend(logins_scope(facts, found));
     all.push(clock());
@@ -53,7 +58,10 @@ fn manager(facts: &Facts) -> Finding {
     if facts.user_manager {
         return finding("systemd", Verdict::Good, format!("systemd {version}, a user manager answers"));
     }
-    let remedy = format!("sudo loginctl enable-linger {}; sudo apt-get install dbus-user-session libpam-systemd", facts.user);
+    let remedy = format!(
+        "sudo loginctl enable-linger {}; sudo apt-get install dbus-user-session libpam-systemd",
+        facts.user
+    );
     bad("systemd", Verdict::Bad, format!("no user manager answers (systemd {version})"), remedy)
 }
 
@@ -83,7 +91,12 @@ fn tmux(facts: &Facts) -> Finding {
 fn git(facts: &Facts) -> Finding {
     match &facts.git {
         Some(version) => finding("git", Verdict::Good, version.clone()),
-        None => bad("git", Verdict::Poor, "not found: no work trees, no changes shown", "sudo apt-get install git"),
+        None => bad(
+            "git",
+            Verdict::Poor,
+            "not found: no work trees, no changes shown",
+            "sudo apt-get install git",
+        ),
     }
 }
 
@@ -92,7 +105,9 @@ fn disk(facts: &Facts) -> Finding {
         Some(free) if free < LITTLE => {
             bad("disk", Verdict::Poor, format!("{} MiB free", free >> 20), "make room in the home directory")
         }
-        Some(free) => finding("disk", Verdict::Good, format!("{:.1} GiB free", free as f64 / f64::from(1 << 30))),
+        Some(free) => {
+            finding("disk", Verdict::Good, format!("{:.1} GiB free", free as f64 / f64::from(1 << 30)))
+        }
         None => finding("disk", Verdict::Unsure, "the file system does not say"),
     }
 }
@@ -120,7 +135,11 @@ fn agent(facts: &Facts, unit: Option<&UnitNow>) -> Vec<Finding> {
             "systemctl --user restart cm-agent (sessions go on)",
         )),
         (_, Some(running)) => {
-            all.push(finding("agent", Verdict::Good, format!("{} runs, {} sessions", running.version, running.sessions)));
+            all.push(finding(
+                "agent",
+                Verdict::Good,
+                format!("{} runs, {} sessions", running.version, running.sessions),
+            ));
         }
         (Some(_), None) => all.push(bad(
             "agent",
@@ -136,16 +155,25 @@ fn agent(facts: &Facts, unit: Option<&UnitNow>) -> Vec<Finding> {
         all.push(bad("unit", Verdict::Poor, seen, "journalctl --user -u cm-agent"));
     }
     let drift = facts.unit.iter().flat_map(|unit| &unit.drift);
-    all.extend(drift.map(|what| bad("drift", Verdict::Poor, what.clone(), "deploy again, or put it into the inventory")));
+    all.extend(
+        drift.map(|what| {
+            bad("drift", Verdict::Poor, what.clone(), "deploy again, or put it into the inventory")
+        }),
+    );
     all
 }
 
 /// Sessions in a login's scope end with that login on hosts that kill users' processes.
 fn logins_scope(facts: &Facts, found: &[Found]) -> Option<Finding> {
-    let inside = |one: &&Found| one.groups.split(['/', '\n']).any(|part| part.starts_with("session-") && part.ends_with(".scope"));
+    let inside = |one: &&Found| {
+        one.groups.split(['/', '\n']).any(|part| part.starts_with("session-") && part.ends_with(".scope"))
+    };
     let count = found.iter().filter(inside).count();
-    let remedy = format!("start them again under the deployed agent; sudo loginctl enable-linger {}", facts.user);
-    (count > 0).then(|| bad("sessions", Verdict::Poor, format!("{count} live in a login's scope and may end with it"), remedy))
+    let remedy =
+        format!("start them again under the deployed agent; sudo loginctl enable-linger {}", facts.user);
+    (count > 0).then(|| {
+        bad("sessions", Verdict::Poor, format!("{count} live in a login's scope and may end with it"), remedy)
+    })
 }
 
 /// Whether anything keeps the clock right; how wrong it is, the client sees by [`Facts::now`].
@@ -167,7 +195,9 @@ fn port(facts: &Facts) -> Finding {
         Some(holder) if facts.running.as_ref().is_some_and(|r| i64::from(r.pid) == i64::from(holder.pid)) => {
             finding("port", Verdict::Good, format!("{PORT} is the agent's"))
         }
-        Some(holder) => finding("port", Verdict::Unsure, format!("{PORT} is held by {} ({})", holder.command, holder.pid)),
+        Some(holder) => {
+            finding("port", Verdict::Unsure, format!("{PORT} is held by {} ({})", holder.command, holder.pid))
+        }
     }
 }
 
@@ -175,7 +205,8 @@ fn port(facts: &Facts) -> Finding {
 fn tools(facts: &Facts, layout: &Layout) -> Vec<Finding> {
     let settings = layout.installed().map(|stored| stored.manifest.settings).unwrap_or_default();
     // As the unit and its settings have it, not as this login has.
-    let usual = format!("{}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", facts.home);
+    let usual =
+        format!("{}/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", facts.home);
     let path = crate::settings::search_path(&settings, Some(&facts.home), &usual);
     let own = std::env::var("PATH").unwrap_or_default();
     let profiles = Profiles::builtin();
@@ -229,7 +260,8 @@ fn tool(
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         text.lines().next().map(|line| line.chars().take(60).collect::<String>())
     });
-    let seen = format!("{} ({})", version.unwrap_or_else(|| "version unknown".into()).trim(), program.display());
+    let seen =
+        format!("{} ({})", version.unwrap_or_else(|| "version unknown".into()).trim(), program.display());
     if logged_in {
         finding(&what, Verdict::Good, format!("{seen}, logged in as far as files tell"))
     } else {

@@ -26,9 +26,8 @@ pub fn gather(host: &mut RealHost, layout: &Layout, closer: bool) -> Facts {
     };
     let question = real::unit_question();
     let (unit, version, tmux, git, running) = host.block(async {
-        let unit = async {
-            if managed { RealHost::said(&xdg, "systemctl", &question).await.ok() } else { None }
-        };
+        let unit =
+            async { if managed { RealHost::said(&xdg, "systemctl", &question).await.ok() } else { None } };
         tokio::join!(
             unit,
             words("systemctl", &["--version"], true),
@@ -110,12 +109,7 @@ fn generation(stored: Stored) -> Generation {
 /// The unit, and how what is on the disk differs from what was installed.
 fn told(now: &UnitNow, layout: &Layout) -> Unit {
     let enabled = if now.enabled.is_empty() { "not-found".into() } else { now.enabled.clone() };
-    Unit {
-        active: now.active.clone(),
-        enabled,
-        drift: drift(now, layout),
-        restarts: Some(now.restarts),
-    }
+    Unit { active: now.active.clone(), enabled, drift: drift(now, layout), restarts: Some(now.restarts) }
 }
 
 fn drift(now: &UnitNow, layout: &Layout) -> Vec<String> {

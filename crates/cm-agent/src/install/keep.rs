@@ -31,10 +31,8 @@ pub fn confirm_here(dir: &Path, deployment: &str) -> Result<u64, ConfirmError> {
     let failed = |why: String| ConfirmError { refused: false, why };
     let layout = Layout::find(Some(dir), &|name| std::env::var(name).ok()).map_err(failed)?;
     let mut host = RealHost::new().map_err(|e| failed(e.to_string()))?;
-    confirm(&mut host, &layout, deployment).map_err(|trouble| ConfirmError {
-        refused: trouble.kind == FailureKind::Refused,
-        why: trouble.why,
-    })
+    confirm(&mut host, &layout, deployment)
+        .map_err(|trouble| ConfirmError { refused: trouble.kind == FailureKind::Refused, why: trouble.why })
 }
 
 /// Confirms a deployment; again is no error.
@@ -48,14 +46,21 @@ pub fn confirm(host: &mut dyn Host, layout: &Layout, deployment: &str) -> Result
         });
     };
     if pending.deployment != deployment {
-        let why = format!("deployment {} of {} waits to be confirmed, not {deployment}", pending.deployment, pending.owner);
+        let why = format!(
+            "deployment {} of {} waits to be confirmed, not {deployment}",
+            pending.deployment, pending.owner
+        );
         return Err(Trouble::refused(why));
     }
     if plan::overdue(&pending, &host.clock()) {
-        return Err(Trouble::refused(format!("too late: the host is going back from deployment {deployment}")));
+        return Err(Trouble::refused(format!(
+            "too late: the host is going back from deployment {deployment}"
+        )));
     }
     if !pending.healthy {
-        return Err(Trouble::refused(format!("deployment {deployment} is still at work, and not healthy yet")));
+        return Err(Trouble::refused(format!(
+            "deployment {deployment} is still at work, and not healthy yet"
+        )));
     }
     let memory = Memory {
         enabled_linger: memory.enabled_linger || pending.enabled_linger,

@@ -96,7 +96,8 @@ pub fn take(
         let guarded = guard(layout)?;
         let now = host.clock();
         let there: Option<Holder> = read(&layout.lock());
-        let alive = there.as_ref().is_some_and(|h| host.lives((h.pid, h.start)));
+        let other = |h: &Holder| (h.pid, h.start) != host.me() && host.lives((h.pid, h.start));
+        let alive = there.as_ref().is_some_and(other);
         let note = match plan::lock(there.as_ref(), &now, deployment, alive, take_over) {
             LockVerdict::Free => None,
             LockVerdict::Stale(note) => Some(note),
@@ -110,7 +111,8 @@ pub fn take(
                 continue;
             }
             LockVerdict::Held(why) => {
-                let remedy = "wait for it, or take the lock over (--take-over): the other deployment is undone";
+                let remedy =
+                    "wait for it, or take the lock over (--take-over): the other deployment is undone";
                 return Err(Trouble::refused(why).remedy(remedy));
             }
         };

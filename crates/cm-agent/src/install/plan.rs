@@ -175,11 +175,32 @@ mod tests {
             assert!(told.contains(expected), "{told}");
         }
         assert_eq!(lock(None, &at(0.0), "d2", false, false), LockVerdict::Free);
-        check(&holder, &at(130.0), "d2", true, false, "held deployment d1 of ada@laptop is at work on this host since 30 s; its lock expires in 70 s");
-        check(&holder, &at(200.0), "d2", true, false, "stale the lock of deployment d1 of ada@laptop, 100 s old, had expired");
+        check(
+            &holder,
+            &at(130.0),
+            "d2",
+            true,
+            false,
+            "held deployment d1 of ada@laptop is at work on this host since 30 s; its lock expires in 70 s",
+        );
+        check(
+            &holder,
+            &at(200.0),
+            "d2",
+            true,
+            false,
+            "stale the lock of deployment d1 of ada@laptop, 100 s old, had expired",
+        );
         check(&holder, &at(130.0), "d2", false, false, "whose process has gone");
         check(&Holder { waiting: true, ..holder.clone() }, &at(130.0), "d2", false, false, "held");
-        check(&Holder { boot_id: "a".into(), ..holder.clone() }, &at(130.0), "d2", true, false, "before the host was restarted");
+        check(
+            &Holder { boot_id: "a".into(), ..holder.clone() },
+            &at(130.0),
+            "d2",
+            true,
+            false,
+            "before the host was restarted",
+        );
         check(&holder, &at(130.0), "d2", true, true, "taken over as asked");
         check(&holder, &at(130.0), "d1", true, false, "at work 7");
         check(&holder, &at(130.0), "d1", false, false, "free");

@@ -1,6 +1,7 @@
 //! The machine as it is: systemd by its own programs, agents by their sockets, processes by `/proc`.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -90,7 +91,8 @@ impl RealHost {
             let (out, err) = tokio::try_join!(all_of(out), all_of(err))?;
             Ok(Said { good: child.wait().await?.success(), out, err })
         };
-        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", WITHIN.as_secs()));
+        let late =
+            || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", WITHIN.as_secs()));
         tokio::time::timeout(WITHIN, talk).await.map_err(|_| late())?
     }
 
@@ -101,9 +103,14 @@ impl RealHost {
 
     /// A command to the user's service manager.
     fn systemctl(&self, args: &[&str]) -> Did {
-        let all: Vec<&str> = ["--user", "--no-ask-password"].into_iter().chain(args.iter().copied()).collect();
+        let all: Vec<&str> =
+            ["--user", "--no-ask-password"].into_iter().chain(args.iter().copied()).collect();
         let said = self.ask("systemctl", &all)?;
-        if said.good { Ok(()) } else { Err(format!("systemctl --user {}: {}", args.join(" "), one_line(&said.err))) }
+        if said.good {
+            Ok(())
+        } else {
+            Err(format!("systemctl --user {}: {}", args.join(" "), one_line(&said.err)))
+        }
     }
 
     /// Runs a future of the agent's client.
@@ -196,7 +203,10 @@ impl Host for RealHost {
     }
 
     fn own(&mut self) -> io::Result<Own> {
-        let path = std::fs::read_link("/proc/self/exe")?;
+        let exe = PathBuf::from("/proc/self/exe");
+        let path = std::fs::read_link(&exe)?;
+        // Going back from an earlier attempt may have removed it; its bytes are there as long as it runs.
+        let path = if path.is_file() { path } else { exe };
         let size = std::fs::metadata("/proc/self/exe")?.len();
         let sha256 = identity::binary_sha256().ok_or(io::ErrorKind::Other)?.to_owned();
         Ok(Own { path, sha256, size })
@@ -300,18 +310,16 @@ impl Host for RealHost {
             return Err(NoManager::NoSystemd);
         }
         let private = self.xdg.join("systemd/private");
-        match agent_lock::listener(&private) {
-            Ok(pid) => {
-                let start = ProcessId::of(pid.cast_signed()).map_or(0, |p| p.start);
-                Ok(format!("{pid}-{start}"))
-            }
-            Err(_) if !private.exists() => Err(NoManager::NotRunning),
-            Err(error) => Err(NoManager::Mute(error.to_string())),
+        // Made anew at each of its starts. Whether it answers shows when it is asked for the unit: a connection
+        // only to find out would leave a line in its log.
+        match std::fs::symlink_metadata(&private) {
+            Ok(meta) => Ok(format!("{}-{}-{}", meta.ino(), meta.ctime(), meta.ctime_nsec())),
+            Err(_) if self.xdg.join("bus").exists() => Ok("bus".into()),
+            Err(_) => Err(NoManager::NotRunning),
         }
     }
 
     fn manager_kind(&mut self) -> String {
-        use std::os::unix::fs::MetadataExt;
         let places = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
         let meta = places.iter().find_map(|place| std::fs::metadata(place).ok());
         meta.map_or_else(|| "unknown".into(), |meta| format!("{}-{}", meta.len(), meta.mtime()))
@@ -319,7 +327,11 @@ impl Host for RealHost {
 
     fn unit(&mut self) -> Result<UnitNow, String> {
         let said = self.ask("systemctl", &unit_question())?;
-        if said.good { Ok(unit_now(&said.out)) } else { Err(format!("systemctl --user show: {}", one_line(&said.err))) }
+        if said.good {
+            Ok(unit_now(&said.out))
+        } else {
+            Err(format!("systemctl --user show: {}", one_line(&said.err)))
+        }
     }
 
     fn reload(&mut self) -> Did {
@@ -327,7 +339,8 @@ impl Host for RealHost {
     }
 
     fn reload_later(&mut self) -> Did {
-        let words = ["--user", "--quiet", "--collect", "--on-active=1", "systemctl", "--user", "daemon-reload"];
+        let words =
+            ["--user", "--quiet", "--collect", "--on-active=1", "systemctl", "--user", "daemon-reload"];
         let said = self.ask("systemd-run", &words)?;
         if said.good { Ok(()) } else { Err(one_line(&said.err)) }
     }
@@ -370,9 +383,23 @@ impl Host for RealHost {
         // Before 254 the manager expands `$` in arguments.
         let dir = dir.replace('$', "$$");
         let words = [
-            "--user", "--quiet", "--collect", "--unit", REVERT, &on, "--timer-property=AccuracySec=100ms",
-            "--description=undoes a deployment of cm-agent that nobody confirms", "--",
-            &program, "install", "revert", "--at-deadline", "--deployment", deployment, "--dir", &dir,
+            "--user",
+            "--quiet",
+            "--collect",
+            "--unit",
+            REVERT,
+            &on,
+            "--timer-property=AccuracySec=100ms",
+            "--description=undoes a deployment of cm-agent that nobody confirms",
+            "--",
+            &program,
+            "install",
+            "revert",
+            "--at-deadline",
+            "--deployment",
+            deployment,
+            "--dir",
+            &dir,
         ];
         let said = self.ask("systemd-run", &words)?;
         if said.good {
@@ -387,7 +414,8 @@ impl Host for RealHost {
     fn disarm(&mut self) {
         let (timer, service) = (format!("{REVERT}.timer"), format!("{REVERT}.service"));
         // The timer only, if this process is what it has started.
-        let inside = std::fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains(&service));
+        let inside =
+            std::fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains(&service));
         let mut words = vec!["stop", &timer];
         if !inside {
             words.push(&service);
@@ -463,7 +491,10 @@ mod tests {
                     MainPID=0\nNRestarts=3\nResult=exit-code\nExecMainCode=1\nExecMainStatus=1\nKillMode=process\n\
                     DropInPaths=/a.conf /b.conf\nNeedDaemonReload=yes\n";
         let unit = unit_now(text);
-        assert_eq!((unit.active.as_str(), unit.restarts, unit.ended.as_str()), ("activating", 3, "exit code 1"));
+        assert_eq!(
+            (unit.active.as_str(), unit.restarts, unit.ended.as_str()),
+            ("activating", 3, "exit code 1")
+        );
         assert_eq!(unit.drop_ins, ["/a.conf", "/b.conf"]);
         assert!(unit.stale && unit.loaded && unit.main_pid == 0);
         assert_eq!(unit_now("LoadState=not-found\nActiveState=inactive\n").loaded, false);

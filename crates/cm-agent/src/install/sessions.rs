@@ -82,13 +82,20 @@ fn marks(pid: i32, uid: u32) -> Option<Marked> {
     File::open(format!("{dir}/environ")).ok()?.take(ENVIRON).read_to_end(&mut environ).ok()?;
     let stat = parse_stat(&fs::read(format!("{dir}/stat")).ok()?)?;
     let value = |name: &str| {
-        let entry = environ.split(|byte| *byte == 0).find_map(|e| e.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+        let entry = environ
+            .split(|byte| *byte == 0)
+            .find_map(|e| e.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
         entry.and_then(|value| String::from_utf8(value.to_vec()).ok())
     };
     let (terminal, session) = (value(Marker::TERMINAL), value(Marker::SESSION));
     // A check runs for a session, and not in it.
     let of_session = (terminal.is_some() || session.is_some()) && value(Marker::CHECK).is_none();
-    (of_session && !stat.is_dead()).then(|| Marked { stat, terminal, session, agent: value("CM_AGENT_SOCKET") })
+    (of_session && !stat.is_dead()).then(|| Marked {
+        stat,
+        terminal,
+        session,
+        agent: value("CM_AGENT_SOCKET"),
+    })
 }
 
 /// PURE. The sessions that would end, or be lost sight of, with the agent's unit; none normally. `socket`: where
@@ -99,9 +106,15 @@ pub fn endangered(found: &[Found], unit: &UnitNow, socket: &Path, now: Option<&P
     let killed_whole = !matches!(unit.kill_mode.as_str(), "" | "process" | "none");
     let why = |one: &Found| {
         if in_unit(one) && killed_whole {
-            Some(format!("it runs in the agent's own control group, which ends whole (KillMode={})", unit.kill_mode))
+            Some(format!(
+                "it runs in the agent's own control group, which ends whole (KillMode={})",
+                unit.kill_mode
+            ))
         } else if one.agent.is_some() && one.agent == elsewhere {
-            Some(format!("its agent listens on {}, where the new one will not look for it", elsewhere.as_deref()?))
+            Some(format!(
+                "its agent listens on {}, where the new one will not look for it",
+                elsewhere.as_deref()?
+            ))
         } else {
             None
         }

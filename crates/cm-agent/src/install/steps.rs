@@ -121,8 +121,18 @@ pub fn run(
 ) -> Result<Installation, InstallFailure> {
     let began = host.clock().up;
     let step = InstallStep::Lock;
-    let mut run =
-        Run { host, layout, order, report, step, began, activated_at: None, made: None, lingering: false, note: None };
+    let mut run = Run {
+        host,
+        layout,
+        order,
+        report,
+        step,
+        began,
+        activated_at: None,
+        made: None,
+        lingering: false,
+        note: None,
+    };
     let outcome = match run.forward() {
         Ok(installation) => Ok(installation),
         Err(trouble) => Err(run.fail(trouble)),
@@ -137,8 +147,11 @@ pub fn run(
 
 impl Run<'_> {
     fn forward(&mut self) -> Result<Installation, Trouble> {
+        // Read first: undoing what an earlier attempt left may remove the file it came from.
+        let own = self.host.own().map_err(at("read", Path::new("/proc/self/exe")))?;
         let holder = self.lock()?;
-        let chosen = self.verify()?;
+        let own = Own { path: self.host.own().map_or(own.path, |now| now.path), ..own };
+        let chosen = self.verify(own)?;
         if let Some(unchanged) = self.unchanged(&chosen)? {
             return Ok(unchanged);
         }
@@ -195,7 +208,8 @@ impl Run<'_> {
 
     fn lock(&mut self) -> Result<Holder, Trouble> {
         if !plan::good_name(&self.order.deployment) {
-            let why = format!("{:?} is no name for a deployment ([0-9a-z-], at most 40)", self.order.deployment);
+            let why =
+                format!("{:?} is no name for a deployment ([0-9a-z-], at most 40)", self.order.deployment);
             return Err(Trouble::refused(why));
         }
         let dir = &self.layout.dir;
@@ -228,7 +242,8 @@ impl Run<'_> {
             Some(HostAfter::Broken { why }) => {
                 self.warn(format!("deployment {} could not be undone: {why}", left.deployment), None);
                 // This deployment may be the cure.
-                disk::remove(self.host, &self.layout.pending()).map_err(at("remove", &self.layout.pending()))?;
+                disk::remove(self.host, &self.layout.pending())
+                    .map_err(at("remove", &self.layout.pending()))?;
             }
             _ => self.say(format!("deployment {}, which nobody had confirmed, was undone", left.deployment)),
         }
@@ -244,9 +259,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn verify(&mut self) -> Result<Chosen, Trouble> {
+    fn verify(&mut self, own: Own) -> Result<Chosen, Trouble> {
         let layout = self.layout;
-        let own = self.host.own().map_err(at("read", Path::new("/proc/self/exe")))?;
         let previous = layout.installed();
         self.belongs(previous.as_ref())?;
         let (number, manifest, fresh) = match &self.order.goal {
@@ -264,8 +278,8 @@ impl Run<'_> {
             Goal::Old(to) => {
                 let all: Vec<Stored> =
                     layout.numbers().into_iter().filter_map(|n| layout.stored(n)).collect();
-                let number = plan::rollback_target(&all, layout.in_use(), to.as_deref())
-                    .map_err(Trouble::refused)?;
+                let number =
+                    plan::rollback_target(&all, layout.in_use(), to.as_deref()).map_err(Trouble::refused)?;
                 let target = all.into_iter().find(|s| s.number == number);
                 let target = target.ok_or_else(|| Trouble::failed("the generation is not whole"))?;
                 self.stored_program(&target.manifest.binary.sha256)?;
@@ -275,9 +289,11 @@ impl Run<'_> {
         let manager = self.host.manager().map_err(|no| no_manager(&no, &self.host.user()))?;
         if !self.host.tmux() {
             return Err(Trouble::failed("tmux is not installed, or not where services look for programs")
-                .remedy("install it: sudo apt-get install tmux (or the like), or add its directory to `path`"));
+                .remedy(
+                    "install it: sudo apt-get install tmux (or the like), or add its directory to `path`",
+                ));
         }
-        let unit = self.host.unit().map_err(Trouble::failed)?;
+        let unit = self.host.unit().map_err(|why| no_manager(&NoManager::Mute(why), &self.host.user()))?;
         self.endangered(&unit)?;
         self.done(InstallStep::Verify);
         Ok(Chosen { number, manifest, fresh, previous, own, unit, manager })
@@ -332,8 +348,7 @@ impl Run<'_> {
         let other = listener.as_ref().map(|(_, socket)| socket.as_path());
         let endangered = sessions::endangered(&found, unit, &self.layout.socket(), other);
         if !endangered.is_empty() && !self.order.force {
-            let list: Vec<String> =
-                endangered.iter().map(|e| format!("{}: {}", e.session, e.why)).collect();
+            let list: Vec<String> = endangered.iter().map(|e| format!("{}: {}", e.session, e.why)).collect();
             let why = format!("{} would end: {}", counted(endangered.len()), list.join("; "));
             return Err(Trouble::refused(why).remedy("let them finish, or force it (--force)"));
         }
@@ -344,12 +359,16 @@ impl Run<'_> {
             && pid != unit.main_pid
         {
             if !self.order.force {
-                let why = format!("another agent (process {pid}), which no unit runs, has this user's sessions");
+                let why =
+                    format!("another agent (process {pid}), which no unit runs, has this user's sessions");
                 return Err(Trouble::refused(why)
                     .remedy(format!("end it, its sessions go on: kill {pid}; or force it (--force)")));
             }
             self.host.shut_down(&socket).map_err(Trouble::failed)?;
-            self.warn(format!("the agent that ran as process {pid} was asked to end; its sessions go on"), None);
+            self.warn(
+                format!("the agent that ran as process {pid} was asked to end; its sessions go on"),
+                None,
+            );
         }
         Ok(())
     }
@@ -551,9 +570,9 @@ impl Run<'_> {
         // It wakes early and looks at the deadline, which moves when the agent is healthy.
         let wake = if order.confirm_seconds == 0 { deadline - now.up } else { order.confirm_seconds as f64 };
         let program = layout.program(&chosen.own.sha256);
-        self.host.arm(&program, layout, &order.deployment, wake).map_err(|why| {
-            Trouble::failed(format!("the revert timer cannot be started: {why}"))
-        })?;
+        self.host
+            .arm(&program, layout, &order.deployment, wake)
+            .map_err(|why| Trouble::failed(format!("the revert timer cannot be started: {why}")))?;
         self.done(InstallStep::Arm);
         Ok(pending)
     }
@@ -614,7 +633,8 @@ impl Run<'_> {
         let layout = self.layout;
         let order = self.order;
         let now = self.host.clock();
-        let deadline = if order.confirm_seconds == 0 { pending.deadline } else { now.up + order.confirm_seconds as f64 };
+        let deadline =
+            if order.confirm_seconds == 0 { pending.deadline } else { now.up + order.confirm_seconds as f64 };
         let pending = Pending { activated: true, healthy: true, deadline, ..pending };
         {
             let _guard = lock::guard(layout)?;
@@ -622,7 +642,8 @@ impl Run<'_> {
             if still.is_none() {
                 return Err(Trouble::failed("it took too long: the host is going back already"));
             }
-            disk::write_json(self.host, &layout.pending(), &pending).map_err(at("write", &layout.pending()))?;
+            disk::write_json(self.host, &layout.pending(), &pending)
+                .map_err(at("write", &layout.pending()))?;
         }
         let sha256 = self.layout.stored(pending.generation).map(|s| s.manifest.binary.sha256);
         let entry = Entry {
@@ -773,8 +794,9 @@ pub fn ours<'a>(found: &'a [Found], layout: &Layout) -> impl Iterator<Item = &'a
 fn no_manager(no: &NoManager, user: &str) -> Trouble {
     let trouble = match no {
         NoManager::NoSystemd => {
-            return Trouble::failed("this host has no systemd: the agent cannot be a service here")
-                .remedy("deploy it as a container (runtime: container), or start it in another way (runtime: local)");
+            return Trouble::failed("this host has no systemd: the agent cannot be a service here").remedy(
+                "deploy it as a container (runtime: container), or start it in another way (runtime: local)",
+            );
         }
         NoManager::NotRunning => Trouble::failed(format!("no systemd user manager runs for {user}")),
         NoManager::Mute(why) => {

@@ -39,3 +39,374 @@ pub fn pending(deployment: &str, generation: u64, previous: Option<u64>, deadlin
         reverting: false,
     }
 }
+
+mod fake;
+
+use cm_protocol::deploy::{FailureKind, HostAfter, InstallLine, InstallStep};
+
+use super::steps::{Goal, Order};
+use super::uninstall::{self, Removal};
+use super::{keep, unit};
+use fake::{Fake, Fault, session};
+
+/// A deployment of a program with this text.
+fn order(fake: &mut Fake, deployment: &str, program: &str) -> Order {
+    let sha256 = fake.push(program);
+    Order::of(manifest(deployment, &sha256))
+}
+
+fn rollback(deployment: &str, to: Option<&str>) -> Order {
+    let mut order = Order::of(manifest(deployment, ""));
+    order.goal = Goal::Old(to.map(Into::into));
+    order
+}
+
+/// A host with a confirmed first deployment of `good 1`, one session on it.
+fn deployed() -> Fake {
+    let mut fake = Fake::new();
+    let first = order(&mut fake, "d1", "good 1");
+    fake.run(&first).1.expect("installed");
+    let layout = fake.layout.clone();
+    keep::confirm(&mut fake, &layout, "d1").expect("confirmed");
+    fake.sessions.push(session(&layout, "cm-a", 50));
+    fake.next_process(Fault::None);
+    fake
+}
+
+/// The host is in one piece: this program runs and is the installed one, and nothing is under way.
+#[track_caller]
+fn settled(fake: &Fake, program: &str, context: &str) {
+    assert_eq!(fake.runs().as_deref(), Some(program), "{context}");
+    let installed = fake.layout.installed().unwrap_or_else(|| panic!("{context}: nothing installed"));
+    assert_eq!(installed.manifest.binary.sha256, fake::digest(program.as_bytes()), "{context}");
+    assert_eq!(fake.layout.under_way(), None, "{context}");
+    assert!(!fake.layout.lock().exists(), "{context}: still locked");
+    let unit = super::layout::bytes(&fake.layout.unit_file());
+    let wanted = super::layout::bytes(&fake.layout.generation(installed.number).join("unit"));
+    assert_eq!(unit, wanted, "{context}");
+}
+
+/// No agent is there, and nothing that would start one.
+#[track_caller]
+fn bare(fake: &Fake, context: &str) {
+    assert_eq!(fake.running, None, "{context}");
+    let layout = &fake.layout;
+    for path in [layout.unit_file(), layout.wanted(), layout.current(), layout.pending(), layout.lock()] {
+        assert!(std::fs::symlink_metadata(&path).is_err(), "{context}: {} is left", path.display());
+    }
+    assert!(!fake.linger, "{context}: lingering is left on");
+}
+
+#[test]
+fn from_nothing_to_a_confirmed_agent_and_what_is_reported() {
+    let mut fake = Fake::new();
+    fake.refused = vec![unit::HARDENING[1].into()];
+    let first = order(&mut fake, "d1", "good 1");
+    let (lines, outcome) = fake.run(&first);
+    let installation = outcome.expect("installed");
+    assert_eq!((installation.generation, installation.previous), (1, None));
+    assert_eq!(installation.dropped, [unit::HARDENING[1]]);
+    let steps: Vec<InstallStep> = lines
+        .iter()
+        .filter_map(|line| if let InstallLine::Step { step, .. } = line { Some(*step) } else { None })
+        .collect();
+    use InstallStep::*;
+    assert_eq!(steps, [Lock, Verify, Store, Linger, Arm, Activate, Healthy, Sessions]);
+    assert!(matches!(lines.last(), Some(InstallLine::Installed(_))));
+    assert!(fake.linger && !fake.layout.dir.join("upload").exists());
+
+    let layout = fake.layout.clone();
+    let other = keep::confirm(&mut fake, &layout, "d0").expect_err("another");
+    assert!(other.why.contains("d1 of ada@laptop waits"), "{}", other.why);
+    assert_eq!(keep::confirm(&mut fake, &layout, "d1").expect("confirmed"), 1);
+    assert_eq!(keep::confirm(&mut fake, &layout, "d1").expect("again is no error"), 1);
+    assert_eq!(fake.timer, None);
+    settled(&fake, "good 1", "confirmed");
+}
+
+#[test]
+fn the_same_again_changes_nothing() {
+    let mut fake = deployed();
+    let pid = fake.running.as_ref().map(|r| r.pid);
+    let again = order(&mut fake, "d2", "good 1");
+    let (lines, outcome) = fake.run(&again);
+    assert_eq!(outcome.expect("as before").generation, 1);
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(fake.running.as_ref().map(|r| r.pid), pid);
+    assert!(!fake.layout.dir.join("upload").exists());
+    settled(&fake, "good 1", "unchanged");
+}
+
+#[test]
+fn an_upgrade_keeps_sessions_and_five_generations() {
+    let mut fake = deployed();
+    for n in 2..=8 {
+        fake.next_process(Fault::None);
+        let mut next = order(&mut fake, &format!("d{n}"), &format!("good {n}"));
+        next.confirm_seconds = 0;
+        let installation = fake.run(&next).1.expect("installed");
+        assert_eq!((installation.generation, installation.previous), (n, Some(n - 1)));
+        assert_eq!(installation.before, installation.after);
+        assert_eq!(installation.before.len(), 1);
+    }
+    assert_eq!(fake.layout.numbers(), [4, 5, 6, 7, 8]);
+    assert_eq!(fake.layout.programs().len(), 5);
+    fake.next_process(Fault::None);
+    fake.own = fake.layout.program(&fake::digest(b"good 8"));
+    let mut back = rollback("r1", Some("5"));
+    back.confirm_seconds = 0;
+    let installation = fake.run(&back).1.expect("back");
+    assert_eq!((installation.generation, installation.previous), (5, Some(8)));
+    settled(&fake, "good 5", "rolled back");
+    let log = std::fs::read_to_string(fake.layout.dir.join("deploy.log")).expect("a log");
+    assert!(log.contains(r#""act":"rollback","deployment":"r1","from":8,"to":5"#), "{log}");
+}
+
+#[test]
+fn what_fails_goes_back_and_says_so() {
+    #[track_caller]
+    fn check(fake: &mut Fake, program: &str, host: HostAfter, step: InstallStep, words: &str) {
+        let bad = order(fake, "d9", program);
+        let failure = fake.run(&bad).1.expect_err("fails");
+        assert_eq!((&failure.host, failure.step), (&host, step), "{failure:?}");
+        assert!(failure.why.contains(words), "{}", failure.why);
+        assert_eq!(failure.log, ["last words"]);
+        assert_eq!(fake.timer, None);
+    }
+    let mut fake = deployed();
+    check(&mut fake, "crash", HostAfter::Reverted { generation: 1 }, InstallStep::Healthy, "does not start");
+    settled(&fake, "good 1", "after a crash");
+    assert_eq!(fake.layout.numbers(), [1]);
+    fake.next_process(Fault::None);
+    check(
+        &mut fake,
+        "mute",
+        HostAfter::Reverted { generation: 1 },
+        InstallStep::Healthy,
+        "not healthy after 10 s",
+    );
+    settled(&fake, "good 1", "after silence");
+    fake.next_process(Fault::None);
+    fake.fragile = true;
+    check(&mut fake, "good 2", HostAfter::Reverted { generation: 1 }, InstallStep::Sessions, "cm-a");
+    settled(&fake, "good 1", "after lost sessions");
+
+    for program in ["crash", "mute"] {
+        let mut fake = Fake::new();
+        check(&mut fake, program, HostAfter::Removed, InstallStep::Healthy, "");
+        bare(&fake, program);
+        assert_eq!(fake.layout.programs().len(), 0);
+    }
+}
+
+#[test]
+fn what_is_refused_touches_nothing() {
+    #[track_caller]
+    fn check(fake: &mut Fake, order: &Order, kind: FailureKind, words: &str) {
+        let failure = fake.run(order).1.expect_err("refused");
+        assert_eq!((failure.kind, &failure.host), (kind, &HostAfter::Untouched), "{failure:?}");
+        let said = format!("{} {}", failure.why, failure.remedy.unwrap_or_default());
+        assert!(said.contains(words), "{said}");
+    }
+    use FailureKind::{Failed, Refused};
+    let mut fake = deployed();
+    let mut other = order(&mut fake, "d2", "good 2");
+    other.fleet = Some("zoo".into());
+    check(&mut fake, &other, Refused, "belongs to fleet \"lab\"");
+    settled(&fake, "good 1", "another fleet");
+
+    let mut corrupted = Order::of(manifest("d2", &"0".repeat(64)));
+    check(&mut fake, &corrupted, Failed, "corrupted in transit");
+    corrupted.deployment = "../x".into();
+    check(&mut fake, &corrupted, Refused, "no name for a deployment");
+    check(&mut fake, &rollback("r", Some("77")), Refused, "77 is no generation");
+
+    let second = order(&mut fake, "d2", "good 2");
+    fake.no_manager = Some(super::host::NoManager::NotRunning);
+    check(&mut fake, &second, Failed, "sudo loginctl enable-linger deploy");
+    fake.no_manager = None;
+    fake.unit.kill_mode = "control-group".into();
+    fake.sessions[0].groups = "0::/user.slice/cm-agent.service\n".into();
+    check(&mut fake, &second, Refused, "cm-a: it runs in the agent's own control group");
+    fake.sessions[0].groups.clear();
+    (fake.linger, fake.linger_refused) = (false, true);
+    check(&mut fake, &second, Refused, "sudo loginctl enable-linger deploy");
+    fake.sessions.clear();
+    let (lines, outcome) = fake.run(&second);
+    outcome.expect("nothing to lose");
+    assert!(lines.iter().any(
+        |line| matches!(line, InstallLine::Warning { remedy: Some(r), .. } if r.contains("enable-linger"))
+    ));
+
+    fake.next_process(Fault::None);
+    let third = order(&mut fake, "d3", "good 3");
+    check(&mut fake, &third, Refused, "deployment d2 of ada@laptop waits to be confirmed");
+    let mut third = third;
+    third.take_over = true;
+    third.confirm_seconds = 0;
+    fake.run(&third).1.expect("taken over");
+    settled(&fake, "good 3", "taken over");
+    assert_eq!(fake.layout.numbers(), [1, 2], "what was undone is gone");
+}
+
+/// Runs a deployment that is killed before its `k`-th act, for all k, and lets the host go on in each way there is.
+fn killed_everywhere(make: impl Fn() -> Fake, after: impl Fn(&mut Fake, &Order, &str)) {
+    for k in 0.. {
+        let mut fake = make();
+        let second = order(&mut fake, "d2", "good 2");
+        fake.fault = Fault::Dies(k);
+        let outcome = fake.run(&second).1;
+        if !fake.dead {
+            outcome.expect("nothing was in its way");
+            assert!(k > 20, "only {k} acts");
+            return;
+        }
+        let context = format!("killed before act {k}: {:?}", fake.acts.last());
+        after(&mut fake, &second, &context);
+    }
+}
+
+fn repeat(fake: &mut Fake, second: &Order, context: &str) {
+    fake.next_process(Fault::None);
+    if !fake.own.exists() {
+        // It is stored already: run from there, as the client sees from the facts.
+        fake.own = fake.layout.program(&fake::digest(b"good 2"));
+    }
+    let outcome = fake.run(second).1;
+    outcome.unwrap_or_else(|failure| panic!("{context}: {failure:?}"));
+    let layout = fake.layout.clone();
+    keep::confirm(fake, &layout, "d2").unwrap_or_else(|e| panic!("{context}: {}", e.why));
+    settled(fake, "good 2", context);
+}
+
+#[test]
+fn killed_at_any_act_a_repeat_goes_on() {
+    killed_everywhere(deployed, repeat);
+    killed_everywhere(Fake::new, repeat);
+}
+
+#[test]
+fn killed_at_any_act_the_timer_or_a_restart_of_the_host_goes_back() {
+    let back = |fake: &mut Fake, context: &str| {
+        if fake.layout.under_way().is_none() {
+            // Nothing was used yet: only the lock is left, and it ends by itself.
+            let _ = std::fs::remove_file(fake.layout.lock());
+        }
+        settled(fake, "good 1", context);
+    };
+    killed_everywhere(deployed, |fake, _, context| {
+        fake.timer_fires();
+        if let Some(pending) = fake.layout.under_way() {
+            // Killed before there was a timer: nothing was switched, and the next deployment tidies up.
+            assert!(!pending.activated, "{context}");
+            assert_eq!(fake.runs().as_deref(), Some("good 1"), "{context}");
+            return;
+        }
+        back(fake, context);
+    });
+    killed_everywhere(deployed, |fake, _, context| {
+        fake.reboot();
+        back(fake, context);
+    });
+    killed_everywhere(Fake::new, |fake, _, context| {
+        fake.reboot();
+        let _ = std::fs::remove_file(fake.layout.lock());
+        if fake.layout.under_way().is_some_and(|pending| !pending.activated) {
+            // Nothing would start an agent here; the next deployment tidies up.
+            assert_eq!(fake.running, None, "{context}");
+            return;
+        }
+        fake.linger = fake.linger && fake.layout.memory().exists();
+        if !fake.layout.memory().exists() {
+            bare(fake, context);
+        }
+        assert_eq!(fake.running, None, "{context}");
+    });
+}
+
+#[test]
+fn going_back_that_is_killed_is_done_again() {
+    for k in 0.. {
+        let mut fake = deployed();
+        let second = order(&mut fake, "d2", "good 2");
+        fake.run(&second).1.expect("installed");
+        fake.next_process(Fault::Dies(k));
+        fake.up += 100.0;
+        let layout = fake.layout.clone();
+        let done = super::back::at_deadline(&mut fake, &layout, "d2");
+        let finished = !fake.dead;
+        if !finished {
+            let context = format!("killed before act {k}: {:?} {done:?}", fake.acts.last());
+            fake.reboot();
+            let _ = std::fs::remove_file(fake.layout.lock());
+            settled(&fake, "good 1", &context);
+            continue;
+        }
+        settled(&fake, "good 1", "went back");
+        assert!(keep::confirm(&mut fake, &layout, "d2").is_err(), "too late");
+        return;
+    }
+}
+
+#[test]
+fn a_full_disk_or_a_manager_that_refuses_at_any_act_leaves_the_host_as_it_was() {
+    for fault in [Fault::Full as fn(usize) -> Fault, Fault::Refuses] {
+        for k in 0..200 {
+            let mut fake = deployed();
+            let second = order(&mut fake, "d2", "good 2");
+            fake.fault = fault(k);
+            let outcome = fake.run(&second).1;
+            if fake.acts.len() <= k {
+                outcome.expect("nothing was in its way");
+                break;
+            }
+            let context = format!("{:?} at {:?}", fake.fault, fake.acts.get(k));
+            match outcome {
+                // Not every act is needed: a log line, tidying up.
+                Ok(_) => assert_eq!(fake.runs().as_deref(), Some("good 2"), "{context}"),
+                Err(failure) => {
+                    assert!(
+                        matches!(failure.host, HostAfter::Untouched | HostAfter::Reverted { .. }),
+                        "{context}: {failure:?}"
+                    );
+                    settled(&fake, "good 1", &context);
+                    assert_eq!(fake.layout.numbers(), [1], "{context}");
+                    if matches!(fake.fault, Fault::Full(_)) {
+                        assert!(failure.why.contains("free"), "{context}: {}", failure.why);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn uninstalling_leaves_nothing_however_often_it_is_killed() {
+    let removal = Removal { by: "ada@laptop".into(), fleet: Some("lab".into()), ..Removal::default() };
+    let mut fake = deployed();
+    let layout = fake.layout.clone();
+    let refused = uninstall::run(&mut fake, &layout, &removal).expect_err("a session lives");
+    assert!(refused.why.contains("cm-a"), "{}", refused.why);
+    settled(&fake, "good 1", "refused");
+    let stranger = Removal { fleet: Some("zoo".into()), ..removal.clone() };
+    assert!(uninstall::run(&mut fake, &layout, &stranger).is_err());
+    for k in 0.. {
+        let mut fake = deployed();
+        fake.fault = Fault::Dies(k);
+        let layout = fake.layout.clone();
+        let forced = Removal { force: true, purge: true, ..removal.clone() };
+        let first = uninstall::run(&mut fake, &layout, &forced);
+        let finished = !fake.dead;
+        if !finished {
+            fake.next_process(Fault::None);
+            uninstall::run(&mut fake, &layout, &forced).expect("again");
+        } else {
+            first.expect("removed");
+        }
+        bare(&fake, &format!("killed before act {k}"));
+        assert!(!layout.dir.exists() && fake.sessions.is_empty());
+        if finished {
+            return;
+        }
+    }
+}

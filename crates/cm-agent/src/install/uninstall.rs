@@ -51,7 +51,9 @@ pub fn run(host: &mut dyn Host, layout: &Layout, removal: &Removal) -> Result<Re
         && !removal.force
     {
         let why = format!("this host belongs to fleet {:?}, not {fleet:?}", there.manifest.fleet);
-        return Err(Trouble::refused(why).remedy("remove it with that fleet's inventory, or force it (--force)"));
+        return Err(
+            Trouble::refused(why).remedy("remove it with that fleet's inventory, or force it (--force)")
+        );
     }
     if layout.dir.is_dir() {
         lock::take(host, layout, "uninstall", &removal.by, removal.take_over, 10.0)?;
@@ -64,10 +66,9 @@ pub fn run(host: &mut dyn Host, layout: &Layout, removal: &Removal) -> Result<Re
     if layout.remembered().enabled_linger {
         match host.linger(false) {
             Ok(()) => told.removed.push("lingering, which a deployment had switched on".into()),
-            Err(why) => told.left.push(format!(
-                "lingering is still on ({why}): sudo loginctl disable-linger {}",
-                host.user()
-            )),
+            Err(why) => told
+                .left
+                .push(format!("lingering is still on ({why}): sudo loginctl disable-linger {}", host.user())),
         }
     }
     sockets(host, layout, &mut told)?;
@@ -81,14 +82,25 @@ pub fn run(host: &mut dyn Host, layout: &Layout, removal: &Removal) -> Result<Re
     Ok(told)
 }
 
+/// Directories of the user's units that are empty now: of no use to anyone, and most likely ours.
+pub fn forget_dirs(host: &mut dyn Host, layout: &Layout) {
+    for dir in [layout.units.join("default.target.wants"), layout.units.clone()] {
+        if std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_none()) {
+            let _ = disk::remove(host, &dir);
+        }
+    }
+}
+
 fn end_sessions(
     host: &mut dyn Host,
     layout: &Layout,
     removal: &Removal,
     told: &mut Removed,
 ) -> Result<(), Trouble> {
-    let living: Vec<Found> =
-        steps::ours(&host.sessions(), layout).filter(|one| removal.force || one.first.is_some()).cloned().collect();
+    let living: Vec<Found> = steps::ours(&host.sessions(), layout)
+        .filter(|one| removal.force || one.first.is_some())
+        .cloned()
+        .collect();
     if living.is_empty() {
         return Ok(());
     }
@@ -123,13 +135,7 @@ fn stop(host: &mut dyn Host, layout: &Layout, told: &mut Removed) -> Result<(), 
     if drop_ins.exists() {
         told.left.push(format!("{}, which no deployment made", drop_ins.display()));
     }
-    for dir in [layout.units.join("default.target.wants"), layout.units.clone()] {
-        let empty = std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_none());
-        if empty {
-            // It may be somebody's, and is of no use to anyone empty.
-            let _ = disk::remove(host, &dir);
-        }
-    }
+    forget_dirs(host, layout);
     Ok(())
 }
 

@@ -36,7 +36,11 @@ pub struct Parts<'a> {
 pub fn render(parts: Parts<'_>) -> String {
     let program = parts.dir.join("current/cm-agent").display().to_string();
     let word = |path: &str| quoted(&parts.dir.join(path).display().to_string());
-    let mut start = format!("ExecStart={} serve --placement systemd --config {}", quoted(&program), word("current/agent.json"));
+    let mut start = format!(
+        "ExecStart={} serve --placement systemd --config {}",
+        quoted(&program),
+        word("current/agent.json")
+    );
     if parts.own_token {
         start += &format!(" --token-file {}", word("token"));
     }
@@ -88,7 +92,11 @@ mod tests {
 
     #[test]
     fn the_unit_is_the_template_with_another_start() {
-        let parts = Parts { dir: Path::new("/home/ada/.local/share/cm-agent"), own_token: true, hardening: &HARDENING };
+        let parts = Parts {
+            dir: Path::new("/home/ada/.local/share/cm-agent"),
+            own_token: true,
+            hardening: &HARDENING,
+        };
         let unit = render(parts);
         insta::assert_snapshot!(unit);
         for line in directives(TEMPLATE).iter().filter(|line| !line.starts_with("ExecStart=")) {

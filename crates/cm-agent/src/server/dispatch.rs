@@ -204,7 +204,10 @@ async fn transcript(server: &Server, request: Transcript) -> Result<ReplyBody, E
 /// Keeps the deployment this agent came with. Files and a question to the service manager: done apart.
 async fn confirm(server: &Server, deployment: String) -> Result<ReplyBody, ErrorReply> {
     let Some(dir) = server.installation.clone() else {
-        return Err(ErrorReply::new(ErrorCode::Conflict, "this agent was not deployed: nothing is to be confirmed"));
+        return Err(ErrorReply::new(
+            ErrorCode::Conflict,
+            "this agent was not deployed: nothing is to be confirmed",
+        ));
     };
     let name = deployment.clone();
     let done = tokio::task::spawn_blocking(move || crate::install::confirm_here(&dir, &name)).await;
