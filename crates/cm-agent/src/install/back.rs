@@ -110,7 +110,8 @@ fn back_to(
         // It was never ready, and need not be waited for.
         host.kill_main().map_err(Trouble::failed)?;
     }
-    if before.active == "failed" {
+    if before.active != "active" || before.restarts > 0 {
+        // Also the count of its restarts, which says whether the one before crashes in turn.
         host.forget_failure().map_err(Trouble::failed)?;
     }
     let since = host.clock().unix;

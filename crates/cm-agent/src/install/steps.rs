@@ -586,7 +586,8 @@ impl Run<'_> {
         if changed || chosen.unit.stale || !chosen.unit.loaded {
             self.host.reload().map_err(Trouble::failed)?;
         }
-        if chosen.unit.active == "failed" {
+        if chosen.unit.active == "failed" || chosen.unit.restarts > 0 {
+            // Also the count of its restarts, which says whether the new one crashes.
             self.host.forget_failure().map_err(Trouble::failed)?;
         }
         self.host.restart().map_err(Trouble::failed)?;
