@@ -169,12 +169,13 @@ fn settle(host: &mut dyn Host, layout: &Layout, pending: &Pending, place: Place)
     disk::remove(host, &layout.pending()).map_err(at("remove", &layout.pending()))?;
     lock::release(host, layout, &pending.deployment).map_err(at("remove", &layout.lock()))?;
     if place == Place::UnitStart && pending.previous.is_none() && pending.activated {
+        // The manager forgets the unit after that. Refused, it does so at its next start.
+        let _ = host.reload_later();
+        host.disarm();
         // This process is part of the unit's start and ends with it.
         return host.stop(false).map_err(|why| Trouble::failed(format!("{UNIT} cannot be stopped: {why}")));
     }
-    if place == Place::Outside {
-        host.disarm();
-    }
+    host.disarm();
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The commands of deployment: `facts`, `install`, `uninstall`, `rotate-token`. JSON on standard output, one line each.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -276,18 +276,31 @@ fn report_failure(trouble: Trouble) -> ExitCode {
     ExitCode::from(if refused { 4 } else { 1 })
 }
 
-/// The manifest on standard input. What is wrong with it is told by place: it holds secrets.
+/// The manifest on standard input: as soon as it is whole, for whoever sends it may wait for the answer with the
+/// line still open. What is wrong with it is told by place: it holds secrets.
 fn manifest() -> Result<Manifest, Trouble> {
+    let mut input = std::io::stdin().lock().take(MANIFEST);
     let mut text = Vec::new();
-    let read = std::io::stdin().lock().take(MANIFEST + 1).read_to_end(&mut text);
-    read.map_err(|e| Trouble::failed(format!("the manifest cannot be read from standard input: {e}")))?;
-    if text.len() as u64 > MANIFEST {
-        return Err(Trouble::failed(format!("the manifest has more than {MANIFEST} bytes")));
+    loop {
+        let read = input.read_until(b'\n', &mut text);
+        let read = read
+            .map_err(|e| Trouble::failed(format!("the manifest cannot be read from standard input: {e}")))?;
+        match serde_json::from_slice(&text) {
+            Ok(manifest) => return Ok(manifest),
+            // More may follow, where a person has laid it out over lines.
+            Err(error) if error.is_eof() && read > 0 => {}
+            Err(error) => {
+                let long = if text.len() as u64 >= MANIFEST { ", or too long" } else { "" };
+                let why = format!(
+                    "standard input is no manifest (line {}, column {}{long})",
+                    error.line(),
+                    error.column()
+                );
+                return Err(Trouble::failed(why)
+                    .remedy("a fleet sends it; by hand: cm-agent install < manifest.json"));
+            }
+        }
     }
-    serde_json::from_slice(&text).map_err(|e| {
-        let why = format!("standard input is no manifest (line {}, column {})", e.line(), e.column());
-        Trouble::failed(why).remedy("a fleet sends it; by hand: cm-agent install < manifest.json")
-    })
 }
 
 fn revert(

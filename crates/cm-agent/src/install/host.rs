@@ -95,6 +95,8 @@ pub trait Host {
     fn lives(&self, process: (u32, u64)) -> bool;
     /// Renews the lock from now on, until this process ends or loses it.
     fn keep_lock(&mut self, layout: &Layout, holder: &Holder);
+    /// Whether programs may run from a directory, as far as its mount says.
+    fn can_execute(&mut self, dir: &Path) -> bool;
     /// Whether tmux can be run by a service.
     fn tmux(&mut self) -> bool;
     /// This user's sessions, by their processes.

@@ -233,6 +233,10 @@ impl Host for RealHost {
         });
     }
 
+    fn can_execute(&mut self, dir: &Path) -> bool {
+        super::facts::can_execute(dir) != Some(false)
+    }
+
     fn tmux(&mut self) -> bool {
         let usual = "/usr/local/bin:/usr/bin:/bin";
         let home = self.account.home.as_ref().map(|home| home.join(".local/bin"));
@@ -497,6 +501,6 @@ mod tests {
         );
         assert_eq!(unit.drop_ins, ["/a.conf", "/b.conf"]);
         assert!(unit.stale && unit.loaded && unit.main_pid == 0);
-        assert_eq!(unit_now("LoadState=not-found\nActiveState=inactive\n").loaded, false);
+        assert!(!unit_now("LoadState=not-found\nActiveState=inactive\n").loaded);
     }
 }

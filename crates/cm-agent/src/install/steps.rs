@@ -287,6 +287,15 @@ impl Run<'_> {
             }
         };
         let manager = self.host.manager().map_err(|no| no_manager(&no, &self.host.user()))?;
+        if !self.host.can_execute(&layout.dir) {
+            let why = format!(
+                "{} is on a file system mounted noexec: no program runs from there",
+                layout.dir.display()
+            );
+            return Err(Trouble::failed(why).remedy(
+                "name a directory elsewhere for the agent (--dir; in the inventory: the agent's directory)",
+            ));
+        }
         if !self.host.tmux() {
             return Err(Trouble::failed("tmux is not installed, or not where services look for programs")
                 .remedy(

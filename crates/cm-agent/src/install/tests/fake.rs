@@ -246,6 +246,9 @@ impl Host for Fake {
         process == self.process && !self.dead
     }
     fn keep_lock(&mut self, _: &Layout, _: &Holder) {}
+    fn can_execute(&mut self, _: &Path) -> bool {
+        true
+    }
     fn tmux(&mut self) -> bool {
         true
     }
