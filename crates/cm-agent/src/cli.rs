@@ -13,6 +13,7 @@ use cm_protocol::{Report, ReportStatus, SessionId};
 use crate::config::ServeArgs;
 use crate::host::places::Places;
 use crate::host::{identity, lock};
+use crate::install;
 
 /// How long a subcommand waits for the agent.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -77,6 +78,14 @@ enum Command {
     /// What is known of tools: list profiles, check your own, explain a captured screen
     #[command(subcommand)]
     Tools(crate::tools_cli::ToolsCommand),
+    /// Say what this host is and what is installed on it: one JSON line
+    Facts(install::cli::FactsArgs),
+    /// Make this program this user's agent, as the manifest on standard input says; or confirm, undo, go back
+    Install(Box<install::cli::InstallArgs>),
+    /// Remove the agent and all that installing made
+    Uninstall(Box<install::cli::UninstallArgs>),
+    /// Make a new token for TCP, in place of the one that was made on this host
+    RotateToken(install::cli::RotateArgs),
     /// Say from inside a session how it goes (its environment names session and socket)
     Report {
         /// working, idle, done, failed or waiting
@@ -137,10 +146,25 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
         Some(Command::HoldChild { argv }) => return crate::hold::become_tool(&argv),
         Some(Command::Hook) => return crate::hook::run(),
         Some(Command::Tools(command)) => return crate::tools_cli::run(command),
+        Some(Command::Facts(args)) => return install::cli::facts(&args),
+        Some(Command::Install(args)) => return install::cli::install(*args),
+        Some(Command::Uninstall(args)) => return install::cli::uninstall(*args),
+        Some(Command::RotateToken(args)) => return install::cli::rotate(args),
         Some(command) => command,
     };
+    let mut command = command;
+    if let Command::Serve(args) = &mut command
+        && let Err(error) = args.read_config()
+    {
+        failed(&error.to_string());
+        return ExitCode::from(2);
+    }
+    let usual = match &command {
+        Command::Serve(args) => args.settings.log.as_deref().unwrap_or("info"),
+        _ => "info",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
     // A second call in one process (tests) keeps the first subscriber.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -164,7 +188,13 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
 async fn run(command: Command, words: &[&str]) -> ExitCode {
     match command {
         // These were done with before there was a runtime.
-        Command::Hold { .. } | Command::HoldChild { .. } | Command::Hook => ExitCode::from(2),
+        Command::Hold { .. }
+        | Command::HoldChild { .. }
+        | Command::Hook
+        | Command::Facts(_)
+        | Command::Install(_)
+        | Command::Uninstall(_)
+        | Command::RotateToken(_) => ExitCode::from(2),
         Command::Serve(args) => match crate::serve::serve(*args, words).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use cm_protocol::Limits;
+use cm_protocol::deploy::AgentSettings;
 
 use crate::journal::JournalLimits;
 use crate::server::Token;
@@ -21,9 +22,20 @@ pub enum Placement {
     Detached,
 }
 
+/// Living sessions allowed where nothing is said.
+const SESSIONS: usize = 256;
+
 /// `cm-agent serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
+    /// Settings as a deployment writes them (JSON, mode 0600); what is given here as well counts before them
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What was read from it.
+    #[arg(skip)]
+    pub settings: AgentSettings,
+
     /// Unix socket for clients of the same user [default: agent.sock in the runtime directory]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
@@ -49,7 +61,7 @@ pub struct ServeArgs {
     pub runtime_dir: Option<PathBuf>,
 
     /// Living sessions allowed
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = count())]
+    #[arg(long, value_name = "N", default_value_t = SESSIONS, value_parser = count())]
     pub max_sessions: usize,
 
     /// Clients allowed at the same time
@@ -98,6 +110,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         why: String,
     },
+    /// `--config` cannot be used.
+    #[error("--config {}: {why}", path.display())]
+    BadConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A limit of nothing.
     #[error("--{0} must be at least 1")]
     Zero(&'static str),
@@ -126,6 +146,24 @@ impl ServeArgs {
         }
     }
 
+    /// Reads `--config`, if there is one, into [`Self::settings`] and the fields it stands for.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn read_config(&mut self) -> Result<(), ConfigError> {
+        let Some(path) = &self.config else { return Ok(()) };
+        let settings = crate::settings::load(path)?;
+        let listen = settings.listen.as_ref().and_then(|text| text.parse().ok());
+        self.listen = self.listen.or(listen);
+        if let Some(most) = settings.max_sessions
+            && self.max_sessions == SESSIONS
+        {
+            self.max_sessions = most as usize;
+        }
+        self.settings = settings;
+        Ok(())
+    }
+
     /// How much of the past is kept.
     pub fn journal_limits(&self) -> JournalLimits {
         let usual = JournalLimits::default();
@@ -141,13 +179,15 @@ impl ServeArgs {
         Duration::from_secs(self.keep_finished)
     }
 
-    /// The token, from the first place that has one: arguments, systemd credential, `CM_AGENT_TOKEN`.
+    /// The token, from the first place that has one: settings, arguments, systemd credential, `CM_AGENT_TOKEN`.
     ///
     /// # Errors
     /// There is none although TCP is asked for, or it cannot be read, or is empty.
     pub fn find_token(&self, env: impl Fn(&str) -> Option<String>) -> Result<Option<Token>, ConfigError> {
         let credential = env("CREDENTIALS_DIRECTORY").map(|d| Path::new(&d).join("cm-agent-token"));
-        let (from, text) = if let Some(file) = &self.token_file {
+        let (from, text) = if let Some(token) = &self.settings.token {
+            ("--config".into(), token.0.clone())
+        } else if let Some(file) = &self.token_file {
             (file.display().to_string(), read_token(file)?)
         } else if let Some(token) = &self.token {
             tracing::warn!("--token can be read by every user of this host; use --token-file");

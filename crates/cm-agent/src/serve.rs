@@ -20,6 +20,7 @@ use crate::policies_dir;
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
 use crate::session::record::{Record, recover};
 use crate::session::{Engine, Surroundings, adopt_all};
+use crate::settings;
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
 use crate::tool::policy::Policies;
@@ -82,10 +83,16 @@ impl ServeError {
 /// It cannot start; nothing is left behind.
 pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     args.check()?;
-    let env: BTreeMap<String, String> = std::env::vars_os()
+    let mut env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
         .collect();
     let token = args.find_token(|name| env.get(name).cloned())?;
+    let usual = env.get("PATH").map_or("", String::as_str);
+    let searched = settings::search_path(&args.settings, env.get("HOME").map(String::as_str), usual);
+    if !searched.is_empty() {
+        env.insert("PATH".into(), searched);
+    }
+    let env = env;
     // From here on a signal is a request: nobody who sees our socket can end us halfway.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     limits::raise_open_files();
@@ -140,6 +147,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         policy,
         state: state.clone(),
         stop: stop.clone(),
+        session_env: settings::session_env(&args.settings),
         env,
     });
     tell_problems(&engine, opened.problems);
@@ -149,8 +157,15 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     }
     adopt_all(&engine, &sessions);
     let (shutdown, shutdowns) = mpsc::channel(16);
-    let (facts, max_clients) = (facts(boot_id), args.max_clients);
-    let server = Server::new(ServerParts { engine: engine.clone(), facts, token, max_clients, shutdown });
+    let server = Server::new(ServerParts {
+        engine: engine.clone(),
+        facts: facts(boot_id),
+        token,
+        max_clients: args.max_clients,
+        slots: args.settings.slots,
+        installation: args.config.as_deref().and_then(settings::installation),
+        shutdown,
+    });
     server.serve_unix(unix);
     if let Some(listener) = tcp {
         tell_address(&listener);
@@ -195,7 +210,10 @@ fn knowledge(args: &ServeArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<K
     if let Some(dir) = &config {
         problems.extend(policies_dir::load(&dir.join("policies"), &mut policies));
     }
-    let policy = policies_dir::chosen(&args.policy, &policies).map_err(ServeError::Policy)?;
+    if let Err(why) = settings::add_policies(&args.settings, &mut policies) {
+        problems.push(why);
+    }
+    let policy = settings::policy(args, &policies).map_err(ServeError::Policy)?;
     Ok(Knowledge { profiles, policies, policy, problems })
 }
 

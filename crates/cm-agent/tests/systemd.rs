@@ -7,6 +7,8 @@ mod support;
 mod agent;
 #[path = "systemd/fallback.rs"]
 mod fallback;
+#[path = "systemd/install.rs"]
+mod install;
 #[path = "systemd/restart.rs"]
 mod restart;
 #[path = "systemd/service.rs"]

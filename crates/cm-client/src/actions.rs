@@ -1,10 +1,10 @@
 //! A method for every action: what it asks, what it answers.
 
 use cm_protocol::{
-    Action, AgentInfo, Answer, CapturePane, CreateSession, ExplainSession, Explanation, GetSession, Hook,
-    KeysObserved, KillSession, ListSessions, PauseSession, ReplyBody, Report, ResumeSession, SendKeys,
-    SessionDetail, SessionId, SessionInfo, Shutdown, Subscribe, Transcript, TranscriptPage, UnwatchScreen,
-    WatchScreen,
+    Action, AgentInfo, Answer, CapturePane, ConfirmDeployment, CreateSession, ExplainSession, Explanation,
+    GetSession, Hook, KeysObserved, KillSession, ListSessions, PauseSession, ReplyBody, Report,
+    ResumeSession, SendKeys, SessionDetail, SessionId, SessionInfo, Shutdown, Subscribe, Transcript,
+    TranscriptPage, UnwatchScreen, WatchScreen,
 };
 
 use crate::client::Client;
@@ -269,6 +269,19 @@ impl Client {
         let explain = ExplainSession { session_id: session.clone() };
         self.pick(Action::ExplainSession(explain), |body| match body {
             ReplyBody::Explained { explanation } => Some(*explanation),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Keeps a deployment that waits to be confirmed; the answer is its generation. Confirming again is no error.
+    ///
+    /// # Errors
+    /// See above; `conflict` where another deployment waits, none does, or it is too late.
+    pub async fn confirm_deployment(&self, deployment: &str) -> Result<u64, ClientError> {
+        let confirm = ConfirmDeployment { deployment: deployment.to_owned() };
+        self.pick(Action::ConfirmDeployment(confirm), |body| match body {
+            ReplyBody::DeploymentConfirmed { generation, .. } => Some(generation),
             _ => None,
         })
         .await

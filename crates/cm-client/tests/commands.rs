@@ -81,6 +81,7 @@ async fn every_method_asks_and_reads_its_own() {
             ("hook", "hook_answered.nothing"),
             ("answer", "answered"),
             ("explain_session", "explained"),
+            ("confirm_deployment", "deployment_confirmed"),
             ("shutdown", "shutting_down"),
             ("list_sessions", "keys_sent"),
         ] {
@@ -112,6 +113,7 @@ async fn every_method_asks_and_reads_its_own() {
         let answered = client.answer(answer).await.unwrap();
         assert_eq!((answered.prompt_id, answered.observed), (3, KeysObserved::Submitted));
         assert_eq!(client.explain_session(&s).await.unwrap().authority, "hooks");
+        assert_eq!(client.confirm_deployment("d-1").await.unwrap(), 4);
         assert_eq!(client.shutdown(cm_client::protocol::Shutdown::default()).await.unwrap(), 2);
         client.list_sessions().await.unwrap_err()
     };

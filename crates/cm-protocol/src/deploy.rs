@@ -101,6 +101,9 @@ pub struct AgentSettings {
     /// How many tasks the fleet may place here at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
+    /// `false`: the agent's unit is not hardened. For hosts whose tasks' checks need what that forbids (sudo).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardened: Option<bool>,
 }
 
 impl AgentSettings {
@@ -322,6 +325,38 @@ pub struct Facts {
     /// Sessions that would end with the agent's unit, and why (none normally).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endangered: Vec<Endangered>,
+    /// What a closer look found, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doctor: Option<Vec<Finding>>,
+}
+
+/// One thing a closer look at a host found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// What was looked at: `linger`, `tmux`, `disk`, `tool claude` …
+    pub what: String,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was seen, in a few words.
+    pub seen: String,
+    /// The next move, where something is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Not there, or not to be told from here; whether that matters depends on what the host is for.
+    Unsure,
+    /// It works, but not well, or not for long.
+    Poor,
+    /// The agent, or its sessions, will not work.
+    Bad,
 }
 
 /// What is installed on a host.

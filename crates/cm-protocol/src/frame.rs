@@ -158,10 +158,25 @@ impl ServerFrame {
             Some("snapshot") => read(value).map(Self::Snapshot),
             Some("screen") => read(value).map(Self::Screen),
             Some(
-                "session_created" | "keys_sent" | "pane_output" | "sessions_list" | "session_killed"
-                | "subscribed" | "session_paused" | "session_resumed" | "screen_watched" | "screen_unwatched"
-                | "session" | "transcript" | "agent_info" | "reported" | "hook_answered" | "answered"
-                | "explained" | "shutting_down",
+                "session_created"
+                | "keys_sent"
+                | "pane_output"
+                | "sessions_list"
+                | "session_killed"
+                | "subscribed"
+                | "session_paused"
+                | "session_resumed"
+                | "screen_watched"
+                | "screen_unwatched"
+                | "session"
+                | "transcript"
+                | "agent_info"
+                | "reported"
+                | "hook_answered"
+                | "answered"
+                | "explained"
+                | "deployment_confirmed"
+                | "shutting_down",
             ) => read(value).map(Self::Reply),
             Some(_) => Ok(Self::Unknown(text.to_owned())),
             None => Err(FrameError::NotAMessage("no `type` and no `error`".into())),

@@ -32,8 +32,8 @@ pub use policy::{Policy, PolicyChoice, PolicyRule, PolicyVerdict};
 pub use prompt::{Answer, AnswerDecision, Meaning, Prompt, PromptOption, Receipt};
 pub use reply::{AgentInfo, Capacity, Hello, KeysObserved, Limits, Reply, ReplyBody, TranscriptPage};
 pub use request::{
-    Action, CapturePane, Context, CreateSession, GetSession, KillSession, ListSessions, OnDone, PauseSession,
-    Report, ReportStatus, Request, RequestId, ResourceLimits, ResumeSession, SendKeys, Shutdown, Size,
-    Subscribe, Transcript, UnwatchScreen, WatchScreen,
+    Action, CapturePane, ConfirmDeployment, Context, CreateSession, GetSession, KillSession, ListSessions,
+    OnDone, PauseSession, Report, ReportStatus, Request, RequestId, ResourceLimits, ResumeSession, SendKeys,
+    Shutdown, Size, Subscribe, Transcript, UnwatchScreen, WatchScreen,
 };
 pub use session::{SessionDetail, SessionId, SessionInfo, State, TaskRef};

@@ -57,6 +57,7 @@ impl Request {
             "hook" => Action::Hook(read(fields)?),
             "answer" => Action::Answer(read(fields)?),
             "explain_session" => Action::ExplainSession(read(fields)?),
+            "confirm_deployment" => Action::ConfirmDeployment(read(fields)?),
             "shutdown" => Action::Shutdown(read(fields)?),
             other => return Err(ErrorReply::unknown_action(other)),
         })

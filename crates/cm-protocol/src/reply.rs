@@ -127,6 +127,13 @@ pub enum ReplyBody {
         /// Why the session is in its state.
         explanation: Box<Explanation>,
     },
+    /// To `confirm_deployment`: it stays.
+    DeploymentConfirmed {
+        /// The deployment's name.
+        deployment: String,
+        /// The generation that stays.
+        generation: u64,
+    },
     /// To `shutdown`: the agent will end.
     ShuttingDown {
         /// Tasks it still waits for.
@@ -234,6 +241,9 @@ pub struct Capacity {
     pub clients: usize,
     /// Clients allowed.
     pub max_clients: usize,
+    /// Tasks a fleet may place here at the same time; absent: the fleet decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
 }
 
 /// The limits an agent enforces; over them comes a typed error.

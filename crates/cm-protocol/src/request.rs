@@ -72,6 +72,8 @@ pub enum Action {
     Answer(Answer),
     /// Why a session is in its state.
     ExplainSession(ExplainSession),
+    /// Keep the deployment this agent came with, instead of going back by itself.
+    ConfirmDeployment(ConfirmDeployment),
     /// End the agent; sessions go on.
     Shutdown(Shutdown),
 }
@@ -97,6 +99,7 @@ impl Action {
             Self::Hook(_) => "hook",
             Self::Answer(_) => "answer",
             Self::ExplainSession(_) => "explain_session",
+            Self::ConfirmDeployment(_) => "confirm_deployment",
             Self::Shutdown(_) => "shutdown",
         }
     }
@@ -379,6 +382,14 @@ pub struct Report {
     pub message: Option<String>,
 }
 
+/// `confirm_deployment`: whoever deployed has reached the new agent over a new connection; it stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ConfirmDeployment {
+    /// The deployment's name. Confirming it again is no error.
+    pub deployment: String,
+}
+
 /// `shutdown`: end the agent. Sessions live outside it and go on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -410,5 +421,6 @@ pub const ACTIONS: &[&str] = &[
     "hook",
     "answer",
     "explain_session",
+    "confirm_deployment",
     "shutdown",
 ];

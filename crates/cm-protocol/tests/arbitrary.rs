@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use cm_protocol::{
-    Action, Answer, AnswerDecision, AuthReply, CapturePane, Check, ClientFrame, Context, CreateSession,
-    ExplainSession, GetSession, Hook, KillSession, ListSessions, OnDone, PauseSession, Policy, PolicyChoice,
-    PolicyRule, PolicyVerdict, Report, ReportStatus, Request, RequestId, ResourceLimits, ResumeSession,
-    SendKeys, ServerFrame, SessionId, Shutdown, Size, Subscribe, Transcript, UnwatchScreen, WatchScreen,
-    Worktree, frame::to_text, request::ACTIONS,
+    Action, Answer, AnswerDecision, AuthReply, CapturePane, Check, ClientFrame, ConfirmDeployment, Context,
+    CreateSession, ExplainSession, GetSession, Hook, KillSession, ListSessions, OnDone, PauseSession, Policy,
+    PolicyChoice, PolicyRule, PolicyVerdict, Report, ReportStatus, Request, RequestId, ResourceLimits,
+    ResumeSession, SendKeys, ServerFrame, SessionId, Shutdown, Size, Subscribe, Transcript, UnwatchScreen,
+    WatchScreen, Worktree, frame::to_text, request::ACTIONS,
 };
 use proptest::option::of;
 use proptest::prelude::*;
@@ -224,6 +224,7 @@ fn action() -> impl Strategy<Value = Action> {
         (session(), hook_event()).prop_map(|(session_id, event)| Action::Hook(Hook { session_id, event })),
         answer().prop_map(Action::Answer),
         session().prop_map(|session_id| Action::ExplainSession(ExplainSession { session_id })),
+        ".{0,12}".prop_map(|deployment| Action::ConfirmDeployment(ConfirmDeployment { deployment })),
         (any::<bool>(), of(seconds()))
             .prop_map(|(drain, timeout)| Action::Shutdown(Shutdown { drain, timeout })),
     ]

@@ -133,6 +133,7 @@ fn fields_of_the_wrong_type_or_size() {
         (r#""action":"report","sessionId":"cm-1""#, "status", "missing field"),
         (r#""action":"report","sessionId":"cm-1","status":"great""#, "status", "unknown variant"),
         (r#""action":"transcript","sessionId":"cm-1","from":-1"#, "from", "expected u64"),
+        (r#""action":"confirm_deployment""#, "deployment", "missing field"),
         (r#""action":"shutdown","drain":"yes""#, "drain", "expected a boolean"),
     ];
     for (fields, field, words) in cases {

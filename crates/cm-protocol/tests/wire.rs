@@ -149,6 +149,7 @@ const REPLIES: &[&str] = &[
     "hook_answered",
     "answered",
     "explained",
+    "deployment_confirmed",
 ];
 
 fn reply_word(body: &ReplyBody) -> &'static str {
@@ -171,6 +172,7 @@ fn reply_word(body: &ReplyBody) -> &'static str {
         ReplyBody::HookAnswered { .. } => 15,
         ReplyBody::Answered { .. } => 16,
         ReplyBody::Explained { .. } => 17,
+        ReplyBody::DeploymentConfirmed { .. } => 18,
     }]
 }
 

@@ -106,6 +106,14 @@ pub fn binary_sha256() -> Option<&'static str> {
     .as_deref()
 }
 
+/// SHA-256 of a file, in hex.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha256_of(path: &std::path::Path) -> io::Result<String> {
+    sha256(File::open(path)?)
+}
+
 fn sha256(mut from: impl Read) -> io::Result<String> {
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
     loop {

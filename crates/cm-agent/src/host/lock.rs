@@ -111,13 +111,21 @@ impl Lock {
 /// The socket of the agent that has the lock of `state`, wherever it was told to listen. `None` where no such
 /// agent listens: the one that last wrote the lock must be the process that answers.
 pub fn listening(state: &Path) -> Option<PathBuf> {
+    listening_with_pid(state).map(|(_, socket)| socket)
+}
+
+/// As [`listening`], with the agent's process.
+pub fn listening_with_pid(state: &Path) -> Option<(u32, PathBuf)> {
     let holder = read_holder(&File::open(state.join("lock")).ok()?)?;
     let socket = holder.socket?;
-    (listener(&socket).ok()? == holder.pid).then_some(socket)
+    (listener(&socket).ok()? == holder.pid).then_some((holder.pid, socket))
 }
 
 /// The pid of whoever listens on a socket, without waiting.
-fn listener(socket: &Path) -> rustix::io::Result<u32> {
+///
+/// # Errors
+/// Nobody does, or the kernel will not say.
+pub fn listener(socket: &Path) -> rustix::io::Result<u32> {
     let address = SocketAddrUnix::new(socket)?;
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let probe = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;

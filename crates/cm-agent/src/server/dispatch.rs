@@ -107,6 +107,7 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
             Err(error) => Err(error),
         },
         Action::ExplainSession(r) => explain(&server, &r.session_id).await,
+        Action::ConfirmDeployment(request) => confirm(&server, request.deployment).await,
         Action::Shutdown(request) => shutdown(&server, request),
     };
     result.into()
@@ -198,6 +199,26 @@ async fn transcript(server: &Server, request: Transcript) -> Result<ReplyBody, E
     }
     let wanted = Wanted { from: request.from, limit };
     server.engine.transcript(&request.session_id, wanted).await.map(ReplyBody::Transcript)
+}
+
+/// Keeps the deployment this agent came with. Files and a question to the service manager: done apart.
+async fn confirm(server: &Server, deployment: String) -> Result<ReplyBody, ErrorReply> {
+    let Some(dir) = server.installation.clone() else {
+        return Err(ErrorReply::new(
+            ErrorCode::Conflict,
+            "this agent was not deployed: nothing is to be confirmed",
+        ));
+    };
+    let name = deployment.clone();
+    let done = tokio::task::spawn_blocking(move || crate::install::confirm_here(&dir, &name)).await;
+    match done {
+        Ok(Ok(generation)) => Ok(ReplyBody::DeploymentConfirmed { deployment, generation }),
+        Ok(Err(error)) => {
+            let code = if error.refused { ErrorCode::Conflict } else { ErrorCode::Internal };
+            Err(ErrorReply::new(code, error.why))
+        }
+        Err(_) => Err(ErrorReply::new(ErrorCode::Internal, "the agent is ending")),
+    }
 }
 
 fn shutdown(server: &Server, request: cm_protocol::Shutdown) -> Result<ReplyBody, ErrorReply> {

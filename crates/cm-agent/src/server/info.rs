@@ -33,6 +33,7 @@ const FEATURES: &[&str] = &[
     "transcript",
     "report",
     "drain",
+    "confirm_deployment",
     "limits",
 ];
 
@@ -66,6 +67,7 @@ impl Server {
                 max_sessions: engine.max_sessions,
                 clients: self.client_count(),
                 max_clients: self.max_clients,
+                slots: self.slots,
             },
             limits: engine.limits,
         }

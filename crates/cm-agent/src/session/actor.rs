@@ -187,7 +187,8 @@ impl Actor {
         let machine = machine.with_bearings(engine.bearings_of(&record));
         // What the task brought is kept nowhere; its check has to do without.
         let marks = Marks { session: record.id.as_str(), agent_socket: &engine.socket };
-        let env = environment::base(&engine.env, |name| machine.profile().passes_env(name), &marks);
+        let mut env = environment::base(&engine.env, |name| machine.profile().passes_env(name), &marks);
+        env.extend(engine.session_env.clone());
         Self::new(engine, record, machine, env)
     }
 

@@ -84,6 +84,8 @@ pub struct Surroundings {
     pub state: PathBuf,
     /// The agent's own environment.
     pub env: BTreeMap<String, String>,
+    /// Variables that every session gets besides; they may be secret.
+    pub session_env: BTreeMap<String, String>,
     /// Where sessions without a path work.
     pub home_dir: PathBuf,
     /// The agent's unix socket.
@@ -144,7 +146,10 @@ impl Engine {
     ///
     /// # Errors
     /// What to answer.
-    pub async fn create(self: &Arc<Self>, request: CreateSession) -> Result<ReplyBody, ErrorReply> {
+    pub async fn create(self: &Arc<Self>, mut request: CreateSession) -> Result<ReplyBody, ErrorReply> {
+        for (name, value) in &self.session_env {
+            request.env.entry(name.clone()).or_insert_with(|| value.clone());
+        }
         // A repeat is answered even where the session could not be made again: its directory may be gone by
         // now, its tool removed, the disk full.
         if let Some(task) = Spec::identity(&request)?

@@ -20,6 +20,12 @@ pub fn program() -> PathBuf {
     std::env::var_os("CARGO_BIN_EXE_cm-agent").expect("run by `cargo xtask test hosts`").into()
 }
 
+/// One test at a time has this user's `cm-agent.service`.
+pub async fn turn() -> tokio::sync::MutexGuard<'static, ()> {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    TURN.lock().await
+}
+
 /// Directories of one agent, removed with all that runs in them.
 pub struct Place {
     pub dir: tempfile::TempDir,

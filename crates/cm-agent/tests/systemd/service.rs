@@ -83,6 +83,7 @@ fn main_pid() -> i32 {
 
 #[tokio::test]
 async fn the_delivered_unit_file_works_as_written() {
+    let _turn = crate::agent::turn().await;
     let installed = Installed::new();
     let verified =
         Command::new("systemd-analyze").args(["--user", "verify"]).arg(installed.unit_file()).output();
