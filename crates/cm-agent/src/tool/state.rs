@@ -9,6 +9,8 @@ mod asking;
 mod holds;
 mod inputs;
 mod memory;
+mod reported;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +80,8 @@ pub enum Input<'a> {
     KeysSubmitted,
     /// A person has pressed keys that enter nothing: Escape, Ctrl-C, an option's digit.
     KeysPressed,
+    /// A person is pressing the key that breaks a turn off: it may also leave a dialog, or clear the box.
+    Interrupting,
     /// The task has been typed and submitted.
     TaskDelivered,
     /// The task could not be typed.
@@ -216,6 +220,8 @@ struct Watch {
     reported_at: Duration,
     /// When the open question was answered.
     answered_at: Duration,
+    /// When a person pressed the key that breaks a turn off.
+    interrupted_at: Duration,
     /// The last question on the screen that went away, and when.
     gone: Option<(Instance, Duration)>,
     /// The screen's last lines while the tool starts: the reason if it does not get further.
@@ -243,6 +249,7 @@ impl Watch {
             steady_since: now,
             reported_at: now,
             answered_at: now,
+            interrupted_at: now,
             gone: None,
             tail: Vec::new(),
             unsure: false,
@@ -415,6 +422,7 @@ impl Machine {
         self.memory.phase = phase;
         self.memory.asked = None;
         self.memory.refusal = None;
+        self.memory.forget_turn();
         self.memory.rule = rule.to_owned();
         self.watch.gone = None;
         self.announce(effects);
