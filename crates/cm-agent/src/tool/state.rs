@@ -53,6 +53,13 @@ pub enum Input<'a> {
         /// What the tool is to be told about it, once its turn has ended.
         told: Option<String>,
     },
+    /// The policy has answered in a tool's hook, before anything was drawn.
+    Settled {
+        /// The question, as [`Machine::settled_prompt`] numbered it.
+        prompt_id: u64,
+        /// What was answered, and by which rule.
+        rule: String,
+    },
     /// An answer could not be given: the question is open again.
     Unanswered {
         /// The question.

@@ -33,6 +33,10 @@ impl Machine {
             Input::Attached(attached) => self.watch.attached = attached,
             Input::Answering { prompt_id } => self.on_answering(prompt_id, None),
             Input::Refusing { prompt_id, told } => self.on_answering(prompt_id, Some(told)),
+            Input::Settled { prompt_id, rule } => {
+                self.memory.prompts = self.memory.prompts.max(prompt_id);
+                self.memory.rule = rule;
+            }
             Input::Unanswered { prompt_id, why } => self.on_unanswered(prompt_id, why),
             Input::Checked { passed, summary, again } => self.on_checked(passed, &summary, again, effects),
             Input::Exited(exit) => self.on_exit(exit, effects),

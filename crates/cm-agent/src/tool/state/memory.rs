@@ -149,7 +149,7 @@ pub(super) enum ByHooks {
     Nothing,
     /// It has begun.
     Begun,
-    /// It is over.
+    /// It has ended well.
     Over,
 }
 

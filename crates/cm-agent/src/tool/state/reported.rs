@@ -31,6 +31,7 @@ impl Machine {
         let Life::Screen { done, .. } = &self.profile.life else { return None };
         let hold = match (exact, self.turn_on_screen()) {
             (false, _) => done.report,
+            _ if self.is_all_said(heard) => Duration::ZERO,
             (true, Some(Turn::Done)) if self.hooks_know_no_end(heard) => UNSHOWN,
             (true, Some(_)) => EXACT,
             (true, None) if self.is_interrupted(heard) => EXACT,
@@ -53,6 +54,21 @@ impl Machine {
             }
             _ => None,
         }
+    }
+
+    /// Whether nothing is left to be seen: the tool says that it is done, and so do its hooks, or the end of its
+    /// turn stands on its screen; or it says that it has failed, and why stands there.
+    fn is_all_said(&self, heard: &Heard) -> bool {
+        let left = matches!(self.memory.phase, Phase::Round { left: true, .. });
+        let drawn = self.turn_on_screen().filter(|_| left);
+        let by_hooks = self.memory.by_hooks == ByHooks::Over && self.memory.aside.is_none();
+        let all = match (heard.status, drawn) {
+            (ReportStatus::Done, Some(Turn::Done)) => self.memory.aside.is_none(),
+            (ReportStatus::Done, None) => by_hooks,
+            (ReportStatus::Failed, Some(Turn::Failed(_))) => true,
+            _ => false,
+        };
+        all && self.memory.voice == Voice::Status
     }
 
     /// What it means that the tool says it waits for somebody, and no dialog is known of.

@@ -80,6 +80,7 @@ fn give(machine: &mut Machine, word: &str, rest: &str, now: Duration) -> Vec<Eff
         "works" => Input::Works(serde_json::from_value(rest.into()).unwrap()),
         "attached" => Input::Attached(rest == "yes"),
         "answering" => Input::Answering { prompt_id: rest.parse().unwrap() },
+        "settled" => Input::Settled { prompt_id: rest.parse().unwrap(), rule: "by hook".into() },
         "unanswered" => Input::Unanswered { prompt_id: 1, why: rest.into() },
         "passed" => Input::Checked { passed: true, summary: "exit code 0".into(), again: None },
         "missed" => Input::Checked {

@@ -16,7 +16,11 @@ impl Machine {
     pub(super) fn on_report(&mut self, voice: Voice, mut heard: Heard) {
         let works = heard.status == ReportStatus::Working;
         if voice == Voice::Hooks {
-            self.memory.by_hooks = if works { ByHooks::Begun } else { ByHooks::Over };
+            self.memory.by_hooks = match heard.status {
+                ReportStatus::Working => ByHooks::Begun,
+                ReportStatus::Done => ByHooks::Over,
+                ReportStatus::Idle | ReportStatus::Failed | ReportStatus::Waiting => ByHooks::Nothing,
+            };
         }
         if works {
             self.goes_on();

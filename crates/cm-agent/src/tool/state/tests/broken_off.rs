@@ -18,8 +18,7 @@ fn the_key_tells_what_the_screen_does_not_show_yet() {
         3010 status working =>
         3100 screen {busy} =>
         9000 status done =>
-        9010 screen {over} =>
-        9060 tick => done, COMPLETE done",
+        9010 screen {over} => done, COMPLETE done",
     );
     // In its own words, if it has them.
     working(
@@ -58,9 +57,7 @@ fn a_turn_that_ends_well_all_the_same_has_ended_well() {
     let pressed = "500 status working =>\n 2000 interrupting =>\n 2010 screen {busy} =>";
     working(
         &ask(),
-        &format!(
-            "{pressed}\n 2400 status done =>\n 2410 screen {{over}} =>\n 2460 tick => done, COMPLETE done"
-        ),
+        &format!("{pressed}\n 2400 status done =>\n 2410 screen {{over}} => done, COMPLETE done"),
     );
     // It went on for long: the key did something else.
     working(

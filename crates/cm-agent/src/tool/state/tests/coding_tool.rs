@@ -273,8 +273,7 @@ fn failure_07_its_own_status_has_the_word() {
         2000 screen {over} =>
         60000 screen {over} =>
         60001 hooks done =>
-        61000 status done =>
-        61060 tick => done, COMPLETE done",
+        61000 status done => done, COMPLETE done",
     );
     // It says so while its task is still being typed.
     played(
@@ -285,8 +284,37 @@ fn failure_07_its_own_status_has_the_word() {
         340 status working =>
         350 delivered => running
         400 screen {over} =>
-        60000 status done =>
-        60060 tick => done, COMPLETE done",
+        60000 status done => done, COMPLETE done",
+    );
+    // Its hooks say so, too: what it draws next is not waited for.
+    working(
+        &ask(),
+        "500 hooks working =>
+        510 status working =>
+        9000 hooks done =>
+        9010 status done => done, COMPLETE done
+        9100 screen {over} =>",
+    );
+    // They have said what went wrong: the screen is waited for, it may say more.
+    working(
+        &ask(),
+        "500 hooks working =>
+        510 status working =>
+        9000 hooks failed =>
+        9010 status done =>
+        9020 screen {api} =>
+        9070 tick => failed (api_error: API error 500), COMPLETE failed",
+    );
+    working(
+        &ask(),
+        "510 status working =>
+        9000 status failed =>
+        9010 screen {api} => failed (api_error: API error 500), COMPLETE failed",
+    );
+    // The policy's answer in a hook is none of a person's.
+    working(
+        &allow(),
+        "500 status working =>\n 600 status waiting =>\n 610 settled 1 =>\n 620 status working =>",
     );
     // It says that it is blocked; the dialog says about what.
     working(
