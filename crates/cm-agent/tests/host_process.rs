@@ -129,6 +129,36 @@ async fn who_does_not_listen_is_killed() {
 }
 
 #[tokio::test]
+async fn who_tidies_up_when_asked_has_the_time_for_it() {
+    // Only TERM is handled: HUP would end it at once.
+    let session = Session::start(
+        "trap 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo tidy > said; exit' TERM
+         echo $$ > up; while :; do sleep 0.05; done",
+    );
+    session.pid_in("up");
+    let ended = end_tree(&[session.root()], Some(&session.marker), PATIENT).await;
+    assert_eq!((ended.killed, ended.survivors.len()), (0, 0), "{ended:?}");
+    assert_eq!(fs::read_to_string(session.dir.path().join("said")).expect("its handler ran"), "tidy\n");
+}
+
+#[tokio::test]
+async fn who_ignores_that_is_hung_up_on() {
+    // As interactive shells do: at once, not after the time others have to tidy up.
+    let session = Session::start("trap '' TERM; echo $$ > up; while :; do sleep 1000; done");
+    session.pid_in("up");
+    let begun = std::time::Instant::now();
+    let ended = end_tree(&[session.root()], Some(&session.marker), PATIENT).await;
+    assert_eq!((ended.killed, ended.survivors.len()), (0, 0), "{ended:?}");
+    assert!(begun.elapsed() < PATIENT.ask / 2, "{:?}", begun.elapsed());
+    // Who handles it and goes on is hung up on later.
+    let session = Session::start("trap 'echo not yet' TERM; echo $$ > up; while :; do sleep 1000; done");
+    session.pid_in("up");
+    let grace = Grace { ask: Duration::from_secs(2), ..PATIENT };
+    let ended = end_tree(&[session.root()], Some(&session.marker), grace).await;
+    assert_eq!((ended.killed, ended.survivors.len()), (0, 0), "{ended:?}");
+}
+
+#[tokio::test]
 async fn who_forks_while_dying_is_caught() {
     let session = Session::start(
         "trap 'trap \"\" TERM; setsid sh -c \"echo \\$\\$ > late; while :; do sleep 0.05; done\" & exit' TERM

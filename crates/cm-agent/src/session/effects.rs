@@ -138,8 +138,9 @@ impl Actor {
         signal: Option<String>,
     ) {
         self.look_for_conversation().await;
-        let tail = self.tail(control).await;
         let proven = self.proof(state).await;
+        self.look_at_the_end(control).await;
+        let tail = self.tail(control).await;
         let outcome = Outcome {
             state,
             proof: proven.proof,
@@ -164,6 +165,14 @@ impl Actor {
             tracing::error!(session = %self.record.id, %error, "its result is not on the disk yet");
         }
         self.plan_closing();
+    }
+
+    /// A tool with a screen of its own may say that it is done before all of that is drawn.
+    async fn look_at_the_end(&mut self, control: Option<&Control>) {
+        let Some(control) = control.filter(|_| self.machine.profile().is_tui()) else { return };
+        if let Ok(seen) = control.snapshot(self.capture()).await {
+            self.take_in(&seen);
+        }
     }
 
     /// The last lines of output: of a tool with a screen of its own, what it said above its box.

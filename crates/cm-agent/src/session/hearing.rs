@@ -29,9 +29,16 @@ impl Actor {
         };
         self.past.heard("hooks", in_words(&event));
         self.remember_conversation(&event);
-        let output = ask_of(&event).and_then(|ask| self.leave(&ask));
+        let left = ask_of(&event).and_then(|ask| self.leave(&ask));
+        let (output, settled) = left.map_or((None, None), |(output, settled)| (Some(output), Some(settled)));
         // The tool waits for it: before anything else is done.
         let _ = answer.send(Ok(output));
+        if let Some(settled) = settled {
+            let round = self.step(Some(control), settled).await;
+            if !matches!(round, Round::On) {
+                return round;
+            }
+        }
         if let Some(heard) = told(&event) {
             let round = self.step(Some(control), Input::Heard(Voice::Hooks, Some(heard))).await;
             if !matches!(round, Round::On) {
@@ -44,9 +51,9 @@ impl Actor {
         }
     }
 
-    /// What a hook that asks for leave is answered; nothing where a person is to be asked, by the tool's own
-    /// dialog.
-    fn leave(&mut self, ask: &HookAsk) -> Option<Value> {
+    /// What a hook that asks for leave is answered, and the news of it; nothing where a person is to be asked, by
+    /// the tool's own dialog.
+    fn leave(&mut self, ask: &HookAsk) -> Option<(Value, Input<'static>)> {
         if self.record.paused_since.is_some() || self.machine.is_ended() {
             return None;
         }
@@ -62,6 +69,7 @@ impl Actor {
         };
         let prompt = self.machine.settled_prompt(ask.kind, ask.summary.clone(), subject);
         let rule = format!("{} on hook", decision.rule);
+        let settled = Input::Settled { prompt_id: prompt.id, rule: rule.clone() };
         self.receive(Receipt {
             at: clock::unix_now(),
             prompt: prompt.clone(),
@@ -81,7 +89,7 @@ impl Actor {
                 rule: Some(rule),
             });
         }
-        Some(output)
+        Some((output, settled))
     }
 
     /// Keeps the tool's own name for its conversation: by that it can be resumed.

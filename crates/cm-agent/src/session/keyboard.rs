@@ -103,7 +103,16 @@ impl Actor {
         };
         let done = match busy.typing.step(screen, in_box, clock::now()) {
             Act::Paste(text) => control.paste(&text).await,
-            Act::Press(keys) => press(control, &keys).await,
+            Act::Press(keys) => {
+                let by_person = matches!(busy.purpose, Purpose::Client { .. });
+                let pressed = press(control, &keys).await;
+                let breaks_off = |key: &Key| self.machine.profile().keys.breaks_off(key.as_str());
+                if pressed.is_ok() && by_person && keys.iter().any(breaks_off) {
+                    // Before anything is seen of it: what comes of it may be seen at once.
+                    Box::pin(self.step(Some(control), Input::Interrupting)).await;
+                }
+                pressed
+            }
             Act::Enter => press(control, &[Key::enter()]).await,
             Act::Look(at) => {
                 busy.until = Some(at);

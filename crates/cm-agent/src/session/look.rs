@@ -13,7 +13,8 @@ use crate::tool::{Cursor, Exit, Input, Screen};
 
 /// After the first output, wait this long for the rest of it: a program draws in several writes.
 const SETTLE: Duration = Duration::from_millis(4);
-/// With somebody watching or typing: at most about 30 looks in a second.
+/// With somebody watching or typing, or something seen that waits to be believed: at most about 30 looks in a
+/// second.
 const PACE: Duration = Duration::from_millis(33);
 /// With nobody watching, states are all that matters.
 const PACE_ALONE: Duration = Duration::from_millis(80);
@@ -25,7 +26,8 @@ impl Actor {
 
     /// There was output: look when it has settled, but not more often than is useful.
     pub(super) fn look_soon(&mut self) {
-        let pace = if self.is_watched() { PACE } else { PACE_ALONE };
+        let close = self.is_watched() || self.machine.deadline().is_some();
+        let pace = if close { PACE } else { PACE_ALONE };
         let at = (clock::now() + SETTLE).max(self.view.looked + pace);
         self.view.look_at = Some(self.view.look_at.map_or(at, |due| due.min(at)));
     }

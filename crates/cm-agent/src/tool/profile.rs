@@ -82,6 +82,13 @@ pub struct Keys {
     pub refuse: Vec<String>,
 }
 
+impl Keys {
+    /// Whether a key breaks the tool's turn off; Ctrl-C does of any program.
+    pub fn breaks_off(&self, key: &str) -> bool {
+        key == "C-c" || self.interrupt.iter().any(|name| name.eq_ignore_ascii_case(key))
+    }
+}
+
 /// How a tool is started.
 #[derive(Debug, Clone)]
 pub struct Launch {

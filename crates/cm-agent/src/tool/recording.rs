@@ -173,6 +173,7 @@ impl Entry {
             Input::Vanished { cause } => event("vanished", Some(cause.clone()), None),
             Input::KeysSubmitted => event("keys", None, None),
             Input::KeysPressed => event("pressed", None, None),
+            Input::Interrupting => event("interrupting", None, None),
             Input::TaskDelivered => event("delivered", None, None),
             Input::TaskUndeliverable { why } => event("undeliverable", Some(why.clone()), None),
             Input::Paused => event("paused", None, None),
@@ -182,6 +183,7 @@ impl Entry {
             Input::Answering { prompt_id } => event("answering", None, Some(*prompt_id)),
             Input::Refusing { prompt_id, told } => event("refusing", told.clone(), Some(*prompt_id)),
             Input::Unanswered { prompt_id, why } => event("unanswered", Some(why.clone()), Some(*prompt_id)),
+            Input::Settled { prompt_id, rule } => event("settled", Some(rule.clone()), Some(*prompt_id)),
             Input::Tick => event("tick", None, None),
         }
     }
@@ -215,6 +217,7 @@ fn event(word: &str, told: Option<&str>, prompt_id: u64) -> Option<Input<'static
         "vanished" => Input::Vanished { cause: text.to_owned() },
         "keys" => Input::KeysSubmitted,
         "pressed" => Input::KeysPressed,
+        "interrupting" => Input::Interrupting,
         "delivered" => Input::TaskDelivered,
         "undeliverable" => Input::TaskUndeliverable { why: text.to_owned() },
         "paused" => Input::Paused,
@@ -227,6 +230,7 @@ fn event(word: &str, told: Option<&str>, prompt_id: u64) -> Option<Input<'static
         "answering" => Input::Answering { prompt_id },
         "refusing" => Input::Refusing { prompt_id, told: told.map(str::to_owned) },
         "unanswered" => Input::Unanswered { prompt_id, why: text.to_owned() },
+        "settled" => Input::Settled { prompt_id, rule: text.to_owned() },
         "tick" => Input::Tick,
         _ => return None,
     })
@@ -298,6 +302,7 @@ mod tests {
             Input::Vanished { cause: "c".into() },
             Input::KeysSubmitted,
             Input::KeysPressed,
+            Input::Interrupting,
             Input::TaskDelivered,
             Input::TaskUndeliverable { why: "w".into() },
             Input::Paused,
@@ -306,6 +311,7 @@ mod tests {
             Input::TimedOut { after: Duration::from_millis(1500) },
             Input::Answering { prompt_id: 3 },
             Input::Unanswered { prompt_id: 3, why: "w".into() },
+            Input::Settled { prompt_id: 4, rule: "r".into() },
             Input::Tick,
         ];
         for input in inputs {

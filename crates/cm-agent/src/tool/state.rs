@@ -9,6 +9,8 @@ mod asking;
 mod holds;
 mod inputs;
 mod memory;
+mod reported;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +53,13 @@ pub enum Input<'a> {
         /// What the tool is to be told about it, once its turn has ended.
         told: Option<String>,
     },
+    /// The policy has answered in a tool's hook, before anything was drawn.
+    Settled {
+        /// The question, as [`Machine::settled_prompt`] numbered it.
+        prompt_id: u64,
+        /// What was answered, and by which rule.
+        rule: String,
+    },
     /// An answer could not be given: the question is open again.
     Unanswered {
         /// The question.
@@ -78,6 +87,8 @@ pub enum Input<'a> {
     KeysSubmitted,
     /// A person has pressed keys that enter nothing: Escape, Ctrl-C, an option's digit.
     KeysPressed,
+    /// A person is pressing the key that breaks a turn off: it may also leave a dialog, or clear the box.
+    Interrupting,
     /// The task has been typed and submitted.
     TaskDelivered,
     /// The task could not be typed.
@@ -216,6 +227,8 @@ struct Watch {
     reported_at: Duration,
     /// When the open question was answered.
     answered_at: Duration,
+    /// When a person pressed the key that breaks a turn off.
+    interrupted_at: Duration,
     /// The last question on the screen that went away, and when.
     gone: Option<(Instance, Duration)>,
     /// The screen's last lines while the tool starts: the reason if it does not get further.
@@ -243,6 +256,7 @@ impl Watch {
             steady_since: now,
             reported_at: now,
             answered_at: now,
+            interrupted_at: now,
             gone: None,
             tail: Vec::new(),
             unsure: false,
@@ -415,6 +429,7 @@ impl Machine {
         self.memory.phase = phase;
         self.memory.asked = None;
         self.memory.refusal = None;
+        self.memory.forget_turn();
         self.memory.rule = rule.to_owned();
         self.watch.gone = None;
         self.announce(effects);

@@ -9,7 +9,7 @@ use super::support::is_alive;
 
 each! {
     is_broken_off_and_goes_on: Claude, Codex, Claude197, Gemini;
-    is_broken_off_while_it_runs_a_command: Codex;
+    is_broken_off_while_it_runs_a_command: Claude, Codex;
     is_left_with_ctrl_c: Claude, Codex, Claude197, Gemini;
     is_killed_at_work: Claude, Codex, Claude197, Gemini, OpenCode, Aider;
     goes_on_with_an_earlier_conversation: Claude, Codex;

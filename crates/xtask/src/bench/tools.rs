@@ -63,8 +63,8 @@ async fn with_tools(subject: &Subject, agent: &Running, tools: &Tools) -> Result
             all.announced.add(seen.announced);
             all.screen_only.add(seen.screen_only);
         }
-        rows.extend(accuracy(name, "as announced", all.announced));
-        rows.extend(accuracy(name, "from the screen only", all.screen_only));
+        rows.extend(accuracy(name, "as announced", all.announced, true));
+        rows.extend(accuracy(name, "from the screen only", all.screen_only, false));
     }
     Ok(rows)
 }
@@ -75,8 +75,9 @@ async fn watched(agent: &Running, client: &Client, room: &Room, scenario: &str) 
     let ended = until(client, &session, &[State::Done, State::Failed]).await;
     tokio::time::sleep(AFTER).await;
     let recording = agent.dir().join("state/recordings").join(format!("{session}.jsonl"));
-    let text = std::fs::read_to_string(&recording)?;
+    // With its end all of it is on the disk.
     client.kill_session(&session).await?;
+    let text = std::fs::read_to_string(&recording)?;
     if let Some(dir) = std::env::var_os("CM_TEST_KEEP") {
         std::fs::write(Path::new(&dir).join(format!("bench-{scenario}-{session}.jsonl")), &text)?;
     }
@@ -86,17 +87,27 @@ async fn watched(agent: &Running, client: &Client, room: &Room, scenario: &str) 
 }
 
 fn words(tally: Tally) -> String {
-    format!("{:.1} % of {} right, {} done while working", tally.percent(), tally.samples, tally.rested)
+    format!(
+        "{:.1} % of {} right, {:.1} % with what the policy answered, {} done while working",
+        tally.strict(),
+        tally.samples,
+        tally.percent(),
+        tally.rested
+    )
 }
 
-fn accuracy(tool: &str, how: &str, tally: Tally) -> [Row; 2] {
+/// `goal`: there is one for how often the state is right.
+fn accuracy(tool: &str, how: &str, tally: Tally, goal: bool) -> [Row; 2] {
+    let samples = format!("{:.2} % of {} samples", tally.percent(), tally.samples);
+    let answering =
+        format!("{:.2} % where a prompt that the policy answers counts as waiting", tally.strict());
     [
         Row {
             what: format!("{tool}: state right, {how}"),
-            measured: format!("{:.2} % of {} samples", tally.percent(), tally.samples),
-            goal: "≥ 99 %",
+            measured: format!("{samples}; {answering}"),
+            goal: if goal { "≥ 99 %" } else { "" },
             original: "",
-            good: tally.percent() >= 99.0,
+            good: !goal || tally.percent() >= 99.0,
         },
         Row {
             what: format!("{tool}: done or idle told while it works, {how}"),

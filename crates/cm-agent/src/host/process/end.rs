@@ -13,7 +13,7 @@ const WAITED_FOR: usize = 256;
 /// How long ending may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grace {
-    /// Between being asked (SIGTERM, SIGHUP) and being killed.
+    /// Between being asked (SIGTERM, later SIGHUP) and being killed.
     pub ask: Duration,
     /// For the kernel to end what was killed. Who is stuck in a dead network disk needs longer than anyone waits.
     pub kill: Duration,
@@ -37,12 +37,15 @@ pub struct Ended {
 }
 
 /// Ends `roots`, everything marked, and all their descendants, those that come to be meanwhile included.
+///
+/// SIGTERM comes first, so that who handles it can tidy up. SIGHUP comes with it for who ignores that, as
+/// interactive shells do, and after half of the time for who has not ended by then.
 /// Returns when none is left or the time is over, whichever is first. Zombies count as ended: their parents
 /// reap them.
 pub async fn end_tree(roots: &[ProcessId], marker: Option<&Marker>, grace: Grace) -> Ended {
     let mut found = HashSet::new();
-    let mut asked = HashSet::new();
-    let deadline = Instant::now() + grace.ask;
+    let (mut asked, mut hung_up) = (HashSet::new(), HashSet::new());
+    let (deadline, hang_up) = (Instant::now() + grace.ask, Instant::now() + grace.ask / 2);
     loop {
         let living = look(roots, marker, &mut found);
         if living.is_empty() {
@@ -51,17 +54,19 @@ pub async fn end_tree(roots: &[ProcessId], marker: Option<&Marker>, grace: Grace
         if Instant::now() >= deadline {
             break;
         }
+        let late = Instant::now() >= hang_up;
         let handles: Vec<Handle> = living.iter().filter_map(|id| Handle::open(*id)).collect();
-        let fresh = living.iter().filter(|id| asked.insert(**id)).count() > 0;
-        if fresh {
-            for handle in &handles {
-                // CONT, for a stopped process gets no other signal before it goes on.
-                for signal in [Signal::TERM, Signal::HUP, Signal::CONT] {
-                    handle.signal(signal);
-                }
+        for handle in &handles {
+            let fresh = asked.insert(handle.id());
+            let hangs_up =
+                (late || fresh && handle.id().ignores(Signal::TERM)) && hung_up.insert(handle.id());
+            // CONT, for a stopped process gets no other signal before it goes on.
+            let signals = [(fresh, Signal::TERM), (hangs_up, Signal::HUP), (fresh || hangs_up, Signal::CONT)];
+            for (_, signal) in signals.into_iter().filter(|(due, _)| *due) {
+                handle.signal(signal);
             }
         }
-        wait(handles, deadline).await;
+        wait(handles, if late { deadline } else { hang_up }).await;
     }
     kill(roots, marker, grace.kill, found).await
 }

@@ -34,6 +34,11 @@ impl Handle {
         id.alive().then_some(Self { id, fd })
     }
 
+    /// Which process it is.
+    pub(super) fn id(&self) -> ProcessId {
+        self.id
+    }
+
     /// Sends a signal; whether it was delivered to a living process.
     pub(super) fn signal(&self, signal: Signal) -> bool {
         match &self.fd {

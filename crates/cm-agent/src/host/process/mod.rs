@@ -52,6 +52,12 @@ impl ProcessId {
         }
     }
 
+    /// Whether it ignores a signal, as far as the kernel tells.
+    fn ignores(self, signal: rustix::process::Signal) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        self.stat().is_some() && stat::ignores(&status, signal.as_raw())
+    }
+
     /// What the kernel says of it, if it still exists, be it as a zombie.
     pub fn stat(self) -> Option<Stat> {
         stat_of(self.pid).filter(|stat| stat.start == self.start)

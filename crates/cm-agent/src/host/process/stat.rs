@@ -60,6 +60,13 @@ pub fn parse_stat(line: &[u8]) -> Option<Stat> {
     })
 }
 
+/// Whether a `/proc/<pid>/status` says that a signal is ignored.
+pub(super) fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    u32::try_from(signal - 1).ok().and_then(|bit| mask.checked_shr(bit)).is_some_and(|mask| mask & 1 == 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +99,25 @@ mod tests {
     fn what_is_no_such_line_is_refused() {
         for line in ["", "42", "42 (x", "42 (x)", "42 (x) S 1 2 3", ")42(", "x (y) S 1 2 3"] {
             assert_eq!(parse_stat(line.as_bytes()), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn ignored_signals() {
+        // An interactive bash; `sleep`.
+        let shell =
+            "Name:\tbash\nSigBlk:\t0000000000010000\nSigIgn:\t0000000000384004\nSigCgt:\t000000004b813efb\n";
+        for (status, signal, expected) in [
+            (shell, 15, true),
+            (shell, 1, false),
+            (shell, 3, true),
+            (shell, 0, false),
+            (shell, 99, false),
+            ("SigIgn:\t0000000000000000\n", 15, false),
+            ("SigIgn:\tnonsense\n", 15, false),
+            ("", 15, false),
+        ] {
+            assert_eq!(ignores(status, signal), expected, "{signal}: {status:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::hints::{chooses, is_hint};
 use super::item::split_label;
-use super::judge::BULLETS;
+use super::judge::{BULLETS, Evidence};
 use super::list::{By, Choice, List};
 use super::read::{body_of, kind_by_labels, options_of, pair, prompt, rule_for};
 use super::{FoundPrompt, Layout, about, judge};
@@ -56,7 +56,9 @@ pub fn find(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
         let evidence = judge::below(rows, &list)?;
         let framed = facts.input.as_ref().is_some_and(|input| input.framed_dialogs);
         let top = judge::top(rows, &list, framed)?;
-        if judge::in_code(rows, top, &list) || judge::cursor_speaks_against(screen, rows, &list) {
+        if judge::in_code(rows, top, &list)
+            || judge::cursor_speaks_against(screen, rows, &list, Evidence::default(), false)
+        {
             return None;
         }
         if !(hinted || evidence.hint || evidence.boxed && selected.is_some()) {

@@ -154,15 +154,25 @@ pub fn in_code(rows: &[Row<'_>], top: usize, list: &List) -> bool {
     fences(&rows[until..list.first]) % 2 == 1
 }
 
-/// Whether a shown cursor stands where no dialog has it: behind everything, where output goes on.
-pub fn cursor_speaks_against(screen: &Screen, rows: &[Row<'_>], list: &List) -> bool {
+/// Whether a shown cursor stands where no dialog has it: behind everything, where output goes on. `draws`: what
+/// this tool prints stands above a box of its own, so that nothing it prints comes last.
+///
+/// Such a tool, or one on the alternate screen, may leave its cursor directly below a dialog that names its keys.
+pub fn cursor_speaks_against(
+    screen: &Screen,
+    rows: &[Row<'_>],
+    list: &List,
+    evidence: Evidence,
+    draws: bool,
+) -> bool {
     let cursor = screen.cursor;
     if !cursor.visible {
         return false;
     }
     let row = usize::from(cursor.row);
     let end = rows.last().map_or(0, |row| row.at);
-    row > end && cursor.col == 0 && list.by == By::Mark
+    let parked = row == end + 1 && evidence.hint && (draws || screen.alternate);
+    row > end && cursor.col == 0 && list.by == By::Mark && !parked
 }
 
 /// Whether the list is the completion of what is typed: commands, files.

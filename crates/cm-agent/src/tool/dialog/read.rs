@@ -9,7 +9,7 @@ use super::judge::{self, Evidence};
 use super::list::{self, By, Choice, List};
 use super::{FoundPrompt, Layout, about, buttons, keyed, subject};
 use crate::tool::options;
-use crate::tool::profile::{DialogRule, Facts, PromptKind};
+use crate::tool::profile::{DialogRule, Facts, PromptKind, Shape};
 use crate::tool::region::{Edge, Row};
 use crate::tool::screen::Screen;
 
@@ -56,9 +56,10 @@ fn vertical(facts: &Facts, screen: &Screen, rows: &[Row<'_>]) -> Option<FoundPro
 fn judged(facts: &Facts, screen: &Screen, rows: &[Row<'_>], list: &List) -> Option<FoundPrompt> {
     let mut evidence = judge::below(rows, list)?;
     let framed = facts.input.as_ref().is_some_and(|input| input.framed_dialogs);
+    let draws = facts.input.as_ref().is_some_and(|input| input.shape != Shape::Cursor);
     let top = judge::top(rows, list, framed)?;
     if judge::in_code(rows, top, list)
-        || judge::cursor_speaks_against(screen, rows, list)
+        || judge::cursor_speaks_against(screen, rows, list, evidence, draws)
         || judge::is_completion(list)
         || pointed_twice(rows, list)
     {

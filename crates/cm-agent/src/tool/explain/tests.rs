@@ -215,3 +215,27 @@ fn states_of_tools_nobody_knows() {
         assert_eq!(state("wren", text), expected, "{text}");
     }
 }
+
+#[test]
+fn a_cursor_left_below_a_dialog() {
+    let rule = "─".repeat(60);
+    let dialog = format!("{rule}\n Run this command?\n\n   make all\n\n ❯ 1. Yes\n   2. No");
+    let hinted = format!("{dialog}\n\n Enter to confirm · Esc to cancel");
+    #[track_caller]
+    fn check(tool: &str, alternate: bool, text: &str, below: u16, expected: bool) {
+        let screen = Screen { cols: 90, rows: 40, alternate, ..Screen::default() }.with_text(text);
+        let cursor = Cursor { col: 0, row: screen.lines.len() as u16 + below, visible: true };
+        let seen = explain(&profiles().for_tool(tool), &screen, Some(cursor));
+        let options = seen.dialog.map_or(0, |dialog| dialog.options.len());
+        assert_eq!(options == 2, expected, "{tool}, {alternate}, {below}: {}\n{text}", seen.state);
+    }
+    // What these print is never the last on the screen.
+    check("claude", false, &hinted, 0, true);
+    check("wren", true, &hinted, 0, true);
+    // It may be a file that is printed.
+    check("wren", false, &hinted, 0, false);
+    check("shell", false, &hinted, 0, false);
+    // Nothing says that this is all of it; or more is to come.
+    check("wren", true, &dialog, 0, false);
+    check("wren", true, &hinted, 1, false);
+}

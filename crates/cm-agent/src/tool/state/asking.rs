@@ -91,10 +91,15 @@ impl Machine {
         decide(&self.bearings.policy, &asked)
     }
 
-    /// A prompt that was settled before it was drawn, for its receipt.
-    pub fn settled_prompt(&mut self, kind: PromptKind, text: String, subject: Option<String>) -> Prompt {
-        self.memory.prompts += 1;
-        Prompt { id: self.memory.prompts, kind: kind.as_str().to_owned(), text, subject, ..Prompt::default() }
+    /// A prompt that is settled before it is drawn, for its receipt. Say so with [`Input::Settled`](super::Input).
+    pub fn settled_prompt(&self, kind: PromptKind, text: String, subject: Option<String>) -> Prompt {
+        Prompt {
+            id: self.memory.prompts + 1,
+            kind: kind.as_str().to_owned(),
+            text,
+            subject,
+            ..Prompt::default()
+        }
     }
 
     fn act_on(&self, found: &FoundPrompt) -> Act {

@@ -17,12 +17,6 @@ const DIALOG: Duration = Duration::from_millis(60);
 const DIALOG_UNSAID: Duration = Duration::from_millis(600);
 /// How long an unanswered dialog must stand untouched while a person has the terminal open (failure 18).
 const PERSON: Duration = Duration::from_secs(2);
-/// How long the tool's word that it is blocked may go without a dialog that is understood.
-const UNSEEN: Duration = Duration::from_millis(1500);
-/// After the tool's exact word that its turn is over, with the end of the turn on the screen, too.
-const EXACT: Duration = Duration::from_millis(60);
-/// The same while the screen does not show it yet: it says more of how the turn ended.
-const UNSHOWN: Duration = Duration::from_millis(1500);
 /// The prompt is back, and the line that ends a turn stands above it.
 const TOLD: Duration = Duration::from_millis(300);
 /// The prompt of a full-screen tool that was never seen at work.
@@ -89,98 +83,7 @@ impl Machine {
         self.memory.asked.is_none().then_some((self.watch.answered_at + DISTRUSTED, next))
     }
 
-    fn by_report(&self) -> Option<(Duration, Move)> {
-        let heard = self.memory.report.as_ref()?;
-        let at = self.watch.reported_at;
-        let exact = self.memory.voice != Voice::Report;
-        if heard.status == ReportStatus::Waiting {
-            let open = self.memory.asked.is_some();
-            return if open { None } else { Some(self.blocked(heard, at, exact)) };
-        }
-        let Life::Screen { done, .. } = &self.profile.life else { return None };
-        let hold = match (exact, self.turn_on_screen()) {
-            (false, _) => done.report,
-            (true, Some(_)) => EXACT,
-            (true, None) => UNSHOWN,
-        };
-        match (heard.status, &self.memory.phase) {
-            (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { given: true, .. }) => None,
-            (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { .. }) if exact => None,
-            (ReportStatus::Idle | ReportStatus::Done, Phase::Starting { .. }) => Some((at, Move::Ready)),
-            (ReportStatus::Idle | ReportStatus::Done, Phase::Round { .. })
-                if exact && !self.memory.spoken =>
-            {
-                None
-            }
-            (ReportStatus::Idle | ReportStatus::Done, Phase::Round { .. }) => {
-                Some((at + hold, self.concluded(State::Done, heard)))
-            }
-            (ReportStatus::Failed, Phase::Starting { .. } | Phase::Round { .. }) => {
-                Some((at + hold, self.concluded(State::Failed, heard)))
-            }
-            _ => None,
-        }
-    }
-
-    /// What it means that the tool says it waits for somebody, and no dialog is known of.
-    fn blocked(&self, heard: &Heard, at: Duration, exact: bool) -> (Duration, Move) {
-        let rule = format!("{}: waiting", self.memory.voice.as_str());
-        let failed = match (self.turn_on_screen(), &self.memory.aside) {
-            _ if !exact || !self.memory.is_round() => None,
-            (Some(Turn::Failed(trouble)), _) => Some(ended_by(trouble, rule)),
-            (_, Some(why)) => Some(Move::Finish { state: State::Failed, reason: Some(why.clone()), rule }),
-            _ => None,
-        };
-        match failed {
-            // It waits for a log-in, say: its turn is over.
-            Some(failed) => (at + UNSEEN / 2, failed),
-            // Never held back (failure 10), but for the dialog itself, which says more.
-            None => {
-                let wait = if exact { UNSEEN } else { Duration::ZERO };
-                (at + wait, Move::AskByReport(heard.message.clone().unwrap_or_default()))
-            }
-        }
-    }
-
-    /// How a turn ended that the tool says is over; why, the screen may know better.
-    fn concluded(&self, state: State, heard: &Heard) -> Move {
-        let rule = format!(
-            "{}: {}",
-            self.memory.voice.as_str(),
-            if state == State::Done { "done" } else { "failed" }
-        );
-        let aside = self
-            .memory
-            .aside
-            .as_ref()
-            .filter(|_| state == State::Failed || heard.status == ReportStatus::Idle);
-        let why = heard.message.as_ref().or(aside);
-        match (self.turn_on_screen(), why) {
-            (Some(Turn::Failed(trouble)), _) => ended_by(trouble, rule),
-            (_, Some(why)) if why.starts_with("interrupted:") => Move::BrokenOff(why.clone()),
-            _ if self.is_idle_without_end(heard) => {
-                Move::BrokenOff(format!("{}: the tool is idle again", Cause::Interrupted.as_str()))
-            }
-            _ => Move::Finish {
-                state,
-                reason: why.filter(|_| state == State::Failed || heard.message.is_some()).cloned(),
-                rule,
-            },
-        }
-    }
-
-    /// Whether the tool is idle again without having said that it is done, and the screen shows no end either:
-    /// its task stands in its box again, say.
-    fn is_idle_without_end(&self, heard: &Heard) -> bool {
-        let exact = self.memory.voice == Voice::Status && heard.status == ReportStatus::Idle;
-        let seen = self.watch.look.as_ref().map(|look| &look.observation.kind);
-        let told = self.profile.facts.transcript.piece.is_some();
-        exact
-            && told
-            && matches!(seen, Some(Seen::AtPrompt { turn: None, .. } | Seen::AtPrompt { draft: true, .. }))
-    }
-
-    fn turn_on_screen(&self) -> Option<&Turn> {
+    pub(super) fn turn_on_screen(&self) -> Option<&Turn> {
         match &self.watch.look.as_ref()?.observation.kind {
             Seen::AtPrompt { turn, .. } => turn.as_ref(),
             _ => None,
@@ -286,6 +189,9 @@ impl Machine {
                 Some(Turn::Failed(trouble)) if self.memory.voice == Voice::Hooks => {
                     Some((steady + BROKEN_OFF, ended_by(trouble, rule)))
                 }
+                _ if self.memory.voice == Voice::Hooks && self.memory.interrupting => {
+                    Some((steady + done.quiet / 2, Move::BrokenOff(by_a_person())))
+                }
                 // Broken off before it had begun, its task stands in its box again.
                 None if self.memory.voice == Voice::Hooks && draft => {
                     let why = format!("{}: its task was given back", Cause::Interrupted.as_str());
@@ -304,6 +210,9 @@ impl Machine {
             (true, _) => left.then_some(steady + UNWORKED)?,
             (false, _) => self.done_at(done, left)?,
         };
+        if self.memory.interrupting {
+            return Some((at, Move::BrokenOff(by_a_person())));
+        }
         Some((at, Move::Finish { state: State::Done, reason: None, rule }))
     }
 
@@ -377,6 +286,7 @@ impl Machine {
 
     /// The turn was broken off: by a refusal of the policy's, or by a person.
     fn broken_off(&mut self, text: String, effects: &mut Vec<Effect>) {
+        self.memory.forget_turn();
         match self.memory.refusal.take() {
             Some(refusal) => match refusal.message {
                 Some(message) => self.tell(message, "the tool is told why it was refused", effects),
@@ -413,7 +323,12 @@ pub(super) fn reason_of(trouble: &Trouble) -> String {
     format!("{}: {}{until}", trouble.cause.as_str(), trouble.text)
 }
 
-fn ended_by(trouble: &Trouble, rule: String) -> Move {
+/// Why a turn ended that a person broke off with a key.
+pub(super) fn by_a_person() -> String {
+    format!("{}: by a person", Cause::Interrupted.as_str())
+}
+
+pub(super) fn ended_by(trouble: &Trouble, rule: String) -> Move {
     match trouble.cause {
         Cause::Interrupted => Move::BrokenOff(reason_of(trouble)),
         Cause::RateLimited | Cause::LoginRequired | Cause::ApiError => {

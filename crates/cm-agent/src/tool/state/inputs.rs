@@ -7,7 +7,7 @@ use cm_protocol::{ReportStatus, State};
 use super::asking::class_of;
 use super::memory::{Instance, Mark, Phase, Source, Stage, Voice};
 use super::{Effect, Exit, Input, Look, Machine};
-use crate::tool::detect::{Activity, Seen, detect};
+use crate::tool::detect::{Seen, detect};
 use crate::tool::dialog::FoundPrompt;
 use crate::tool::hooks::{Heard, clean};
 use crate::tool::profile::Life;
@@ -33,6 +33,10 @@ impl Machine {
             Input::Attached(attached) => self.watch.attached = attached,
             Input::Answering { prompt_id } => self.on_answering(prompt_id, None),
             Input::Refusing { prompt_id, told } => self.on_answering(prompt_id, Some(told)),
+            Input::Settled { prompt_id, rule } => {
+                self.memory.prompts = self.memory.prompts.max(prompt_id);
+                self.memory.rule = rule;
+            }
             Input::Unanswered { prompt_id, why } => self.on_unanswered(prompt_id, why),
             Input::Checked { passed, summary, again } => self.on_checked(passed, &summary, again, effects),
             Input::Exited(exit) => self.on_exit(exit, effects),
@@ -41,6 +45,7 @@ impl Machine {
             }
             Input::KeysSubmitted => self.on_keys(true),
             Input::KeysPressed => self.on_keys(false),
+            Input::Interrupting => self.on_interrupting(),
             Input::TaskDelivered => {
                 if let Phase::Delivering { words } = &self.memory.phase {
                     let rule = if words.is_some() { "words delivered" } else { "task delivered" };
@@ -151,6 +156,9 @@ impl Machine {
         if let Phase::Round { worked, .. } = &mut self.memory.phase {
             *worked = true;
         }
+        if self.watch.look.as_ref().is_some_and(|last| last.mark.print != look.mark.print) {
+            self.goes_on();
+        }
         if let (Some(activity), false) = (activity, self.memory.hooked) {
             self.memory.activity = Some(*activity);
         }
@@ -177,7 +185,7 @@ impl Machine {
     /// Between tasks the screen before the next one is the last that stood still at the prompt: what a
     /// person did by hand in between is not the next task's work, and an answer faster than the news of
     /// the keys is.
-    fn keep_mark(&mut self) {
+    pub(super) fn keep_mark(&mut self) {
         let (Phase::Idle | Phase::Settled { .. }, Life::Screen { done, .. }, Some(look)) =
             (&self.memory.phase, &self.profile.life, &self.watch.look)
         else {
@@ -207,91 +215,6 @@ impl Machine {
         }
     }
 
-    fn on_report(&mut self, voice: Voice, mut heard: Heard) {
-        // One authority (failure 7): what a stronger voice says is not overruled by a weaker one. But it may
-        // know more of why.
-        if self.memory.report.is_some() && voice < self.memory.voice {
-            if heard.status == ReportStatus::Failed && self.memory.is_round() {
-                self.memory.aside = heard.message;
-            }
-            return;
-        }
-        if self.profile.life_is_process() && heard.status != ReportStatus::Waiting {
-            // Only its exit ends it; what it says is still worth showing.
-            heard.status = ReportStatus::Working;
-        }
-        if let (None, Some(before)) = (&heard.message, &self.memory.report)
-            && before.status == heard.status
-            && voice != self.memory.voice
-        {
-            heard.message.clone_from(&before.message);
-        }
-        self.memory.voice = voice;
-        self.memory.spoken |= heard.status == ReportStatus::Working && self.memory.is_round();
-        if self.memory.report.as_ref() == Some(&heard) {
-            return;
-        }
-        let same_question = heard.status == ReportStatus::Waiting
-            && self.memory.asked.as_ref().is_some_and(|asked| {
-                asked.source == Source::Report
-                    && asked.prompt.text == heard.message.as_deref().unwrap_or_default()
-            });
-        if !same_question {
-            self.question_spoken_of(voice, heard.status);
-        }
-        let works = heard.status == ReportStatus::Working;
-        self.memory.report = Some(heard);
-        self.watch.reported_at = self.watch.now;
-        let rule = format!("{}: working", voice.as_str());
-        match &mut self.memory.phase {
-            Phase::Idle | Phase::Settled { .. } | Phase::Interrupted { .. } if works => {
-                self.keep_mark();
-                self.begin_round(&rule);
-            }
-            Phase::Starting { given: true, .. } if works => self.begin_round(&rule),
-            Phase::Round { worked, .. } => *worked |= works,
-            _ => {}
-        }
-    }
-
-    /// What a word from inside means for the open question.
-    fn question_spoken_of(&mut self, voice: Voice, status: ReportStatus) {
-        let blocked = status == ReportStatus::Waiting;
-        match &mut self.memory.asked {
-            // That it is blocked is what its dialog says already; and hooks do not say when one has gone.
-            Some(Instance { source: Source::Drawn | Source::Screen(_), .. })
-                if voice == Voice::Hooks || (voice == Voice::Status && blocked) => {}
-            // Somebody has answered. The dialog may be seen a moment longer: it is no new one.
-            Some(Instance { source: Source::Drawn, stage, .. }) => {
-                if matches!(stage, Stage::Asked | Stage::AskedAgain) {
-                    *stage = Stage::AnsweredByPerson;
-                    self.watch.answered_at = self.watch.now;
-                }
-            }
-            _ => {
-                self.memory.asked = None;
-                self.watch.gone = None;
-            }
-        }
-    }
-
-    /// What a voice said holds no more: the screen counts again, or what is said next.
-    fn on_silence(&mut self, voice: Voice) {
-        if self.memory.voice == voice && self.memory.report.take().is_some() {
-            self.memory.voice = Voice::default();
-            self.watch.quiet_since = self.watch.now;
-            self.watch.steady_since = self.watch.now;
-        }
-    }
-
-    fn on_activity(&mut self, activity: Activity) {
-        self.memory.hooked = true;
-        if let Phase::Round { worked, .. } = &mut self.memory.phase {
-            *worked = true;
-            self.memory.activity = Some(activity);
-        }
-    }
-
     fn on_unanswered(&mut self, prompt_id: u64, why: String) {
         if let Some(asked) = self.memory.asked.as_mut().filter(|asked| asked.prompt.id == prompt_id) {
             asked.stage = Stage::Asked;
@@ -317,24 +240,6 @@ impl Machine {
         };
         let exit = exit.map(|(code, signal)| Exit { code, signal }).unwrap_or_default();
         self.finish(phase, exit, rule, effects);
-    }
-
-    /// `words`: something was entered; else keys alone, which may answer a question and begin nothing.
-    fn on_keys(&mut self, words: bool) {
-        if let Some(asked) = &mut self.memory.asked {
-            if asked.source == Source::Report {
-                self.memory.asked = None;
-                self.memory.report = Some(Heard { status: ReportStatus::Working, message: None });
-            } else {
-                asked.stage = Stage::AnsweredByPerson;
-            }
-            self.watch.answered_at = self.watch.now;
-        } else if words
-            && matches!(self.memory.phase, Phase::Idle | Phase::Settled { .. } | Phase::Interrupted { .. })
-        {
-            self.keep_mark();
-            self.begin_round("keys submitted");
-        }
     }
 
     fn on_resumed(&mut self) {
@@ -469,6 +374,7 @@ impl Machine {
                 Some(Seen::Working { .. })
             );
         self.memory.phase = Phase::Round { left, worked };
+        self.memory.interrupting = false;
         // It may have said so while the task was still being typed.
         self.memory.spoken =
             self.memory.report.as_ref().is_some_and(|heard| heard.status == ReportStatus::Working);

@@ -25,6 +25,12 @@ pub struct Memory {
     /// `idle` at their start, too.
     #[serde(default)]
     pub(super) spoken: bool,
+    /// A person has pressed the key that breaks a turn off, and the tool has not gone on since.
+    #[serde(default)]
+    pub(super) interrupting: bool,
+    /// What the tool's hooks have said of its turn.
+    #[serde(default)]
+    pub(super) by_hooks: ByHooks,
     /// Why the turn failed, in the words of a weaker voice.
     #[serde(default)]
     pub(super) aside: Option<String>,
@@ -134,6 +140,19 @@ impl Voice {
     }
 }
 
+/// What hooks have said of a turn. They say nothing when it is broken off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ByHooks {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It has begun.
+    Begun,
+    /// It has ended well.
+    Over,
+}
+
 /// A prompt the policy refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Refusal {
@@ -219,6 +238,8 @@ impl Memory {
             report: None,
             voice: Voice::default(),
             spoken: false,
+            interrupting: false,
+            by_hooks: ByHooks::Nothing,
             aside: None,
             hooked: false,
             activity: None,
@@ -248,6 +269,12 @@ impl Memory {
             Phase::Starting { task: false, given: false }
         };
         Self { ready_prompt, ..Self::launched(phase) }
+    }
+
+    /// A turn is over: what was known of how it would end holds no more.
+    pub(super) fn forget_turn(&mut self) {
+        self.interrupting = false;
+        self.by_hooks = ByHooks::Nothing;
     }
 
     /// Whether the tool has not been ready yet.

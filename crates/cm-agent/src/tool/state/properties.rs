@@ -39,6 +39,7 @@ enum Happening {
     Exited(Exit),
     Vanished,
     Keys,
+    Interrupting,
     Delivered,
     Undeliverable,
     Paused,
@@ -59,6 +60,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => Just(Happening::Await),
         3 => Just(Happening::Tick),
         3 => Just(Happening::Keys),
+        2 => Just(Happening::Interrupting),
         3 => Just(Happening::Delivered),
         2 => (
             prop_oneof![Just(Working), Just(Idle), Just(Done), Just(Failed), Just(Waiting)],
@@ -152,6 +154,7 @@ fn input<'a>(happening: &Happening, screen: &'a mut Screen, report: &'a mut Repo
         Happening::Exited(exit) => Input::Exited(exit.clone()),
         Happening::Vanished => Input::Vanished { cause: "gone".into() },
         Happening::Keys => Input::KeysSubmitted,
+        Happening::Interrupting => Input::Interrupting,
         Happening::Delivered => Input::TaskDelivered,
         Happening::Undeliverable => Input::TaskUndeliverable { why: "no".into() },
         Happening::Paused => Input::Paused,

@@ -12,7 +12,8 @@ use cm_protocol::ReportStatus;
 /// Plays a script and compares every step's effects.
 ///
 /// Inputs: `screen TEXT` (`⏎` for a line's end, `▮` for the cursor, `^N` in front for N lines above),
-/// `report STATUS MESSAGE`, `exit CODE`, `signal N`, `vanished CAUSE`, `keys`, `delivered`,
+/// `report STATUS MESSAGE`, `exit CODE`, `signal N`, `vanished CAUSE`, `keys`, `pressed`, `interrupting`,
+/// `delivered`,
 /// `undeliverable WHY`, `pause`, `resume`, `kill`, `timeout SECONDS`, `tick`, `restart`.
 /// A `tick` line's time must be the machine's deadline; before any other line the deadline must not have
 /// passed.
@@ -79,6 +80,7 @@ fn give(machine: &mut Machine, word: &str, rest: &str, now: Duration) -> Vec<Eff
         "works" => Input::Works(serde_json::from_value(rest.into()).unwrap()),
         "attached" => Input::Attached(rest == "yes"),
         "answering" => Input::Answering { prompt_id: rest.parse().unwrap() },
+        "settled" => Input::Settled { prompt_id: rest.parse().unwrap(), rule: "by hook".into() },
         "unanswered" => Input::Unanswered { prompt_id: 1, why: rest.into() },
         "passed" => Input::Checked { passed: true, summary: "exit code 0".into(), again: None },
         "missed" => Input::Checked {
@@ -93,6 +95,8 @@ fn give(machine: &mut Machine, word: &str, rest: &str, now: Duration) -> Vec<Eff
         }),
         "vanished" => Input::Vanished { cause: rest.into() },
         "keys" => Input::KeysSubmitted,
+        "pressed" => Input::KeysPressed,
+        "interrupting" => Input::Interrupting,
         "delivered" => Input::TaskDelivered,
         "undeliverable" => Input::TaskUndeliverable { why: rest.into() },
         "pause" => Input::Paused,
@@ -150,6 +154,7 @@ fn idle(script: &str) -> Machine {
     play("repl", false, &format!("0 screen > ▮ =>\n300 tick => idle\n{script}"))
 }
 
+mod broken_off;
 mod coding_tool;
 mod generic_tool;
 mod questions;

@@ -54,7 +54,7 @@ pattern = '(?i)run this command'
 const RULE: &str = "────────────────────────────────────────────────────────────────────────────────";
 
 /// A transcript (lines parted by `⏎`) above an input box with this text.
-fn boxed(above: &str, text: &str) -> String {
+pub(super) fn boxed(above: &str, text: &str) -> String {
     format!("Coder 1.0⏎⏎{above}⏎⏎{RULE}⏎❯ {text}⏎{RULE}⏎  ? for help")
 }
 
@@ -87,7 +87,7 @@ fn profile(task: &str) -> Profile {
     Profile::parse("coder.toml", &text).unwrap()
 }
 
-fn bearings(verdict: PolicyVerdict, message: Option<&str>) -> Bearings {
+pub(super) fn bearings(verdict: PolicyVerdict, message: Option<&str>) -> Bearings {
     let rule = PolicyRule {
         name: Some("rule".into()),
         kind: vec!["command".into()],
@@ -101,10 +101,12 @@ fn bearings(verdict: PolicyVerdict, message: Option<&str>) -> Bearings {
 }
 
 /// Plays a script in which `{idle}`, `{busy}`, `{over}`, `{asks}`, … stand for screens.
-fn played(task: &str, bearings: &Bearings, script: &str) -> Machine {
+pub(super) fn played(task: &str, bearings: &Bearings, script: &str) -> Machine {
     let script = script
         .replace("{idle}", &idle())
         .replace("{busy}", &busy())
+        .replace("{busier}", &boxed("❯ do it⏎⏎= busy (9s)", ""))
+        .replace("{said}", &boxed("❯ do it⏎⏎● Running make", ""))
         .replace("{over}", &over())
         .replace("{asks}", &asks("make all", 0))
         .replace("{asks-at-no}", &asks("make all", 2))
@@ -115,11 +117,11 @@ fn played(task: &str, bearings: &Bearings, script: &str) -> Machine {
     play_with(profile(task), true, bearings, &script)
 }
 
-const TYPED: &str = "task = \"typed\"";
-const GIVEN: &str = "task = \"argument\"\nargument = [\"--\", \"{task}\"]";
+pub(super) const TYPED: &str = "task = \"typed\"";
+pub(super) const GIVEN: &str = "task = \"argument\"\nargument = [\"--\", \"{task}\"]";
 
 /// At work since 400 ms, the task typed.
-fn working(bearings: &Bearings, script: &str) -> Machine {
+pub(super) fn working(bearings: &Bearings, script: &str) -> Machine {
     let start = "0 screen {idle} =>
         300 tick => DELIVER
         350 delivered => running
@@ -127,11 +129,11 @@ fn working(bearings: &Bearings, script: &str) -> Machine {
     played(TYPED, bearings, &format!("{start}\n{script}"))
 }
 
-fn ask() -> Bearings {
+pub(super) fn ask() -> Bearings {
     bearings(PolicyVerdict::Ask, None)
 }
 
-fn allow() -> Bearings {
+pub(super) fn allow() -> Bearings {
     bearings(PolicyVerdict::Allow, None)
 }
 
@@ -271,8 +273,7 @@ fn failure_07_its_own_status_has_the_word() {
         2000 screen {over} =>
         60000 screen {over} =>
         60001 hooks done =>
-        61000 status done =>
-        61060 tick => done, COMPLETE done",
+        61000 status done => done, COMPLETE done",
     );
     // It says so while its task is still being typed.
     played(
@@ -283,8 +284,37 @@ fn failure_07_its_own_status_has_the_word() {
         340 status working =>
         350 delivered => running
         400 screen {over} =>
-        60000 status done =>
-        60060 tick => done, COMPLETE done",
+        60000 status done => done, COMPLETE done",
+    );
+    // Its hooks say so, too: what it draws next is not waited for.
+    working(
+        &ask(),
+        "500 hooks working =>
+        510 status working =>
+        9000 hooks done =>
+        9010 status done => done, COMPLETE done
+        9100 screen {over} =>",
+    );
+    // They have said what went wrong: the screen is waited for, it may say more.
+    working(
+        &ask(),
+        "500 hooks working =>
+        510 status working =>
+        9000 hooks failed =>
+        9010 status done =>
+        9020 screen {api} =>
+        9070 tick => failed (api_error: API error 500), COMPLETE failed",
+    );
+    working(
+        &ask(),
+        "510 status working =>
+        9000 status failed =>
+        9010 screen {api} => failed (api_error: API error 500), COMPLETE failed",
+    );
+    // The policy's answer in a hook is none of a person's.
+    working(
+        &allow(),
+        "500 status working =>\n 600 status waiting =>\n 610 settled 1 =>\n 620 status working =>",
     );
     // It says that it is blocked; the dialog says about what.
     working(
