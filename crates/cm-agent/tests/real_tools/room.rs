@@ -87,6 +87,15 @@ calls = [{ bash = { command = "touch mended.txt", escalate = true } }]
 [[mend.step]]
 say = "Now all of it is done."
 
+[sandboxed]
+about = "Learns from its sandbox that a command needs leave, as models do, and asks for it."
+[[sandboxed.step]]
+calls = [{ bash = { command = "touch made_by_command.txt" } }]
+[[sandboxed.step]]
+calls = [{ bash = { command = "touch made_by_command.txt", escalate = true } }]
+[[sandboxed.step]]
+say = "The command has run."
+
 [every]
 about = "Writes, then tests."
 [[every.step]]

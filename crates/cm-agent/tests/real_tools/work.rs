@@ -9,7 +9,8 @@ use super::stage::{Stage, policy, rule};
 each! {
     writes_a_file: Claude, Codex, Claude197, Gemini, OpenCode;
     changes_a_file: Claude, Codex, Claude197, Gemini, OpenCode;
-    runs_a_harmless_command: Claude, Claude197, Gemini, OpenCode;
+    runs_a_harmless_command: Claude, Codex, Claude197, Gemini, OpenCode;
+    asks_for_what_its_sandbox_refused: Codex;
     is_refused_a_command_and_goes_on: Claude, Codex, Claude197, Gemini, OpenCode;
     is_seen_at_each_kind_of_work: Claude, Codex;
     does_much_in_one_task: Claude, Codex;
@@ -64,6 +65,19 @@ async fn runs_a_harmless_command(tool: Tool) {
     stage.close().await;
 }
 
+/// What runs without being asked about can change nothing.
+async fn asks_for_what_its_sandbox_refused(tool: Tool) {
+    let room = Room::new(tool);
+    let mut stage = room.open("sandboxed", None).await;
+    stage.done().await;
+    let results = room.results();
+    assert!(results[0].contains("Read-only file system"), "{results:?}");
+    assert!(room.has("made_by_command.txt"));
+    all_allowed(&stage, "careful/");
+    assert_eq!(stage.receipts().len(), 1, "{:?}", stage.receipts());
+    stage.close().await;
+}
+
 async fn is_refused_a_command_and_goes_on(tool: Tool) {
     let room = Room::new(tool);
     std::fs::create_dir(room.path("scratch")).expect("made");
@@ -113,6 +127,7 @@ async fn does_much_in_one_task(tool: Tool) {
 }
 
 /// It writes without asking, and asks nothing else here.
+#[cfg(feature = "all-tools")]
 async fn aider_writes(tool: Tool) {
     let room = Room::new(tool);
     let mut request = room.request("write", None);
