@@ -15,6 +15,9 @@ const MOVE: Duration = Duration::from_millis(300);
 /// How long the deciding key may take to make the dialog go away. Some tools end after it, and leave it
 /// standing until they have.
 const EFFECT: Duration = Duration::from_secs(4);
+/// How long a dialog may be out of sight before it counts as gone: some are drawn anew, line by line, whenever
+/// the highlight moves.
+const REDRAW: Duration = Duration::from_millis(400);
 /// Moves of the highlight at most; no dialog has more options.
 const MOVES: u32 = 40;
 
@@ -50,6 +53,8 @@ pub struct Choosing {
     label: String,
     moves: u32,
     stage: Stage,
+    /// When it counts as gone; it is not to be seen just now.
+    gone_at: Option<Duration>,
     /// The keys that were pressed, as tmux names them.
     pub pressed: Vec<String>,
 }
@@ -67,15 +72,21 @@ enum Stage {
 impl Choosing {
     /// Begins; nothing is done before the first [`Choosing::step`].
     pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), moves: 0, stage: Stage::Aiming, pressed: Vec::new() }
+        Self { label: label.into(), moves: 0, stage: Stage::Aiming, gone_at: None, pressed: Vec::new() }
     }
 
     /// What to do next. `found`: the same dialog on the newest screen, if it still stands there.
     pub fn step(&mut self, found: Option<&FoundPrompt>, now: Duration) -> Act {
         let decided = matches!(self.stage, Stage::Decided { .. });
         let Some(found) = found else {
-            return Act::Finished(if decided { Chosen::Accepted } else { Chosen::Dropped });
+            let gone_at = *self.gone_at.get_or_insert(now + REDRAW);
+            return match decided {
+                true => Act::Finished(Chosen::Accepted),
+                false if now < gone_at => Act::Look(gone_at),
+                false => Act::Finished(Chosen::Dropped),
+            };
         };
+        self.gone_at = None;
         match self.stage {
             Stage::Decided { until } if now < until => return Act::Look(until),
             Stage::Decided { .. } => return Act::Finished(Chosen::NoEffect),
@@ -221,11 +232,14 @@ mod tests {
     #[test]
     fn what_is_not_surely_so_is_left_alone() {
         let list = |steps: &[(u64, &str)], expected| check(Layout::Vertical, "Yes", steps, expected);
-        list(&[(0, "-")], "Dropped");
+        list(&[(0, "-"), (399, "-"), (400, "-")], "look look Dropped");
         list(&[(0, ">No, Maybe")], "Dropped");
         list(&[(0, "Yes, No")], "Unreachable");
         list(&[(0, ">Yes, >No")], "Unreachable");
-        list(&[(0, ">No, Yes"), (20, "-")], "Down Dropped");
+        list(&[(0, ">No, Yes"), (20, "-"), (420, "-")], "Down look Dropped");
+        // Half drawn for a moment.
+        list(&[(0, ">No, Yes"), (20, "-"), (60, "No, >Yes"), (70, "-")], "Down look Enter Accepted");
+        list(&[(0, "-"), (60, ">No, Yes"), (380, "-"), (420, "No, >Yes")], "look Down look Enter");
         let stuck: Vec<(u64, &str)> = (0..42).map(|n| (n * 400, ">No, Yes")).collect();
         let expected = format!("{}Unreachable Unreachable", "Down ".repeat(40));
         list(&stuck, &expected);

@@ -61,6 +61,10 @@ impl Actor {
             }
         };
         let prompt = self.machine.settled_prompt(ask.kind, ask.summary.clone(), subject);
+        if self.left_to_a_person(verdict, &prompt).is_some() {
+            // By its own dialog, which says why.
+            return None;
+        }
         let rule = format!("{} on hook", decision.rule);
         self.receive(Receipt {
             at: clock::unix_now(),
