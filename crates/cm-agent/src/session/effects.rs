@@ -91,13 +91,15 @@ impl Actor {
                 Effect::DeliverTask => self.deliver(self.record.task_text.clone()),
                 Effect::DeliverWords { words } => self.deliver(words),
                 Effect::RunCheck => self.run_check(),
-                Effect::Choose { prompt, label, verdict, rule } => match self.left_to_a_person(verdict, &prompt) {
-                    Some(why) => {
-                        let left = Input::Unanswered { prompt_id: prompt.id, why };
-                        round = Box::pin(self.step(control, left)).await;
+                Effect::Choose { prompt, label, verdict, rule } => {
+                    match self.left_to_a_person(verdict, &prompt) {
+                        Some(why) => {
+                            let left = Input::Unanswered { prompt_id: prompt.id, why };
+                            round = Box::pin(self.step(control, left)).await;
+                        }
+                        None => self.begin_choice(prompt, label, verdict, rule),
                     }
-                    None => self.begin_choice(prompt, label, verdict, rule),
-                },
+                }
                 Effect::Press { prompt, keys, rule } => {
                     if let Some(control) = control {
                         round = self.press(control, prompt, keys, rule).await;

@@ -91,7 +91,9 @@ async fn is_refused_a_command_and_goes_on(tool: Tool) {
     assert_eq!((receipt.verdict.as_str(), receipt.outcome.as_str()), ("deny", "accepted"), "{receipt:?}");
     assert!(receipt.rule.contains("test/never"), "{receipt:?}");
     stage.done().await;
-    assert!(room.has("scratch"));
+    if !room.has("scratch") {
+        stage.fail("nothing", "it was removed").await;
+    }
     // It was told why: as the call's result, or in words.
     let told = room.model.requests().iter().any(|request| {
         String::from_utf8_lossy(&request.body).contains("Nothing is removed here. Use mv instead.")

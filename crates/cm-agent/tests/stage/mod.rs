@@ -209,11 +209,7 @@ impl Stage {
     ///
     /// With `CM_TEST_KEEP=DIR` in the environment its recording is kept there, under the test's name.
     pub async fn close(self) {
-        if let Some(dir) = std::env::var_os(KEEP) {
-            let test = std::thread::current().name().unwrap_or("test").replace("::", ".");
-            let name = Path::new(&dir).join(format!("{test}.{}.jsonl", self.id));
-            std::fs::copy(self.recording(), name).expect("kept");
-        }
+        self.keep();
         self.client.kill_session(&self.id).await.expect("killed");
         super::peace::nothing_left(&self.agent, &self.client).await;
     }
@@ -228,8 +224,18 @@ impl Stage {
         self.agent.state().join("recordings").join(format!("{}.jsonl", self.id))
     }
 
+    /// Keeps the recording, if it is to be kept.
+    fn keep(&self) {
+        if let Some(dir) = std::env::var_os(KEEP) {
+            let test = std::thread::current().name().unwrap_or("test").replace("::", ".");
+            let name = Path::new(&dir).join(format!("{test}.{}.jsonl", self.id));
+            std::fs::copy(self.recording(), name).expect("kept");
+        }
+    }
+
     /// Says all there is to know, and fails.
     pub async fn fail(&mut self, what: &str, why: &str) -> ! {
+        self.keep();
         self.catch_up();
         let told: Vec<String> = self.told.iter().map(|event| format!("{event:?}")).collect();
         let explained = match self.client.explain_session(&self.id).await {

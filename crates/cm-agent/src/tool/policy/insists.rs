@@ -18,7 +18,8 @@ pub fn insists(past: &[Receipt], since: f64, prompt: &Prompt) -> Option<String> 
             && is_same(&receipt.prompt, prompt)
     };
     let times = past.iter().filter(by_policy).count();
-    (times >= REFUSALS).then(|| format!("refused {times} times, and asked again: it does not take no for an answer"))
+    (times >= REFUSALS)
+        .then(|| format!("refused {times} times, and asked again: it does not take no for an answer"))
 }
 
 /// Whether two prompts ask for the same thing, through whatever channel they came.
