@@ -11,7 +11,12 @@ use crate::tmux::Key;
 use crate::tool::{FoundPrompt, Layout};
 
 /// How long a key may take to move the highlight before it is pressed again.
-const MOVE: Duration = Duration::from_millis(300);
+const MOVE: Duration = Duration::from_secs(1);
+/// How long the highlight must stand still where a key was pressed again: the first one may only have been late,
+/// and the second one is then still to come.
+const SETTLE: Duration = Duration::from_millis(1500);
+/// How often a key that moves nothing is pressed.
+const TRIES: u32 = 4;
 /// How long the deciding key may take to make the dialog go away. Some tools end after it, and leave it
 /// standing until they have.
 const EFFECT: Duration = Duration::from_secs(4);
@@ -53,6 +58,8 @@ pub struct Choosing {
     label: String,
     moves: u32,
     stage: Stage,
+    /// Keys that were pressed and moved nothing yet. While there are some, the highlight may still move.
+    owed: u32,
     /// When it counts as gone; it is not to be seen just now.
     gone_at: Option<Duration>,
     /// The keys that were pressed, as tmux names them.
@@ -64,7 +71,9 @@ enum Stage {
     /// Nothing is under way.
     Aiming,
     /// The highlight was told to move from this option.
-    Moving { from: Option<usize>, until: Duration },
+    Moving { from: usize, back: bool, until: Duration },
+    /// Keys may still be on their way; until then it must stand still.
+    Settling { at: usize, back: bool, until: Duration },
     /// The deciding key is pressed.
     Decided { until: Duration },
 }
@@ -72,7 +81,14 @@ enum Stage {
 impl Choosing {
     /// Begins; nothing is done before the first [`Choosing::step`].
     pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), moves: 0, stage: Stage::Aiming, gone_at: None, pressed: Vec::new() }
+        Self {
+            label: label.into(),
+            moves: 0,
+            stage: Stage::Aiming,
+            owed: 0,
+            gone_at: None,
+            pressed: Vec::new(),
+        }
     }
 
     /// What to do next. `found`: the same dialog on the newest screen, if it still stands there.
@@ -88,14 +104,38 @@ impl Choosing {
         };
         self.gone_at = None;
         match self.stage {
-            Stage::Decided { until } if now < until => return Act::Look(until),
-            Stage::Decided { .. } => return Act::Finished(Chosen::NoEffect),
-            Stage::Moving { from, until } if highlighted(found) == from && now < until => {
-                return Act::Look(until);
+            Stage::Decided { until } if now < until => Act::Look(until),
+            Stage::Decided { .. } => Act::Finished(Chosen::NoEffect),
+            Stage::Moving { from, back, until } | Stage::Settling { at: from, back, until } => {
+                match highlighted(found) {
+                    Some(at) if at == from && now >= until => {
+                        if matches!(self.stage, Stage::Settling { .. }) {
+                            // What was still to come is lost.
+                            self.stage = Stage::Aiming;
+                        }
+                        self.aim(found, now)
+                    }
+                    Some(at) if at != from => self.moved(found, (from, at, back), now),
+                    _ if now < until => Act::Look(until),
+                    _ => Act::Finished(Chosen::Unreachable),
+                }
             }
-            Stage::Moving { .. } | Stage::Aiming => {}
+            Stage::Aiming => self.aim(found, now),
         }
-        self.aim(found, now)
+    }
+
+    /// The highlight has moved: on, once all keys are accounted for.
+    fn moved(&mut self, found: &FoundPrompt, (from, at, back): (usize, usize, bool), now: Duration) -> Act {
+        let options = found.options.len();
+        let steps = if back { from + options - at } else { at + options - from } % options;
+        self.owed = self.owed.saturating_sub(u32::try_from(steps).unwrap_or(u32::MAX));
+        if self.owed == 0 {
+            self.stage = Stage::Aiming;
+            return self.aim(found, now);
+        }
+        let until = now + SETTLE;
+        self.stage = Stage::Settling { at, back, until };
+        Act::Look(until)
     }
 
     fn aim(&mut self, found: &FoundPrompt, now: Duration) -> Act {
@@ -118,27 +158,27 @@ impl Choosing {
 
     /// A list or a row: the highlight is brought to the option, step by step.
     fn steer(&mut self, found: &FoundPrompt, wanted: usize, now: Duration) -> Act {
-        match highlighted(found) {
-            Some(at) if at == wanted => self.decide(Act::Press(Key::enter()), now),
-            Some(at) if self.moves < MOVES => {
-                let name = match (found.layout == Layout::Horizontal, at < wanted) {
-                    (true, true) => "Right",
-                    (true, false) => "Left",
-                    (false, true) => "Down",
-                    (false, false) => "Up",
-                };
-                self.moves += 1;
-                self.stage = Stage::Moving { from: Some(at), until: now + MOVE };
-                match Key::parse(name) {
-                    Ok(key) => {
-                        self.pressed.push(name.to_owned());
-                        Act::Press(key)
-                    }
-                    Err(_) => Act::Finished(Chosen::Unreachable),
-                }
-            }
-            _ => Act::Finished(Chosen::Unreachable),
+        let Some(at) = highlighted(found) else { return Act::Finished(Chosen::Unreachable) };
+        if at == wanted {
+            return self.decide(Act::Press(Key::enter()), now);
         }
+        let back = at > wanted;
+        let name = match (found.layout == Layout::Horizontal, back) {
+            (true, false) => "Right",
+            (true, true) => "Left",
+            (false, false) => "Down",
+            (false, true) => "Up",
+        };
+        // One that has moved nothing is pressed again, unless it was often enough.
+        self.owed = if matches!(self.stage, Stage::Moving { .. }) { self.owed + 1 } else { 1 };
+        self.moves += 1;
+        let Ok(key) = Key::parse(name) else { return Act::Finished(Chosen::Unreachable) };
+        if self.owed > TRIES || self.moves > MOVES {
+            return Act::Finished(Chosen::Unreachable);
+        }
+        self.stage = Stage::Moving { from: at, back, until: now + MOVE };
+        self.pressed.push(name.to_owned());
+        Act::Press(key)
     }
 
     fn decide(&mut self, act: Act, now: Duration) -> Act {
@@ -226,7 +266,9 @@ mod tests {
         list(&[(0, ">No, Yes"), (5, ">No, Yes"), (20, "No, >Yes"), (30, "-")], "Down look Enter Accepted");
         list(&[(0, "No, Always, Yes, >Exit"), (20, "No, Always, >Yes, Exit")], "Up Enter");
         // A key that was swallowed is pressed again, not Enter instead.
-        list(&[(0, ">No, Yes"), (400, ">No, Yes"), (420, "No, >Yes")], "Down Down Enter");
+        let lost =
+            [(0, ">No, Yes"), (1000, ">No, Yes"), (1020, "No, >Yes"), (2519, "No, >Yes"), (2520, "No, >Yes")];
+        list(&lost, "Down Down look look Enter");
     }
 
     #[test]
@@ -240,9 +282,41 @@ mod tests {
         // Half drawn for a moment.
         list(&[(0, ">No, Yes"), (20, "-"), (60, "No, >Yes"), (70, "-")], "Down look Enter Accepted");
         list(&[(0, "-"), (60, ">No, Yes"), (380, "-"), (420, "No, >Yes")], "look Down look Enter");
-        let stuck: Vec<(u64, &str)> = (0..42).map(|n| (n * 400, ">No, Yes")).collect();
-        let expected = format!("{}Unreachable Unreachable", "Down ".repeat(40));
-        list(&stuck, &expected);
+        let stuck: Vec<(u64, &str)> = (0..5).map(|n| (n * 1000, ">No, Yes")).collect();
+        list(&stuck, "Down Down Down Down Unreachable");
+    }
+
+    #[test]
+    fn enter_waits_for_keys_that_are_late() {
+        let row = |steps: &[(u64, &str)], expected| check(Layout::Horizontal, "No", steps, expected);
+        // Pressed twice, and both count: the second one moves it on, round the end.
+        let late = [
+            (0, ">Yes, Always, No"),
+            (20, "Yes, >Always, No"),
+            (1020, "Yes, >Always, No"),
+            (1100, "Yes, Always, >No"),
+            (1150, ">Yes, Always, No"),
+            (1200, "Yes, >Always, No"),
+            (1250, "Yes, Always, >No"),
+        ];
+        row(&late, "Right Right Right look Right Right Enter");
+        // Both at once.
+        let both = [(0, ">Yes, Always, No"), (1000, ">Yes, Always, No"), (1900, "Yes, Always, >No")];
+        row(&both, "Right Right Enter");
+        // One of them was lost, short of the option.
+        let lost = [
+            (0, ">Yes, Always, No"),
+            (1000, ">Yes, Always, No"),
+            (1100, "Yes, >Always, No"),
+            (2600, "Yes, >Always, No"),
+            (2620, "Yes, Always, >No"),
+        ];
+        row(&lost, "Right Right look Right Enter");
+        // Gone while it is waited for.
+        row(
+            &[late[0], late[1], late[2], late[3], (1200, "-"), (1600, "-")],
+            "Right Right Right look look Dropped",
+        );
     }
 
     #[test]
