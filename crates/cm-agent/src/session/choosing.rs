@@ -7,24 +7,16 @@ use std::time::Duration;
 
 use cm_protocol::PromptOption;
 
+use super::steering::{Steer, Steering};
 use crate::tmux::Key;
 use crate::tool::{FoundPrompt, Layout};
 
-/// How long a key may take to move the highlight before it is pressed again.
-const MOVE: Duration = Duration::from_secs(1);
-/// How long the highlight must stand still where a key was pressed again: the first one may only have been late,
-/// and the second one is then still to come.
-const SETTLE: Duration = Duration::from_millis(1500);
-/// How often a key that moves nothing is pressed.
-const TRIES: u32 = 4;
 /// How long the deciding key may take to make the dialog go away. Some tools end after it, and leave it
 /// standing until they have.
-const EFFECT: Duration = Duration::from_secs(4);
+pub(super) const EFFECT: Duration = Duration::from_secs(4);
 /// How long a dialog may be out of sight before it counts as gone: some are drawn anew, line by line, whenever
 /// the highlight moves.
-const REDRAW: Duration = Duration::from_millis(400);
-/// Moves of the highlight at most; no dialog has more options.
-const MOVES: u32 = 40;
+pub(super) const REDRAW: Duration = Duration::from_millis(400);
 
 /// What the session is to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +40,8 @@ pub enum Chosen {
     NoEffect,
     /// The dialog had gone or had become another before the deciding key; that key was not pressed.
     Dropped,
-    /// The highlight could not be brought to the option; the deciding key was not pressed.
+    /// The highlight could not be brought to the option, or a box not be ticked; the deciding key was not
+    /// pressed.
     Unreachable,
 }
 
@@ -56,86 +49,38 @@ pub enum Chosen {
 #[derive(Debug)]
 pub struct Choosing {
     label: String,
-    moves: u32,
-    stage: Stage,
-    /// Keys that were pressed and moved nothing yet. While there are some, the highlight may still move.
-    owed: u32,
+    steering: Steering,
+    /// The deciding key is pressed; by then it should have had an effect.
+    decided: Option<Duration>,
     /// When it counts as gone; it is not to be seen just now.
     gone_at: Option<Duration>,
     /// The keys that were pressed, as tmux names them.
     pub pressed: Vec<String>,
 }
 
-#[derive(Debug, PartialEq)]
-enum Stage {
-    /// Nothing is under way.
-    Aiming,
-    /// The highlight was told to move from this option.
-    Moving { from: usize, back: bool, until: Duration },
-    /// Keys may still be on their way; until then it must stand still.
-    Settling { at: usize, back: bool, until: Duration },
-    /// The deciding key is pressed.
-    Decided { until: Duration },
-}
-
 impl Choosing {
     /// Begins; nothing is done before the first [`Choosing::step`].
     pub fn new(label: impl Into<String>) -> Self {
-        Self {
-            label: label.into(),
-            moves: 0,
-            stage: Stage::Aiming,
-            owed: 0,
-            gone_at: None,
-            pressed: Vec::new(),
-        }
+        let (steering, pressed) = (Steering::default(), Vec::new());
+        Self { label: label.into(), steering, decided: None, gone_at: None, pressed }
     }
 
     /// What to do next. `found`: the same dialog on the newest screen, if it still stands there.
     pub fn step(&mut self, found: Option<&FoundPrompt>, now: Duration) -> Act {
-        let decided = matches!(self.stage, Stage::Decided { .. });
         let Some(found) = found else {
             let gone_at = *self.gone_at.get_or_insert(now + REDRAW);
-            return match decided {
-                true => Act::Finished(Chosen::Accepted),
-                false if now < gone_at => Act::Look(gone_at),
-                false => Act::Finished(Chosen::Dropped),
+            return match self.decided {
+                Some(_) => Act::Finished(Chosen::Accepted),
+                None if now < gone_at => Act::Look(gone_at),
+                None => Act::Finished(Chosen::Dropped),
             };
         };
         self.gone_at = None;
-        match self.stage {
-            Stage::Decided { until } if now < until => Act::Look(until),
-            Stage::Decided { .. } => Act::Finished(Chosen::NoEffect),
-            Stage::Moving { from, back, until } | Stage::Settling { at: from, back, until } => {
-                match highlighted(found) {
-                    Some(at) if at == from && now >= until => {
-                        if matches!(self.stage, Stage::Settling { .. }) {
-                            // What was still to come is lost.
-                            self.stage = Stage::Aiming;
-                        }
-                        self.aim(found, now)
-                    }
-                    Some(at) if at != from => self.moved(found, (from, at, back), now),
-                    _ if now < until => Act::Look(until),
-                    _ => Act::Finished(Chosen::Unreachable),
-                }
-            }
-            Stage::Aiming => self.aim(found, now),
+        match self.decided {
+            Some(until) if now < until => Act::Look(until),
+            Some(_) => Act::Finished(Chosen::NoEffect),
+            None => self.aim(found, now),
         }
-    }
-
-    /// The highlight has moved: on, once all keys are accounted for.
-    fn moved(&mut self, found: &FoundPrompt, (from, at, back): (usize, usize, bool), now: Duration) -> Act {
-        let options = found.options.len();
-        let steps = if back { from + options - at } else { at + options - from } % options;
-        self.owed = self.owed.saturating_sub(u32::try_from(steps).unwrap_or(u32::MAX));
-        if self.owed == 0 {
-            self.stage = Stage::Aiming;
-            return self.aim(found, now);
-        }
-        let until = now + SETTLE;
-        self.stage = Stage::Settling { at, back, until };
-        Act::Look(until)
     }
 
     fn aim(&mut self, found: &FoundPrompt, now: Duration) -> Act {
@@ -152,52 +97,26 @@ impl Choosing {
                 Some(key) => self.decide(Act::Press(key), now),
                 None => Act::Finished(Chosen::Unreachable),
             },
-            Layout::Vertical | Layout::Horizontal => self.steer(found, wanted, now),
+            Layout::Vertical | Layout::Horizontal => match self.steering.step(found, wanted, now) {
+                Steer::There => self.decide(Act::Press(Key::enter()), now),
+                Steer::Press(key) => {
+                    self.pressed.push(key.as_str().to_owned());
+                    Act::Press(key)
+                }
+                Steer::Look(until) => Act::Look(until),
+                Steer::Unreachable => Act::Finished(Chosen::Unreachable),
+            },
         }
-    }
-
-    /// A list or a row: the highlight is brought to the option, step by step.
-    fn steer(&mut self, found: &FoundPrompt, wanted: usize, now: Duration) -> Act {
-        let Some(at) = highlighted(found) else { return Act::Finished(Chosen::Unreachable) };
-        if at == wanted {
-            return self.decide(Act::Press(Key::enter()), now);
-        }
-        let back = at > wanted;
-        let name = match (found.layout == Layout::Horizontal, back) {
-            (true, false) => "Right",
-            (true, true) => "Left",
-            (false, false) => "Down",
-            (false, true) => "Up",
-        };
-        // One that has moved nothing is pressed again, unless it was often enough.
-        self.owed = if matches!(self.stage, Stage::Moving { .. }) { self.owed + 1 } else { 1 };
-        self.moves += 1;
-        let Ok(key) = Key::parse(name) else { return Act::Finished(Chosen::Unreachable) };
-        if self.owed > TRIES || self.moves > MOVES {
-            return Act::Finished(Chosen::Unreachable);
-        }
-        self.stage = Stage::Moving { from: at, back, until: now + MOVE };
-        self.pressed.push(name.to_owned());
-        Act::Press(key)
     }
 
     fn decide(&mut self, act: Act, now: Duration) -> Act {
-        self.stage = Stage::Decided { until: now + EFFECT };
+        self.decided = Some(now + EFFECT);
         self.pressed.push(match &act {
             Act::Press(key) => key.as_str().to_owned(),
             Act::Type(text) => format!("{text} Enter"),
             Act::Look(_) | Act::Finished(_) => String::new(),
         });
         act
-    }
-}
-
-/// The one highlighted option; none if it is not surely one.
-fn highlighted(found: &FoundPrompt) -> Option<usize> {
-    let mut marked = found.options.iter().enumerate().filter(|(_, option)| option.selected);
-    match (marked.next(), marked.next()) {
-        (Some((at, _)), None) => Some(at),
-        _ => None,
     }
 }
 
@@ -232,7 +151,7 @@ mod tests {
         let options = options.split(", ").map(|text| {
             let (selected, text) = text.strip_prefix('>').map_or((false, text), |rest| (true, rest));
             let (key, label) = text.split_once('=').map_or((None, text), |(k, l)| (Some(k.to_owned()), l));
-            PromptOption { label: label.into(), key, selected, meaning: Meaning::Answer }
+            PromptOption { label: label.into(), key, selected, checked: None, meaning: Meaning::Answer }
         });
         FoundPrompt {
             layout,

@@ -81,6 +81,10 @@ pub struct Keys {
     pub exit: Vec<String>,
     /// Leaves a dialog that has no option to refuse.
     pub refuse: Vec<String>,
+    /// Ticks the highlighted box of a question that takes several answers; `Space` where it does not say.
+    pub tick: Vec<String>,
+    /// Ends such a list, where no line of it does.
+    pub submit: Vec<String>,
 }
 
 /// How a tool is started.

@@ -78,6 +78,13 @@ calls = [{ bash = { command = "touch started.txt && sleep 60", escalate = true }
 [[lasting.step]]
 say = "It has ended."
 
+[several]
+about = "Lets several be chosen."
+[[several.step]]
+calls = [{ question = { header = "Tests", text = "Which parts should be covered by tests?", options = ["Prices", "Stock", "Login"], many = true } }]
+[[several.step]]
+say = "Thank you for the answers."
+
 [mend]
 about = "Forgets something, and does it when it is told."
 [[mend.step]]

@@ -149,8 +149,17 @@ impl Stage {
             AnswerDecision::Choose => (vec![word.to_owned()], None),
             _ => (Vec::new(), Some(word.to_owned()).filter(|word| !word.is_empty())),
         };
-        let answer = Answer { session_id: self.id.clone(), decision, options, text, prompt_id: None };
-        let answered = self.client.answer(answer).await;
+        self.gives(Answer { decision, options, text, ..Answer::default() }).await;
+    }
+
+    /// Takes several options of the open question.
+    pub async fn chooses(&mut self, words: &[&str]) {
+        let options = words.iter().map(|&word| word.to_owned()).collect();
+        self.gives(Answer { decision: AnswerDecision::Choose, options, ..Answer::default() }).await;
+    }
+
+    async fn gives(&mut self, answer: Answer) {
+        let answered = self.client.answer(Answer { session_id: self.id.clone(), ..answer }).await;
         match answered {
             Ok(answered) if answered.observed == cm_protocol::KeysObserved::Submitted => {}
             other => self.fail("an answer", &format!("{other:?}")).await,
