@@ -65,13 +65,14 @@ impl Choosing {
         Self { label: label.into(), steering, decided: None, gone_at: None, pressed }
     }
 
-    /// What to do next. `found`: the same dialog on the newest screen, if it still stands there.
-    pub fn step(&mut self, found: Option<&FoundPrompt>, now: Duration) -> Act {
+    /// What to do next. `found`: the same dialog on the newest screen, if it still stands there; `another`: a
+    /// dialog stands there, and it is another one.
+    pub fn step(&mut self, found: Option<&FoundPrompt>, another: bool, now: Duration) -> Act {
         let Some(found) = found else {
             let gone_at = *self.gone_at.get_or_insert(now + REDRAW);
             return match self.decided {
                 Some(_) => Act::Finished(Chosen::Accepted),
-                None if now < gone_at => Act::Look(gone_at),
+                None if now < gone_at && !another => Act::Look(gone_at),
                 None => Act::Finished(Chosen::Dropped),
             };
         };
@@ -160,14 +161,14 @@ mod tests {
         }
     }
 
-    /// Steps are (milliseconds, options on the screen or `-` where the dialog has gone); acts in short.
+    /// Steps are (milliseconds, options on the screen, `-` where the dialog has gone, or `another`); acts in short.
     fn check(layout: Layout, label: &str, steps: &[(u64, &str)], expected: &str) {
         let mut choosing = Choosing::new(label);
         let acts: Vec<String> = steps
             .iter()
             .map(|(ms, options)| {
-                let found = (*options != "-").then(|| dialog(layout, options));
-                match choosing.step(found.as_ref(), Duration::from_millis(*ms)) {
+                let found = (!matches!(*options, "-" | "another")).then(|| dialog(layout, options));
+                match choosing.step(found.as_ref(), *options == "another", Duration::from_millis(*ms)) {
                     Act::Press(key) => key.as_str().to_owned(),
                     Act::Type(text) => format!("type {text}"),
                     Act::Look(_) => "look".into(),
@@ -195,6 +196,7 @@ mod tests {
         let list = |steps: &[(u64, &str)], expected| check(Layout::Vertical, "Yes", steps, expected);
         list(&[(0, "-"), (399, "-"), (400, "-")], "look look Dropped");
         list(&[(0, ">No, Maybe")], "Dropped");
+        list(&[(0, ">No, Yes"), (20, "another")], "Down Dropped");
         list(&[(0, "Yes, No")], "Unreachable");
         list(&[(0, ">Yes, >No")], "Unreachable");
         list(&[(0, ">No, Yes"), (20, "-"), (420, "-")], "Down look Dropped");

@@ -93,15 +93,14 @@ impl Actor {
         }
         let Some(mut choice) = self.choice.take() else { return Round::On };
         let found = if self.view.ended { None } else { self.machine.found_again(screen, &choice.prompt) };
+        let page = match detect(self.machine.profile(), self.machine.memory(), screen).kind {
+            Seen::Asking(page) if !self.view.ended => Some(page),
+            _ => None,
+        };
+        let now = clock::now();
         let act = match &mut choice.taking {
-            Taking::One(choosing) => choosing.step(found.as_ref(), clock::now()),
-            Taking::Several(ticking) => {
-                let page = match detect(self.machine.profile(), self.machine.memory(), screen).kind {
-                    Seen::Asking(page) if !self.view.ended => Some(page),
-                    _ => None,
-                };
-                ticking.step(found.as_ref(), page.as_ref(), clock::now())
-            }
+            Taking::One(choosing) => choosing.step(found.as_ref(), found.is_none() && page.is_some(), now),
+            Taking::Several(ticking) => ticking.step(found.as_ref(), page.as_ref(), now),
         };
         let done = match act {
             Act::Press(key) => press(control, &[key]).await,

@@ -80,6 +80,9 @@ pub fn around(rows: &[Row<'_>], at: usize) -> Option<List> {
         return None;
     }
     let last = grower.end_of_last(last_start);
+    let bottom = item(&rows[last_start]);
+    let closed = |row: &&Row<'_>| bottom.check.is_some() && row.is_text() && ends(&item(row), &bottom);
+    let last = rows.get(last + 1).filter(closed).map_or(last, |_| last + 1);
     let scrolled = rows[..first].iter().rev().take(2).any(|row| is_scroll_mark(row.text));
     if item(&rows[first]).number.is_some_and(|n| n > 1) && !scrolled {
         return None;
