@@ -179,7 +179,8 @@ impl Ticking {
 }
 
 fn is_review(page: &FoundPrompt) -> bool {
-    page.kind == PromptKind::Question && (page.rule == REVIEW || page.text.to_lowercase().starts_with(REVIEW))
+    matches!(page.kind, PromptKind::Question | PromptKind::Text)
+        && (page.rule == REVIEW || page.text.to_lowercase().starts_with(REVIEW))
 }
 
 #[cfg(test)]
