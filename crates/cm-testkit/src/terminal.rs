@@ -62,6 +62,13 @@ impl Terminal {
             ";",
         ]);
         command.args(["set-option", "-g", "history-limit", "20000", ";"]);
+        // A test that is killed drops nothing: its server ends with it all the same.
+        let socket = terminal.socket.display().to_string().replace('\'', r"'\''");
+        command.args(["run-shell", "-b"]).arg(format!(
+            "while kill -0 {} 2>/dev/null; do sleep 1; done; tmux -S '{socket}' kill-server",
+            std::process::id()
+        ));
+        command.arg(";");
         command
             .args(["new-session", "-d", "-x", &columns, "-y", &rows, "-c"])
             .arg(project)
