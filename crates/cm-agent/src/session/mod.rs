@@ -185,7 +185,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let engine = self.clone();
         self.tracker.spawn(async move {
-            let born = launch::birth(&engine, spec).await;
+            let born = Box::pin(launch::birth(&engine, spec)).await;
             engine.making().remove(&id);
             drop(made);
             match born {
