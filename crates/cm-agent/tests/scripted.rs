@@ -18,5 +18,7 @@ mod dialogs;
 mod life;
 #[path = "scripted/program.rs"]
 mod program;
+#[path = "scripted/several.rs"]
+mod several;
 #[path = "scripted/typing.rs"]
 mod typing;

@@ -61,6 +61,7 @@ fn permission() -> Prompt {
         label: label.into(),
         key: Some(key.into()),
         selected,
+        checked: None,
         meaning,
     };
     Prompt {

@@ -46,6 +46,9 @@ pub struct PromptOption {
     /// Whether it is the highlighted one, which Enter takes.
     #[serde(default)]
     pub selected: bool,
+    /// Whether its box is ticked, where it has one: of those, several can be taken together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked: Option<bool>,
     /// What choosing it means.
     pub meaning: Meaning,
 }
@@ -65,6 +68,13 @@ pub enum Meaning {
     Mode,
     /// An answer to a question.
     Answer,
+}
+
+impl Prompt {
+    /// Whether several of its options can be taken together.
+    pub fn takes_several(&self) -> bool {
+        self.options.iter().any(|option| option.checked.is_some())
+    }
 }
 
 impl Meaning {

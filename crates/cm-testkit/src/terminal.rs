@@ -62,6 +62,13 @@ impl Terminal {
             ";",
         ]);
         command.args(["set-option", "-g", "history-limit", "20000", ";"]);
+        // A test that is killed drops nothing: its server ends with it all the same.
+        let socket = terminal.socket.display().to_string().replace('\'', r"'\''");
+        command.args(["run-shell", "-b"]).arg(format!(
+            "while kill -0 {} 2>/dev/null; do sleep 1; done; tmux -S '{socket}' kill-server",
+            std::process::id()
+        ));
+        command.arg(";");
         command
             .args(["new-session", "-d", "-x", &columns, "-y", &rows, "-c"])
             .arg(project)
@@ -123,8 +130,10 @@ impl Terminal {
 
     /// Its exit code, once it has ended; -1 if a signal ended it.
     pub fn ended(&self) -> Result<Option<i32>, TerminalError> {
-        let answer = self.ask("#{pane_dead} #{pane_dead_status}")?;
-        Ok(answer.strip_prefix("1 ").map(|code| code.parse().unwrap_or(-1)))
+        let answer = self.ask("#{pane_dead} #{pane_dead_status},#{pane_dead_signal}")?;
+        // For a moment it is known that it has ended, and not how.
+        let how = answer.strip_prefix("1 ").filter(|how| *how != ",");
+        Ok(how.map(|how| how.trim_end_matches(',').parse().unwrap_or(-1)))
     }
 
     /// Waits until the screen is as wanted, and returns it.

@@ -95,6 +95,12 @@ impl Room {
     }
 }
 
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.home.end_all();
+    }
+}
+
 fn until(what: &str, terminal: &Terminal, good: impl Fn() -> bool) {
     let began = Instant::now();
     while !good() {
@@ -178,6 +184,23 @@ fn codex_asks_whether_to_trust_where_it_never_was() {
     let terminal = room.open(&["--no-daemon"]);
     terminal.shows("Trust and continue", PATIENCE).expect("the question");
     assert!(room.model.turns().is_empty());
+}
+
+#[test]
+fn what_codex_leaves_behind_ends_with_its_home() {
+    let room = Room::ready(Tool::Codex);
+    // Without `--no-daemon` it starts a server for all its sessions.
+    let terminal = room.open(&[]);
+    terminal.shows("Ask Codex to do anything", PATIENCE).expect("its box");
+    drop(terminal);
+    let home = room.home.clone();
+    drop(room);
+    let mark = format!("HOME={}", home.home.display()).into_bytes();
+    let left = std::fs::read_dir("/proc").expect("processes").flatten().filter(|process| {
+        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark)
+    });
+    assert_eq!(left.count(), 0);
 }
 
 #[test]

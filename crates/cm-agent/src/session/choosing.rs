@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use cm_protocol::PromptOption;
 
+use super::steering::{Steer, Steering};
 use crate::tmux::Key;
 use crate::tool::{FoundPrompt, Layout};
 
-/// How long a key may take to move the highlight before it is pressed again.
-const MOVE: Duration = Duration::from_millis(300);
 /// How long the deciding key may take to make the dialog go away. Some tools end after it, and leave it
 /// standing until they have.
-const EFFECT: Duration = Duration::from_secs(4);
-/// Moves of the highlight at most; no dialog has more options.
-const MOVES: u32 = 40;
+pub(super) const EFFECT: Duration = Duration::from_secs(4);
+/// How long a dialog may be out of sight before it counts as gone: some are drawn anew, line by line, whenever
+/// the highlight moves.
+pub(super) const REDRAW: Duration = Duration::from_millis(400);
 
 /// What the session is to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,8 @@ pub enum Chosen {
     NoEffect,
     /// The dialog had gone or had become another before the deciding key; that key was not pressed.
     Dropped,
-    /// The highlight could not be brought to the option; the deciding key was not pressed.
+    /// The highlight could not be brought to the option, or a box not be ticked; the deciding key was not
+    /// pressed.
     Unreachable,
 }
 
@@ -48,43 +49,39 @@ pub enum Chosen {
 #[derive(Debug)]
 pub struct Choosing {
     label: String,
-    moves: u32,
-    stage: Stage,
+    steering: Steering,
+    /// The deciding key is pressed; by then it should have had an effect.
+    decided: Option<Duration>,
+    /// When it counts as gone; it is not to be seen just now.
+    gone_at: Option<Duration>,
     /// The keys that were pressed, as tmux names them.
     pub pressed: Vec<String>,
-}
-
-#[derive(Debug, PartialEq)]
-enum Stage {
-    /// Nothing is under way.
-    Aiming,
-    /// The highlight was told to move from this option.
-    Moving { from: Option<usize>, until: Duration },
-    /// The deciding key is pressed.
-    Decided { until: Duration },
 }
 
 impl Choosing {
     /// Begins; nothing is done before the first [`Choosing::step`].
     pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), moves: 0, stage: Stage::Aiming, pressed: Vec::new() }
+        let (steering, pressed) = (Steering::default(), Vec::new());
+        Self { label: label.into(), steering, decided: None, gone_at: None, pressed }
     }
 
-    /// What to do next. `found`: the same dialog on the newest screen, if it still stands there.
-    pub fn step(&mut self, found: Option<&FoundPrompt>, now: Duration) -> Act {
-        let decided = matches!(self.stage, Stage::Decided { .. });
+    /// What to do next. `found`: the same dialog on the newest screen, if it still stands there; `another`: a
+    /// dialog stands there, and it is another one.
+    pub fn step(&mut self, found: Option<&FoundPrompt>, another: bool, now: Duration) -> Act {
         let Some(found) = found else {
-            return Act::Finished(if decided { Chosen::Accepted } else { Chosen::Dropped });
+            let gone_at = *self.gone_at.get_or_insert(now + REDRAW);
+            return match self.decided {
+                Some(_) => Act::Finished(Chosen::Accepted),
+                None if now < gone_at && !another => Act::Look(gone_at),
+                None => Act::Finished(Chosen::Dropped),
+            };
         };
-        match self.stage {
-            Stage::Decided { until } if now < until => return Act::Look(until),
-            Stage::Decided { .. } => return Act::Finished(Chosen::NoEffect),
-            Stage::Moving { from, until } if highlighted(found) == from && now < until => {
-                return Act::Look(until);
-            }
-            Stage::Moving { .. } | Stage::Aiming => {}
+        self.gone_at = None;
+        match self.decided {
+            Some(until) if now < until => Act::Look(until),
+            Some(_) => Act::Finished(Chosen::NoEffect),
+            None => self.aim(found, now),
         }
-        self.aim(found, now)
     }
 
     fn aim(&mut self, found: &FoundPrompt, now: Duration) -> Act {
@@ -101,52 +98,26 @@ impl Choosing {
                 Some(key) => self.decide(Act::Press(key), now),
                 None => Act::Finished(Chosen::Unreachable),
             },
-            Layout::Vertical | Layout::Horizontal => self.steer(found, wanted, now),
-        }
-    }
-
-    /// A list or a row: the highlight is brought to the option, step by step.
-    fn steer(&mut self, found: &FoundPrompt, wanted: usize, now: Duration) -> Act {
-        match highlighted(found) {
-            Some(at) if at == wanted => self.decide(Act::Press(Key::enter()), now),
-            Some(at) if self.moves < MOVES => {
-                let name = match (found.layout == Layout::Horizontal, at < wanted) {
-                    (true, true) => "Right",
-                    (true, false) => "Left",
-                    (false, true) => "Down",
-                    (false, false) => "Up",
-                };
-                self.moves += 1;
-                self.stage = Stage::Moving { from: Some(at), until: now + MOVE };
-                match Key::parse(name) {
-                    Ok(key) => {
-                        self.pressed.push(name.to_owned());
-                        Act::Press(key)
-                    }
-                    Err(_) => Act::Finished(Chosen::Unreachable),
+            Layout::Vertical | Layout::Horizontal => match self.steering.step(found, wanted, now) {
+                Steer::There => self.decide(Act::Press(Key::enter()), now),
+                Steer::Press(key) => {
+                    self.pressed.push(key.as_str().to_owned());
+                    Act::Press(key)
                 }
-            }
-            _ => Act::Finished(Chosen::Unreachable),
+                Steer::Look(until) => Act::Look(until),
+                Steer::Unreachable => Act::Finished(Chosen::Unreachable),
+            },
         }
     }
 
     fn decide(&mut self, act: Act, now: Duration) -> Act {
-        self.stage = Stage::Decided { until: now + EFFECT };
+        self.decided = Some(now + EFFECT);
         self.pressed.push(match &act {
             Act::Press(key) => key.as_str().to_owned(),
             Act::Type(text) => format!("{text} Enter"),
             Act::Look(_) | Act::Finished(_) => String::new(),
         });
         act
-    }
-}
-
-/// The one highlighted option; none if it is not surely one.
-fn highlighted(found: &FoundPrompt) -> Option<usize> {
-    let mut marked = found.options.iter().enumerate().filter(|(_, option)| option.selected);
-    match (marked.next(), marked.next()) {
-        (Some((at, _)), None) => Some(at),
-        _ => None,
     }
 }
 
@@ -181,7 +152,7 @@ mod tests {
         let options = options.split(", ").map(|text| {
             let (selected, text) = text.strip_prefix('>').map_or((false, text), |rest| (true, rest));
             let (key, label) = text.split_once('=').map_or((None, text), |(k, l)| (Some(k.to_owned()), l));
-            PromptOption { label: label.into(), key, selected, meaning: Meaning::Answer }
+            PromptOption { label: label.into(), key, selected, checked: None, meaning: Meaning::Answer }
         });
         FoundPrompt {
             layout,
@@ -190,14 +161,14 @@ mod tests {
         }
     }
 
-    /// Steps are (milliseconds, options on the screen or `-` where the dialog has gone); acts in short.
+    /// Steps are (milliseconds, options on the screen, `-` where the dialog has gone, or `another`); acts in short.
     fn check(layout: Layout, label: &str, steps: &[(u64, &str)], expected: &str) {
         let mut choosing = Choosing::new(label);
         let acts: Vec<String> = steps
             .iter()
             .map(|(ms, options)| {
-                let found = (*options != "-").then(|| dialog(layout, options));
-                match choosing.step(found.as_ref(), Duration::from_millis(*ms)) {
+                let found = (!matches!(*options, "-" | "another")).then(|| dialog(layout, options));
+                match choosing.step(found.as_ref(), *options == "another", Duration::from_millis(*ms)) {
                     Act::Press(key) => key.as_str().to_owned(),
                     Act::Type(text) => format!("type {text}"),
                     Act::Look(_) => "look".into(),
@@ -215,20 +186,58 @@ mod tests {
         list(&[(0, ">No, Yes"), (5, ">No, Yes"), (20, "No, >Yes"), (30, "-")], "Down look Enter Accepted");
         list(&[(0, "No, Always, Yes, >Exit"), (20, "No, Always, >Yes, Exit")], "Up Enter");
         // A key that was swallowed is pressed again, not Enter instead.
-        list(&[(0, ">No, Yes"), (400, ">No, Yes"), (420, "No, >Yes")], "Down Down Enter");
+        let lost =
+            [(0, ">No, Yes"), (1000, ">No, Yes"), (1020, "No, >Yes"), (2519, "No, >Yes"), (2520, "No, >Yes")];
+        list(&lost, "Down Down look look Enter");
     }
 
     #[test]
     fn what_is_not_surely_so_is_left_alone() {
         let list = |steps: &[(u64, &str)], expected| check(Layout::Vertical, "Yes", steps, expected);
-        list(&[(0, "-")], "Dropped");
+        list(&[(0, "-"), (399, "-"), (400, "-")], "look look Dropped");
         list(&[(0, ">No, Maybe")], "Dropped");
+        list(&[(0, ">No, Yes"), (20, "another")], "Down Dropped");
         list(&[(0, "Yes, No")], "Unreachable");
         list(&[(0, ">Yes, >No")], "Unreachable");
-        list(&[(0, ">No, Yes"), (20, "-")], "Down Dropped");
-        let stuck: Vec<(u64, &str)> = (0..42).map(|n| (n * 400, ">No, Yes")).collect();
-        let expected = format!("{}Unreachable Unreachable", "Down ".repeat(40));
-        list(&stuck, &expected);
+        list(&[(0, ">No, Yes"), (20, "-"), (420, "-")], "Down look Dropped");
+        // Half drawn for a moment.
+        list(&[(0, ">No, Yes"), (20, "-"), (60, "No, >Yes"), (70, "-")], "Down look Enter Accepted");
+        list(&[(0, "-"), (60, ">No, Yes"), (380, "-"), (420, "No, >Yes")], "look Down look Enter");
+        let stuck: Vec<(u64, &str)> = (0..5).map(|n| (n * 1000, ">No, Yes")).collect();
+        list(&stuck, "Down Down Down Down Unreachable");
+    }
+
+    #[test]
+    fn enter_waits_for_keys_that_are_late() {
+        let row = |steps: &[(u64, &str)], expected| check(Layout::Horizontal, "No", steps, expected);
+        // Pressed twice, and both count: the second one moves it on, round the end.
+        let late = [
+            (0, ">Yes, Always, No"),
+            (20, "Yes, >Always, No"),
+            (1020, "Yes, >Always, No"),
+            (1100, "Yes, Always, >No"),
+            (1150, ">Yes, Always, No"),
+            (1200, "Yes, >Always, No"),
+            (1250, "Yes, Always, >No"),
+        ];
+        row(&late, "Right Right Right look Right Right Enter");
+        // Both at once.
+        let both = [(0, ">Yes, Always, No"), (1000, ">Yes, Always, No"), (1900, "Yes, Always, >No")];
+        row(&both, "Right Right Enter");
+        // One of them was lost, short of the option.
+        let lost = [
+            (0, ">Yes, Always, No"),
+            (1000, ">Yes, Always, No"),
+            (1100, "Yes, >Always, No"),
+            (2600, "Yes, >Always, No"),
+            (2620, "Yes, Always, >No"),
+        ];
+        row(&lost, "Right Right look Right Enter");
+        // Gone while it is waited for.
+        row(
+            &[late[0], late[1], late[2], late[3], (1200, "-"), (1600, "-")],
+            "Right Right Right look look Dropped",
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::typing::Keys;
 use crate::host::clock;
 use crate::tmux::{CommandError, Control};
 use crate::tool::detect::last_words;
+use crate::tool::policy::insists;
 use crate::tool::{Effect, Exit, Input};
 
 /// Lines of output in a result.
@@ -91,7 +92,13 @@ impl Actor {
                 Effect::DeliverWords { words } => self.deliver(words),
                 Effect::RunCheck => self.run_check(),
                 Effect::Choose { prompt, label, verdict, rule } => {
-                    self.begin_choice(prompt, label, verdict, rule);
+                    match self.left_to_a_person(verdict, &prompt) {
+                        Some(why) => {
+                            let left = Input::Unanswered { prompt_id: prompt.id, why };
+                            round = Box::pin(self.step(control, left)).await;
+                        }
+                        None => self.begin_choice(prompt, label, verdict, rule),
+                    }
                 }
                 Effect::Press { prompt, keys, rule } => {
                     if let Some(control) = control {
@@ -107,6 +114,12 @@ impl Actor {
             self.recall();
         }
         round
+    }
+
+    /// Why a person is asked in place of a refusal, if so.
+    pub(super) fn left_to_a_person(&self, verdict: &str, prompt: &Prompt) -> Option<String> {
+        let refused = verdict == "deny";
+        refused.then(|| insists(&self.record.receipts, self.record.task_began, prompt)).flatten()
     }
 
     /// Types the task, or words that go on with it.

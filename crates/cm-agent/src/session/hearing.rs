@@ -68,6 +68,10 @@ impl Actor {
             }
         };
         let prompt = self.machine.settled_prompt(ask.kind, ask.summary.clone(), subject);
+        if self.left_to_a_person(verdict, &prompt).is_some() {
+            // By its own dialog, which says why.
+            return None;
+        }
         let rule = format!("{} on hook", decision.rule);
         let settled = Input::Settled { prompt_id: prompt.id, rule: rule.clone() };
         self.receive(Receipt {

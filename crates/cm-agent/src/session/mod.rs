@@ -25,6 +25,9 @@ mod proving;
 mod reading;
 pub mod record;
 mod recording;
+mod settling;
+pub mod steering;
+pub mod ticking;
 pub mod transcript;
 pub mod typing;
 mod version;
@@ -187,7 +190,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let engine = self.clone();
         self.tracker.spawn(async move {
-            let born = launch::birth(&engine, spec).await;
+            let born = Box::pin(launch::birth(&engine, spec)).await;
             engine.making().remove(&id);
             drop(made);
             match born {

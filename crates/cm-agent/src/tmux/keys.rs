@@ -49,6 +49,11 @@ impl Key {
         Self("Enter".into())
     }
 
+    /// The space bar.
+    pub fn space() -> Self {
+        Self("Space".into())
+    }
+
     /// The name as it goes to tmux.
     pub fn as_str(&self) -> &str {
         &self.0

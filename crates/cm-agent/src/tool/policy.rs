@@ -10,6 +10,7 @@ mod effects;
 pub mod engine;
 mod expand;
 mod git;
+mod insists;
 mod judge;
 mod known;
 mod network;
@@ -30,3 +31,4 @@ mod walk;
 mod engine_tests;
 
 pub use engine::{Asked, Compiled, Decision, Policies, PolicyError, Verdict, decide, read};
+pub use insists::insists;

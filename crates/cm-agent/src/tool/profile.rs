@@ -4,6 +4,7 @@
 //! there and not in code, because tools change faster than this program (failure 13: one detector update
 //! broke every session of a fleet at once).
 
+mod argv;
 mod builtin;
 mod facts;
 mod file;
@@ -80,6 +81,10 @@ pub struct Keys {
     pub exit: Vec<String>,
     /// Leaves a dialog that has no option to refuse.
     pub refuse: Vec<String>,
+    /// Ticks the highlighted box of a question that takes several answers; `Space` where it does not say.
+    pub tick: Vec<String>,
+    /// Ends such a list, where no line of it does.
+    pub submit: Vec<String>,
 }
 
 impl Keys {
@@ -96,6 +101,8 @@ pub struct Launch {
     pub task: TaskEntry,
     /// Arguments that always come first.
     pub args: Vec<String>,
+    /// By one of those, the user's arguments that take its place: a word, with or without a value.
+    pub yields: BTreeMap<String, Vec<String>>,
     /// The last arguments, if the task is one; `{task}` in them is the task.
     pub argument: Vec<String>,
     /// Environment variables it gets.
@@ -301,31 +308,6 @@ impl Profile {
     /// The first thing wrong with it, with its place.
     pub fn parse(file: &str, text: &str) -> Result<Self, ProfileError> {
         read::profile(file, text, &builtin::text)
-    }
-
-    /// The program and its arguments, for a task (empty: none) and further arguments of the user's.
-    pub fn argv(&self, task: &str, args: &[String]) -> Vec<String> {
-        let mut argv = vec![self.program.clone()];
-        argv.extend_from_slice(&self.launch.args);
-        match self.launch.task {
-            TaskEntry::Script if !task.is_empty() => {
-                argv.push("-c".into());
-                // A shell would read such a script as options (failure 27).
-                if task.starts_with(['-', '+']) {
-                    argv.push("--".into());
-                }
-                argv.push(task.into());
-                if !args.is_empty() {
-                    argv.push(self.program.clone());
-                }
-            }
-            TaskEntry::Script | TaskEntry::Typed | TaskEntry::Argument => {}
-        }
-        argv.extend_from_slice(args);
-        if self.launch.task == TaskEntry::Argument && !task.is_empty() {
-            argv.extend(self.launch.argument.iter().map(|word| word.replace("{task}", task)));
-        }
-        argv
     }
 
     /// Whether a task must be typed, once the tool is ready.

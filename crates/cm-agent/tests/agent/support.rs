@@ -22,6 +22,8 @@ pub const TOKEN: &str = "a-token-long-enough-for-tests";
 pub struct Agent {
     pub dir: tempfile::TempDir,
     child: tokio::process::Child,
+    /// Ends its terminals if this test is killed, and drops nothing.
+    watcher: std::process::Child,
     args: Vec<String>,
     env: Vec<(String, String)>,
     pub tcp: Option<u16>,
@@ -51,8 +53,9 @@ impl Agent {
         let dir = tempfile::Builder::new().prefix("cmt-").tempdir_in("/tmp").expect("a directory");
         let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
         let env: Vec<_> = env.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let watcher = watcher(dir.path());
         let child = launch(dir.path(), &args, &env).await;
-        Self { dir, child, args, env, tcp: None }
+        Self { dir, child, watcher, args, env, tcp: None }
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -118,12 +121,24 @@ impl Drop for Agent {
             // A test may have left it stopped.
             let _ = Command::new("timeout").args(["5", "tmux", "-S"]).arg(socket).arg("kill-server").output();
         }
+        let _ = self.watcher.kill();
+        let _ = self.watcher.wait();
         // A server whose client was cut off with words still to say may wait for it for ever.
         for pid in super::peace::processes_of(&self.socket()) {
             let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
             let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::KILL));
         }
     }
+}
+
+/// Waits in a process group of its own for the end of this process, and then ends the terminals in a directory.
+fn watcher(dir: &Path) -> std::process::Child {
+    let script = "while kill -0 $1 2>/dev/null; do sleep 1; done; \
+                  for socket in $2/run/*/tmux.sock; do tmux -S $socket kill-server; done";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "watcher", &std::process::id().to_string()]).arg(dir);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    std::os::unix::process::CommandExt::process_group(&mut command, 0).spawn().expect("a watcher")
 }
 
 fn terminals(dir: &Path) -> Vec<PathBuf> {

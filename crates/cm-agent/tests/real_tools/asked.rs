@@ -14,6 +14,7 @@ each! {
     asks_and_an_option_is_chosen: Claude, Codex;
     asks_about_a_file_elsewhere: Claude, Codex;
     asks_a_question: Claude, Claude197;
+    asks_a_question_with_several_answers: Claude, Claude197, OpenCode;
     asks_twice_the_same_kind_of_thing: Claude, Codex;
     keeps_its_question_while_the_agent_is_restarted: Claude, Codex;
 }
@@ -56,7 +57,14 @@ async fn asks_and_is_refused_with_words(tool: Tool) {
     let mut stage = room.open("command", all_asked()).await;
     stage.asks().await;
     stage.answers(AnswerDecision::Deny, "Write it down instead.").await;
-    stage.done().await;
+    if tool == Tool::Gemini {
+        // It tells its model nothing of the refused turn, and the model here asks for the same again.
+        stage.asks().await;
+        stage.answers(AnswerDecision::Deny, "").await;
+        stage.fails("denied").await;
+    } else {
+        stage.done().await;
+    }
     assert!(!room.has(file));
     let told = room
         .model
@@ -105,6 +113,28 @@ async fn asks_a_question(tool: Tool) {
     stage.answers(AnswerDecision::Choose, "sqlite").await;
     stage.done().await;
     assert!(room.results().iter().any(|result| result.contains("SQLite")), "{:?}", room.results());
+    stage.close().await;
+}
+
+async fn asks_a_question_with_several_answers(tool: Tool) {
+    let room = Room::new(tool);
+    let mut stage = room.open("several", None).await;
+    let prompt = stage.asks().await;
+    assert_eq!(prompt.kind, "question", "{prompt:?}");
+    let boxes: Vec<_> = prompt.options.iter().map(|option| (option.label.as_str(), option.checked)).collect();
+    assert!(
+        boxes.starts_with(&[("Prices", Some(false)), ("Stock", Some(false)), ("Login", Some(false))]),
+        "{boxes:?}"
+    );
+    stage.chooses(&["login", "1"]).await;
+    stage.done().await;
+    let results = room.results();
+    let has = |word: &str| results.iter().any(|result| result.contains(word));
+    if !(has("Prices") && has("Login")) || has("Stock") && tool == Tool::Claude {
+        stage.fail("the answers", &format!("{results:?}")).await;
+    }
+    let receipt = stage.receipts().pop().expect("one");
+    assert_eq!((receipt.option.as_deref(), receipt.outcome.as_str()), (Some("Login, Prices"), "accepted"));
     stage.close().await;
 }
 

@@ -8,7 +8,7 @@ use super::stage::Stage;
 
 each! {
     is_verified: Claude, Codex;
-    mends_what_its_check_found: Claude;
+    mends_what_its_check_found: Claude, Codex;
     fails_its_check_for_good: Claude, Codex;
     works_in_a_tree_of_its_own: Claude, Codex;
 }

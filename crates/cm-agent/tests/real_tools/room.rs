@@ -78,6 +78,13 @@ calls = [{ bash = { command = "touch started.txt && sleep 60", escalate = true }
 [[lasting.step]]
 say = "It has ended."
 
+[several]
+about = "Lets several be chosen."
+[[several.step]]
+calls = [{ question = { header = "Tests", text = "Which parts should be covered by tests?", options = ["Prices", "Stock", "Login"], many = true } }]
+[[several.step]]
+say = "Thank you for the answers."
+
 [mend]
 about = "Forgets something, and does it when it is told."
 [[mend.step]]
@@ -86,6 +93,15 @@ say = "All of it is done."
 calls = [{ bash = { command = "touch mended.txt", escalate = true } }]
 [[mend.step]]
 say = "Now all of it is done."
+
+[sandboxed]
+about = "Learns from its sandbox that a command needs leave, as models do, and asks for it."
+[[sandboxed.step]]
+calls = [{ bash = { command = "touch made_by_command.txt" } }]
+[[sandboxed.step]]
+calls = [{ bash = { command = "touch made_by_command.txt", escalate = true } }]
+[[sandboxed.step]]
+say = "The command has run."
 
 [every]
 about = "Writes, then tests."

@@ -7,7 +7,7 @@ use super::room::{Room, each, prompt};
 
 each! {
     recovers_from_an_overload: Claude, Codex, Claude197;
-    recovers_in_the_middle_of_its_work: Claude;
+    recovers_in_the_middle_of_its_work: Claude, Codex;
     gives_up_on_a_bad_request: Claude, Codex, Claude197, OpenCode;
     gives_up_on_a_broken_service: Claude, Codex;
     is_limited: Claude, Codex, Claude197;

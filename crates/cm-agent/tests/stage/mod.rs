@@ -149,8 +149,17 @@ impl Stage {
             AnswerDecision::Choose => (vec![word.to_owned()], None),
             _ => (Vec::new(), Some(word.to_owned()).filter(|word| !word.is_empty())),
         };
-        let answer = Answer { session_id: self.id.clone(), decision, options, text, prompt_id: None };
-        let answered = self.client.answer(answer).await;
+        self.gives(Answer { decision, options, text, ..Answer::default() }).await;
+    }
+
+    /// Takes several options of the open question.
+    pub async fn chooses(&mut self, words: &[&str]) {
+        let options = words.iter().map(|&word| word.to_owned()).collect();
+        self.gives(Answer { decision: AnswerDecision::Choose, options, ..Answer::default() }).await;
+    }
+
+    async fn gives(&mut self, answer: Answer) {
+        let answered = self.client.answer(Answer { session_id: self.id.clone(), ..answer }).await;
         match answered {
             Ok(answered) if answered.observed == cm_protocol::KeysObserved::Submitted => {}
             other => self.fail("an answer", &format!("{other:?}")).await,
@@ -209,11 +218,7 @@ impl Stage {
     ///
     /// With `CM_TEST_KEEP=DIR` in the environment its recording is kept there, under the test's name.
     pub async fn close(self) {
-        if let Some(dir) = std::env::var_os(KEEP) {
-            let test = std::thread::current().name().unwrap_or("test").replace("::", ".");
-            let name = Path::new(&dir).join(format!("{test}.{}.jsonl", self.id));
-            std::fs::copy(self.recording(), name).expect("kept");
-        }
+        self.keep();
         self.client.kill_session(&self.id).await.expect("killed");
         super::peace::nothing_left(&self.agent, &self.client).await;
     }
@@ -228,8 +233,18 @@ impl Stage {
         self.agent.state().join("recordings").join(format!("{}.jsonl", self.id))
     }
 
+    /// Keeps the recording, if it is to be kept.
+    fn keep(&self) {
+        if let Some(dir) = std::env::var_os(KEEP) {
+            let test = std::thread::current().name().unwrap_or("test").replace("::", ".");
+            let name = Path::new(&dir).join(format!("{test}.{}.jsonl", self.id));
+            std::fs::copy(self.recording(), name).expect("kept");
+        }
+    }
+
     /// Says all there is to know, and fails.
     pub async fn fail(&mut self, what: &str, why: &str) -> ! {
+        self.keep();
         self.catch_up();
         let told: Vec<String> = self.told.iter().map(|event| format!("{event:?}")).collect();
         let explained = match self.client.explain_session(&self.id).await {

@@ -148,6 +148,7 @@ fn command(id: u64, subject: &str) -> Option<Prompt> {
         label: label.into(),
         key: Some(key.into()),
         selected,
+        checked: None,
         meaning,
     };
     Some(Prompt {
@@ -170,6 +171,7 @@ fn question(id: u64) -> Option<Prompt> {
         label: label.into(),
         key: None,
         selected: false,
+        checked: None,
         meaning: Meaning::Answer,
     };
     let options = vec![option("SQLite"), option("Postgres"), option("Postgres, replicated")];

@@ -7,8 +7,10 @@ use super::{HomeError, KEY, Login, Spec, ToolHome, Trusted};
 pub(super) fn seed(home: &mut ToolHome, spec: &Spec<'_>) -> Result<(), HomeError> {
     home.env("GOOGLE_GEMINI_BASE_URL", spec.url);
     home.env("GEMINI_TELEMETRY_ENABLED", "false");
-    // Else it starts itself a second time, with more memory.
-    home.env("GEMINI_CLI_NO_RELAUNCH", "true");
+    if spec.trusted == Trusted::Yes {
+        // Else it starts itself a second time, with more memory. It has to once it trusts a folder.
+        home.env("GEMINI_CLI_NO_RELAUNCH", "true");
+    }
     if spec.login == Login::Empty {
         return Ok(());
     }

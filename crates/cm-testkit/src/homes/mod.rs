@@ -232,6 +232,22 @@ impl ToolHome {
         words
     }
 
+    /// Ends what runs in this home still: some tools leave helpers behind, which outlive them.
+    pub fn end_all(&self) {
+        let mark = format!("HOME={}\0", self.home.display());
+        let Ok(processes) = fs::read_dir("/proc") else { return };
+        for process in processes.flatten() {
+            let mut environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            environment.insert(0, 0);
+            let is_ours =
+                environment.windows(mark.len() + 1).any(|at| at[0] == 0 && at[1..] == *mark.as_bytes());
+            if let Some(pid) = process.file_name().to_str().filter(|_| is_ours) {
+                // It may have ended by itself meanwhile.
+                let _ = Command::new("kill").args(["-KILL", pid]).output();
+            }
+        }
+    }
+
     fn env(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
     }

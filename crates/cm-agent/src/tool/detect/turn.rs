@@ -51,7 +51,12 @@ pub(super) fn last(facts: &Facts, above: &[Row<'_>]) -> Last {
             return Last::Over(Turn::Failed(trouble));
         }
         if !done && !seen && facts.turn.unsaid.as_ref().is_some_and(|unsaid| unsaid.is_match(&text)) {
-            return Last::Over(framed_error(&above[..at]).map_or(Turn::Done, Turn::Failed));
+            let said = facts.turn.done.iter().any(|pattern| pattern.is_match(&text));
+            return Last::Over(match framed_error(&above[..at]) {
+                Some(error) => Turn::Failed(error),
+                None if said => Turn::Done,
+                None => Turn::Failed(broken_off()),
+            });
         }
         if !done && !seen && facts.turn.done.iter().any(|pattern| pattern.is_match(&text)) {
             (done, end) = (true, at);
@@ -86,6 +91,11 @@ pub(super) fn last(facts: &Facts, above: &[Row<'_>]) -> Last {
         (false, true) if past.piece.is_some() => Last::Piece(0),
         _ => Last::Nothing,
     }
+}
+
+/// The end of a turn that is neither said to be done nor in error: what was refused ends it so.
+fn broken_off() -> Trouble {
+    Trouble { cause: Cause::Interrupted, text: "the turn ended without a word".into(), until: None }
 }
 
 /// The error of a tool that frames what is sent, and below it what went wrong.

@@ -68,8 +68,11 @@ pub fn around(rows: &[Row<'_>], at: usize) -> Option<List> {
     if pointed.text.is_empty() {
         return None;
     }
-    let grower = Grower { rows, pointed, depth: rows[at].depth, by };
-    let mut starts = if pointed.number.is_some() { grower.numbered(at) } else { grower.plain(at) };
+    // The line that ends a list of boxes is none of its lines.
+    let from = boxes_above(rows, at).unwrap_or(at);
+    let grower = Grower { rows, pointed: item(&rows[from]), at, depth: rows[at].depth, by };
+    let numbered = grower.pointed.number.is_some();
+    let mut starts = if numbered { grower.numbered(from) } else { grower.plain(from) };
     starts.sort_unstable();
     let (&first, &last_start) = (starts.first()?, starts.last()?);
     if !(2..=MOST_OPTIONS).contains(&starts.len()) || (by == By::Colour && odd_one(rows, &starts) != Some(at))
@@ -77,6 +80,9 @@ pub fn around(rows: &[Row<'_>], at: usize) -> Option<List> {
         return None;
     }
     let last = grower.end_of_last(last_start);
+    let bottom = item(&rows[last_start]);
+    let closed = |row: &&Row<'_>| bottom.check.is_some() && row.is_text() && ends(&item(row), &bottom);
+    let last = rows.get(last + 1).filter(closed).map_or(last, |_| last + 1);
     let scrolled = rows[..first].iter().rev().take(2).any(|row| is_scroll_mark(row.text));
     if item(&rows[first]).number.is_some_and(|n| n > 1) && !scrolled {
         return None;
@@ -105,16 +111,27 @@ pub fn unmarked(rows: &[Row<'_>]) -> Option<(usize, Vec<Choice>)> {
     (counts && starts.len() >= 2).then(|| (starts[0], choices.collect()))
 }
 
+/// How a line is called that ends a list of check boxes.
+const ENDS: [&str; 5] = ["Submit", "Next", "Done", "Continue", "Confirm"];
+
 /// The line without a number below the last check box, under the boxes: `Submit`.
 fn beside_boxes(rows: &[Row<'_>]) -> Option<Choice> {
     let it = item(&rows[0]);
     it.check?;
-    let row = rows[1..].iter().find(|row| {
-        row.is_text()
-            && row.col == it.align + 1
-            && matches!(row.text, "Submit" | "Next" | "Done" | "Continue" | "Confirm")
-    })?;
-    Some(Choice { label: row.text.to_owned(), ..Choice::default() })
+    let end = rows[1..].iter().filter(|row| row.is_text()).map(item).find(|end| ends(end, &it))?;
+    Some(Choice { label: end.text.to_owned(), selected: end.pointer, ..Choice::default() })
+}
+
+fn ends(end: &Item<'_>, last: &Item<'_>) -> bool {
+    end.label_col == last.align + 1 && end.number.is_none() && ENDS.contains(&end.text)
+}
+
+/// The last check box above a line that ends their list.
+fn boxes_above(rows: &[Row<'_>], at: usize) -> Option<usize> {
+    let near = &rows[at.saturating_sub(MOST_BETWEEN)..at];
+    let is_box = |row: &Row<'_>| row.is_text() && row.depth == rows[at].depth && item(row).check.is_some();
+    let last = near.iter().rposition(is_box)? + at - near.len();
+    ends(&item(&rows[at]), &item(&rows[last])).then_some(last)
 }
 
 /// Reads an option from its rows: the label may be wrapped, and a description may follow.
@@ -146,6 +163,8 @@ fn choice(rows: &[Row<'_>]) -> Choice {
 struct Grower<'r, 'a> {
     rows: &'r [Row<'a>],
     pointed: Item<'a>,
+    /// The row that is pointed at.
+    at: usize,
     depth: u8,
     by: By,
 }
@@ -208,6 +227,7 @@ impl Grower<'_, '_> {
             blanks += usize::from(row.is_blank());
             // What describes an option is no mark, no other list, and stands under its number.
             let foreign = row.is_text()
+                && at != self.at
                 && (it.pointer
                     || it.radio.is_some()
                     || row.col < self.pointed.body

@@ -223,6 +223,7 @@ pub fn options_of(facts: &Facts, kind: PromptKind, choices: &[Choice]) -> Vec<Pr
                 label: choice.label.clone(),
                 key: choice.key(),
                 selected: choice.selected,
+                checked: choice.check,
                 meaning,
             }
         })

@@ -81,7 +81,8 @@ fn judged(policy: &Compiled, asked: &Asked) -> Decision {
     if kind == Kind::Command {
         return judge::command(policy.name(), &rules, asked.subject, ground);
     }
-    let subject = Subject::new(kind, asked.subject, ground);
+    let subject =
+        Subject::new(kind, if is_work_tree(asked) { Some(asked.work_dir) } else { asked.subject }, ground);
     let found = rules.iter().find_map(|rule| match subject.fit(rule, ground) {
         Fit::No => None,
         fit => Some((*rule, fit)),
@@ -89,6 +90,15 @@ fn judged(policy: &Compiled, asked: &Asked) -> Decision {
     let decision = by_rule(policy.name(), found, &subject.shown);
     let bound = subject.bound(ground);
     bounded(decision, if kind == Kind::Question { Some(questions()) } else { bound })
+}
+
+/// What profiles call the dialog about the folder a tool works in.
+const FOLDER: &str = "trust-folder";
+
+/// Whether it is asked about the work tree by its name alone: some tools draw no more of the path.
+fn is_work_tree(asked: &Asked) -> bool {
+    let name = asked.work_dir.trim_end_matches('/').rsplit('/').next().filter(|name| !name.is_empty());
+    asked.kind == PromptKind::Trust && asked.prompt_rule == FOLDER && asked.subject == name && name.is_some()
 }
 
 /// A question's answer is never guessed.

@@ -128,7 +128,8 @@ pub struct TurnFacts {
     pub said: bool,
     /// Such a line says that it ended well, whatever stands above it.
     pub well: bool,
-    /// The line that ends a turn without saying how: what is framed directly above it is the error.
+    /// The line that ends a turn. What is framed directly above it is the error; without one it was broken off,
+    /// unless the line is one of `done`.
     pub unsaid: Option<Pattern>,
 }
 

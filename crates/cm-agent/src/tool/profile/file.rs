@@ -68,6 +68,7 @@ table! {
     LaunchTable {
         task: TaskEntry,
         args: Vec<String>,
+        yields: BTreeMap<String, Vec<String>>,
         argument: Vec<String>,
         env: BTreeMap<String, String>,
         pass_env: EnvPatterns,

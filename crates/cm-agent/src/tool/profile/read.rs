@@ -136,6 +136,7 @@ fn launch(table: Spanned<LaunchTable>) -> Result<Launch, Wrong> {
     Ok(Launch {
         task,
         args: table.args.unwrap_or_default(),
+        yields: table.yields.unwrap_or_default(),
         argument,
         env: table.env.unwrap_or_default(),
         pass_env: table.pass_env.unwrap_or_default().0,

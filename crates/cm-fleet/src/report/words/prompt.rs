@@ -89,13 +89,14 @@ pub fn options(prompt: &Prompt) -> Vec<String> {
     let room = keys.iter().map(|key| width(key)).max().unwrap_or(0);
     let line = |(option, key): (&PromptOption, &String)| {
         let mark = if option.selected { ">" } else { " " };
+        let tick = option.checked.map_or("", |ticked| if ticked { "[x] " } else { "[ ] " });
         let means = match option.meaning {
             Meaning::Once | Meaning::Answer => "",
             Meaning::Always => "  (from now on)",
             Meaning::Refuse => "  (refuses)",
             Meaning::Mode => "  (changes the tool's mode)",
         };
-        format!("{mark} {}  {}{means}", pad(key, room), clean(&option.label))
+        format!("{mark} {}  {tick}{}{means}", pad(key, room), clean(&option.label))
     };
     prompt.options.iter().zip(&keys).map(line).collect()
 }
@@ -130,6 +131,9 @@ pub fn commands(session: &SessionId, prompt: &Prompt) -> Vec<String> {
     let name = name(session, prompt);
     match way(prompt) {
         Way::Verdict => vec![format!("cm-fleet approve {name}"), format!("cm-fleet deny {name}")],
+        Way::Option if prompt.takes_several() => {
+            vec![format!("cm-fleet answer {name} OPTION…"), format!("cm-fleet deny {name}")]
+        }
         Way::Option => vec![format!("cm-fleet answer {name} OPTION"), format!("cm-fleet deny {name}")],
         Way::Text => vec![format!("cm-fleet answer {name} --text TEXT")],
         Way::Terminal => vec![format!("cm-fleet attach {}", short(session))],
@@ -204,6 +208,7 @@ pub(crate) mod tests {
             label: label.into(),
             key: Some(key.into()),
             selected,
+            checked: None,
             meaning,
         };
         Prompt {
@@ -229,6 +234,7 @@ pub(crate) mod tests {
             label: label.into(),
             key: None,
             selected: false,
+            checked: None,
             meaning: Meaning::Answer,
         };
         Prompt {
@@ -287,6 +293,19 @@ pub(crate) mod tests {
         assert!(drawn(&Prompt::default()).is_empty());
         let long = Prompt { screen: (0..100).map(|n| n.to_string()).collect(), ..Prompt::default() };
         assert_eq!((drawn(&long).len(), drawn(&long)[0].as_str()), (DRAWN + 1, "… 40 lines"));
+    }
+
+    #[test]
+    fn several_can_be_ticked() {
+        let mut several = question();
+        several.options[..2].iter_mut().for_each(|option| option.checked = Some(false));
+        several.options[1].checked = Some(true);
+        insta::assert_snapshot!(details(&session(), &several).join("\n"), @r"
+          1  [ ] SQLite
+          2  [x] Postgres
+          3  Postgres, replicated
+        cm-fleet answer 2aaaaaaa/4 OPTION…   cm-fleet deny 2aaaaaaa/4
+        ");
     }
 
     #[test]

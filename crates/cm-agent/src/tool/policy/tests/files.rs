@@ -80,7 +80,19 @@ fn trust_is_for_the_work_tree() {
         check("careful", Trust, subject, careful);
         check("trusting", Trust, subject, trusting);
     }
-    let asked = Asked { subject: None, ..asked(Trust, "") };
+    // Its name alone is believed of the dialog about the folder, and of no server called so.
+    for (rule, subject, careful) in [
+        ("trust-folder", "tree", "allow"),
+        ("trust-folder", "proj", "ask"),
+        ("trust-folder", "", "ask"),
+        ("external-imports", "tree", "ask"),
+    ] {
+        let asked = Asked { prompt_rule: rule, ..asked(Trust, subject) };
+        assert_eq!(word(&decide(&preset("careful"), &asked)), careful, "{rule} {subject}");
+    }
+    let asked = Asked { prompt_rule: "trust-folder", work_dir: "/", ..asked(Trust, "") };
+    assert_eq!(word(&decide(&preset("careful"), &asked)), "ask");
+    let asked = Asked { subject: None, ..super::asked(Trust, "") };
     assert_eq!(word(&decide(&preset("careful"), &asked)), "ask");
 }
 
