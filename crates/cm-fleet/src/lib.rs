@@ -9,6 +9,7 @@ pub mod command;
 pub mod dispatch;
 pub mod exit;
 pub mod failure;
+pub mod inventory;
 pub mod local;
 pub mod parse;
 pub mod policy;
