@@ -9,9 +9,23 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
+pub use find::find;
+pub use problem::{Diagnostic, InventoryError};
 pub use secret::{Secret, SecretError, SecretRef};
+pub use select::{SelectError, Selector};
 
+pub mod file;
+mod find;
+mod load;
+mod near;
+mod node;
+mod problem;
+mod range;
+mod resolve;
 pub mod secret;
+mod select;
+mod value;
+mod vars;
 
 /// All hosts of a file and of what it includes, settings inherited, ranges expanded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -250,3 +264,6 @@ impl Inventory {
         self.hosts.iter().find(|host| host.name == name)
     }
 }
+
+#[cfg(test)]
+mod tests;
