@@ -95,6 +95,12 @@ enum Command {
     Pause(command::act::Pause),
     /// Let paused sessions go on
     Resume(command::act::Resume),
+    /// Write an inventory to begin with
+    Init(command::init::Init),
+    /// Say whether an inventory can be used, and which hosts a selector selects
+    Check(command::check::Check),
+    /// Print the JSON Schema of an inventory, for editors
+    Schema(command::schema::Schema),
     /// This machine's background agent
     Agent(command::agent::Agent),
     /// Print a shell's completion script
@@ -160,6 +166,9 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
             Command::Kill(args) => command::act::kill(args, &global).await,
             Command::Pause(args) => command::act::pause(args, &global).await,
             Command::Resume(args) => command::act::resume(args, &global).await,
+            Command::Init(args) => command::init::run(&args),
+            Command::Check(args) => command::check::run(&args),
+            Command::Schema(args) => command::schema::run(&args),
             Command::Agent(args) => command::agent::run(args, &global).await,
             Command::Completions(args) => command::completions::run(&args),
             Command::BeAgent { .. } => Err(Failure::usage("`__agent` must be the first argument")),

@@ -9,11 +9,13 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-pub use find::find;
+pub use find::{NAME, find};
 pub use problem::{Diagnostic, InventoryError};
 pub use secret::{Secret, SecretError, SecretRef};
 pub use select::{SelectError, Selector};
 
+pub mod doubt;
+pub mod draft;
 pub mod file;
 mod find;
 mod load;
@@ -24,6 +26,7 @@ mod range;
 mod resolve;
 pub mod secret;
 mod select;
+pub mod ssh_config;
 mod value;
 mod vars;
 

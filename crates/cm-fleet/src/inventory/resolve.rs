@@ -145,7 +145,11 @@ fn place_of(place: Place, seen_from: Place, reader: &Reader<'_>) -> String {
     }
 }
 
-fn host_name(name: &str) -> Result<(), String> {
+/// Whether a text can be a host's name.
+///
+/// # Errors
+/// In words: it cannot, and why.
+pub(super) fn host_name(name: &str) -> Result<(), String> {
     if let Some((_, host)) = name.split_once('@').filter(|(user, _)| !user.is_empty()) {
         return Err(format!("`{name}` is no host's name; write `{host}:` and under it `user:`"));
     }
@@ -173,11 +177,16 @@ fn fleet_name(said: Option<&At<String>>, reader: &mut Reader<'_>) -> String {
         }
         return value.clone();
     }
-    let path = reader.sources.real(0);
-    let text = |part: Option<&std::ffi::OsStr>| part.and_then(|part| part.to_str()).map(tidy);
-    let stem = text(path.file_stem()).filter(|stem| stem != "fleet" && !stem.is_empty());
-    let dir = || text(path.parent().and_then(Path::file_name)).filter(|dir| !dir.is_empty() && dir != "all");
-    stem.or_else(dir).unwrap_or_else(|| "default".to_owned())
+    usual_name(reader.sources.real(0))
+}
+
+/// The name of a fleet whose file does not say it.
+pub(super) fn usual_name(path: &Path) -> String {
+    let text = |part: Option<&std::ffi::OsStr>| {
+        part.and_then(|part| part.to_str()).map(tidy).filter(|name| known_as(name, "a fleet").is_ok())
+    };
+    let stem = text(path.file_stem()).filter(|stem| stem != "fleet");
+    stem.or_else(|| text(path.parent().and_then(Path::file_name))).unwrap_or_else(|| "default".to_owned())
 }
 
 fn tidy(text: &str) -> String {
