@@ -51,6 +51,13 @@ fn lines_that_are_and_are_not_understood() {
         "kill --all",
         "pause a",
         "resume a b",
+        "init",
+        "init lab.yaml --host a --host b[1-3] --force",
+        "init --all",
+        "check",
+        "check lab.yaml --on @gpu --on !gpu-3 --json",
+        "check -i lab.yaml",
+        "schema",
         "agent",
         "agent status --json",
         "agent stop --drain --timeout 5m",
@@ -87,6 +94,9 @@ fn lines_that_are_and_are_not_understood() {
         "kill",
         "kill --all a",
         "pause",
+        "check a.yaml b.yaml",
+        "check -i a.yaml b.yaml",
+        "schema x",
         "agent stop --timeout 5m",
         "completions tcl",
         "nothing",
@@ -129,6 +139,9 @@ fn help_teaches() {
       kill         End sessions and everything that runs in them
       pause        Stop a session's processes and its clock
       resume       Let paused sessions go on
+      init         Write an inventory to begin with
+      check        Say whether an inventory can be used, and which hosts a selector selects
+      schema       Print the JSON Schema of an inventory, for editors
       agent        This machine's background agent
       completions  Print a shell's completion script
 

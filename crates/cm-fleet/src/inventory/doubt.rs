@@ -130,3 +130,41 @@ fn in_the_open(name: &str, text: &str) -> Option<String> {
     let secret = telling.iter().any(|word| upper.contains(word)) && !text.is_empty();
     secret.then(|| format!("the value of {name} stands in the inventory; refer to it: `{name}: env:{name}`"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_warned_of() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = |name: &str, mode: u32, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
+            path.display().to_string()
+        };
+        let (good, open, empty) =
+            (file("good", 0o600, "x"), file("open", 0o644, "x"), file("empty", 0o600, ""));
+        let text = format!(
+            "
+defaults: {{identity: [{good}, {open}, /none/key], env: {{A: 'file:{empty}', B: 'env:SET', C: 'env:UNSET'}}}}
+hosts:
+  a: {{agent: {{binary: /none/agent, token: 'file:{open}'}}}}
+  b: {{agent: {{binary: '/none/agent-{{arch}}'}}, known_hosts: /none/known}}
+  c: {{env: {{MY_API_KEY: hunter2, D: 'env:EMPTY', E: 'cmd:exit 1', SECRETARY: ''}}}}
+  d: {{runtime: container, container: {{env: {{GH_TOKEN: x}}}}}}
+"
+        );
+        let fleet = crate::inventory::tests::inventory(&text);
+        let env = |name: &str| match name {
+            "SET" => Some("p0ison".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let all: Vec<String> = doubts(&fleet.hosts, &env).iter().map(ToString::to_string).collect();
+        let shown = all.join("\n").replace(&dir.path().display().to_string(), "DIR");
+        insta::assert_snapshot!(shown);
+        assert!(!shown.contains("hunter2") && !shown.contains("p0ison"));
+    }
+}

@@ -16,6 +16,8 @@ use super::{Inventory, range, resolve, vars};
 
 /// Bytes of one file at most.
 const BYTES: u64 = 8 << 20;
+/// Pieces of YAML that aliases may stand for, in one file.
+const REPLAYED: usize = 200_000;
 /// Files an inventory consists of at most.
 const FILES: usize = 256;
 /// How deep files may include each other.
@@ -134,7 +136,11 @@ fn matching(path: &Path) -> Result<Vec<PathBuf>, String> {
         return Ok(vec![path.to_owned()]);
     }
     let here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let entries = std::fs::read_dir(here).map_err(|e| format!("cannot read {}: {e}", here.display()))?;
+    let entries = match std::fs::read_dir(here) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(format!("cannot read {}: {e}", here.display())),
+    };
     let mut found: Vec<PathBuf> = entries
         .flatten()
         .filter(|entry| {
@@ -162,8 +168,11 @@ fn read(path: &Path) -> std::io::Result<String> {
 
 /// The tree of a file's text; None where it is no YAML.
 fn parse(file: u16, text: &str, reader: &mut Reader<'_>) -> Option<Node> {
-    let options =
-        serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough, with_snippet: false };
+    let options = serde_yaml::options! {
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        with_snippet: false,
+        alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: REPLAYED },
+    };
     match serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options) {
         Ok(raw) => Some(Shape { file, text, problems: &mut reader.problems }.node(raw)),
         Err(error) => {
@@ -187,16 +196,24 @@ fn place(file: u16, at: Location) -> Place {
 
 /// The crate's complaint in our words.
 fn complaint(error: &YamlError, line: &str) -> String {
+    if let YamlError::MultipleDocuments { .. } = error.without_snippet() {
+        return "an inventory is one YAML document: take `---` and what follows away".to_owned();
+    }
     let words = error.without_snippet().to_string();
     let words = words.lines().next().unwrap_or_default();
     let words = words.split(" at line ").next().unwrap_or_default();
-    let sign = line
-        .split([':', '-', '[', ','])
-        .any(|part| part.trim_start().starts_with(['*', '@', '!', '&', '`', '%', '{', '[']));
+    let range = || {
+        line.match_indices('[').any(|(at, _)| line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '-'))
+    };
     let hint = match () {
-        () if line.contains('\t') => "; YAML is indented by spaces, not tabs",
+        () if words.contains("tab") => "; YAML is indented by spaces",
         () if line.contains("${") => "; within braces and brackets, `${…}` needs quotes around it",
-        () if sign => "; a text that begins with a sign, or has brackets in a list on one line, needs quotes",
+        () if words.contains("flow") && range() => {
+            "; a range in a list on one line needs quotes: [\"gpu[1-8]\"]"
+        }
+        () if words.contains("anchor") || words.contains("character") => {
+            "; a text that begins with a sign needs quotes around it"
+        }
         () => "",
     };
     format!("this is no YAML: {words}{hint}")

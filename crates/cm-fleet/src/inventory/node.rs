@@ -32,6 +32,8 @@ pub struct Node {
 pub enum What {
     /// Nothing, or `~`.
     Null,
+    /// Something wrong that has been noted already.
+    Noted,
     /// A text or number, as it is written.
     Scalar {
         /// Without its quotes.
@@ -154,6 +156,7 @@ impl Node {
     /// Notes that something else was expected.
     pub fn expected<T>(&self, expected: &str, reader: &mut Reader<'_>) -> Option<T> {
         let found = match &self.what {
+            What::Noted => return None,
             What::Null => "nothing",
             What::Scalar { quoted: true, .. } => "a text",
             What::Scalar { text, .. } if text.parse::<f64>().is_ok() => "a number",

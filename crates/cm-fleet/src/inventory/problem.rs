@@ -131,20 +131,32 @@ impl Sources {
     pub fn wrong(&self, mut problems: Vec<Problem>) -> InventoryError {
         problems.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
         problems.dedup();
+        let secrets: Vec<Place> = problems.iter().filter(|p| p.secret).map(|p| p.place).collect();
         let more = problems.len().saturating_sub(SHOWN);
         problems.truncate(SHOWN);
-        let problems = problems.into_iter().map(|problem| self.diagnostic(problem)).collect();
+        let problems = problems.into_iter().map(|problem| self.diagnostic(problem, &secrets)).collect();
         InventoryError::Wrong { file: self.path(0).to_owned(), problems, more }
     }
 
-    fn diagnostic(&self, problem: Problem) -> Diagnostic {
+    fn diagnostic(&self, problem: Problem, secrets: &[Place]) -> Diagnostic {
         let Problem { place, message, secret } = problem;
+        // A line is shown for its other mistakes, too.
+        let mut line = self.line(place).to_owned();
+        for hidden in secrets.iter().filter(|s| (s.file, s.line) == (place.file, place.line) && !secret) {
+            let from = hidden.column.saturating_sub(1) as usize;
+            let to = from + hidden.len as usize;
+            line = line
+                .chars()
+                .enumerate()
+                .map(|(at, c)| if (from..to).contains(&at) { '*' } else { c })
+                .collect();
+        }
         Diagnostic {
             file: self.path(place.file).to_owned(),
             line: place.line,
             column: place.column,
             message,
-            snippet: snippet(self.line(place), place, secret),
+            snippet: snippet(&line, place, secret),
         }
     }
 }

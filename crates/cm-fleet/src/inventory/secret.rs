@@ -167,6 +167,18 @@ fn read(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
+/// A process group that is killed unless it has ended by itself.
+struct Group(Option<rustix::process::Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // What has ended meanwhile needs no killing.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 async fn run(command: &str, within: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let cannot = |e| SecretError::Run(command.to_owned(), e);
     let mut child = tokio::process::Command::new("sh")
@@ -178,28 +190,36 @@ async fn run(command: &str, within: Duration) -> Result<Zeroizing<Vec<u8>>, Secr
         .kill_on_drop(true)
         .spawn()
         .map_err(cannot)?;
-    let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
+    let (Some(mut out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(cannot(std::io::Error::other("it has no output")));
     };
-    let group = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+    let mut group = Group(child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())));
     let mut bytes = Zeroizing::new(Vec::with_capacity(MOST + 1));
     let mut said = Vec::new();
-    let (mut out, mut err) = (out.take(MOST as u64 + 1), err.take(4096));
-    let ended = tokio::time::timeout(within, async {
-        tokio::try_join!(out.read_to_end(&mut bytes), err.read_to_end(&mut said))?;
-        // What is over the bound is not waited for.
-        drop((out, err));
-        child.wait().await
-    });
-    let Ok(ended) = ended.await else {
-        if let Some(group) = group {
-            // What has ended meanwhile needs no killing.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    let read = async {
+        (&mut out).take(MOST as u64 + 1).read_to_end(&mut bytes).await?;
+        match bytes.len() > MOST {
+            // Nobody waits for the rest.
+            true => Err(std::io::Error::from(std::io::ErrorKind::FileTooLarge)),
+            false => Ok(()),
         }
-        return Err(SecretError::Slow(command.to_owned(), within));
     };
-    let status = ended.map_err(cannot)?;
-    if status.success() || bytes.len() > MOST {
+    let hear = async {
+        (&mut err).take(4096).read_to_end(&mut said).await?;
+        tokio::io::copy(&mut err, &mut tokio::io::sink()).await
+    };
+    let all = async {
+        tokio::try_join!(read, hear)?;
+        child.wait().await
+    };
+    let ended = tokio::time::timeout(within, all).await;
+    let status = match ended {
+        Err(_) => return Err(SecretError::Slow(command.to_owned(), within)),
+        Ok(Err(e)) if e.kind() == std::io::ErrorKind::FileTooLarge => return Ok(bytes),
+        Ok(ended) => ended.map_err(cannot)?,
+    };
+    group.0 = None;
+    if status.success() {
         return Ok(bytes);
     }
     let said = String::from_utf8_lossy(&said);

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use super::{Inventory, InventoryError};
 
 mod bad;
+mod example;
+mod good;
+mod secrets;
 
 /// The variables of these tests.
 pub fn env(name: &str) -> Option<String> {

@@ -54,11 +54,11 @@ macro_rules! values {
 values! {
     /// A port.
     Port(u16) = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string", "pattern": "\\$\\{"}]},
-        |node, reader| positive(node, reader, "a port, 1 to 65535");
+        |node, reader| positive(node, reader, "a port (1 to 65535)");
     /// How many.
     Count(u32) = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 1000000}, {"type": "string", "pattern": "\\$\\{"}]},
         |node, reader| {
-            let wanted = "a whole number, 1 to 1000000";
+            let wanted = "a whole number (1 to 1000000)";
             positive::<u32>(node, reader, wanted).filter(|count| {
                 if *count > 1_000_000 {
                     reader.wrong(node.place, format!("`{count}` is not {wanted}"));

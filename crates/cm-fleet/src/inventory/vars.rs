@@ -7,14 +7,17 @@ use super::secret::variable;
 /// of secrets: the shell that runs them has the same variables.
 pub fn fill(node: &mut Node, reader: &mut Reader<'_>) {
     match &mut node.what {
-        What::Null => {}
+        What::Null | What::Noted => {}
         What::List(items) => items.iter_mut().for_each(|item| fill(item, reader)),
         What::Map(entries) => entries.iter_mut().for_each(|(_, value)| fill(value, reader)),
         What::Scalar { text, .. } if !text.contains("${") || text.starts_with("cmd:") => {}
         What::Scalar { text, quoted } => match filled(text, reader.env) {
             // What a variable holds may be a number, also where quotes stand around its name.
             Ok(new) => (*text, *quoted) = (new, false),
-            Err(why) => reader.wrong(node.place, why),
+            Err(why) => {
+                reader.wrong(node.place, why);
+                node.what = What::Noted;
+            }
         },
     }
 }

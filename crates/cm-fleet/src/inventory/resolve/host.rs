@@ -68,7 +68,9 @@ fn container(keys: ContainerKeys) -> ContainerSettings {
 }
 
 fn agent(keys: AgentKeys, reader: &mut Reader<'_>) -> AgentSettings {
-    if let (Some(listen), None) = (&keys.listen, &keys.token) {
+    // A token that could not be read is noted already.
+    let noted = reader.problems.iter().any(|problem| problem.secret);
+    if let (Some(listen), None, false) = (&keys.listen, &keys.token, noted) {
         let message = "`listen` needs a `token`: without one the agent is anybody's who reaches the port";
         reader.wrong(listen.place, message);
     }
