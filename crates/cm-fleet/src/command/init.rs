@@ -53,7 +53,8 @@ pub fn run(args: &Init) -> Result<Exit, Failure> {
     }
     let mut seen = std::collections::HashSet::new();
     hosts.retain(|host| seen.insert(host.clone()));
-    let text = draft::write(&args.file, &hosts).map_err(|why| {
+    let real = std::path::absolute(&args.file).unwrap_or_else(|_| args.file.clone());
+    let text = draft::write(&real, &hosts).map_err(|why| {
         Failure::usage(why)
             .hint("names are letters, digits, `.`, `_` and `-`; user and port are written under them")
     })?;

@@ -83,3 +83,39 @@ pub(super) fn select(inventory: &Inventory, on: &[String]) -> Result<Vec<Host>, 
     let hosts = inventory.select(&selectors).map_err(|error| failure(&error))?;
     Ok(hosts.into_iter().cloned().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inventory_and_its_selected_hosts() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let check = |text: &str, on: &[&str], expected: &str| {
+            let file = dir.path().join("fleet.yaml");
+            std::fs::write(&file, text).expect("written");
+            let on: Vec<String> = on.iter().map(|text| (*text).to_owned()).collect();
+            let positional = InventoryArgs { file: Some(file.clone()), inventory: None, on: on.clone() };
+            let option = InventoryOption { inventory: Some(file), on };
+            for loaded in [positional.load(), option.load()] {
+                match loaded {
+                    Ok((inventory, hosts)) => {
+                        assert!(inventory.hosts.len() >= hosts.len());
+                        let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+                        assert_eq!(names.join(" "), expected);
+                    }
+                    Err(failure) => {
+                        assert!(failure.to_string().contains(expected), "{failure}");
+                        assert_eq!(failure.kind.exit().code(), 2);
+                    }
+                }
+            }
+        };
+        check("hosts: [a, b, c]", &[], "a b c");
+        check("hosts: [a, b, c]", &["c", "a"], "a c");
+        check("hosts: [a, b, c]", &["c", "!c"], "no host is selected by `c, !c`");
+        check("hosts: [a, b, c]", &["("], "a name is missing");
+        check("hosts: []", &[], "has no hosts\n  hint: add some under `hosts`");
+        check("hosts: 5", &[], "has a mistake");
+    }
+}

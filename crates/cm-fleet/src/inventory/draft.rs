@@ -40,7 +40,7 @@ pub fn pick(answer: &str, of: usize) -> Result<Picked, String> {
     Ok(Picked::These(chosen))
 }
 
-/// The text of an inventory with these hosts (names or ranges), for a file at this place.
+/// The text of an inventory with these hosts (names or ranges), for a file at this absolute path.
 ///
 /// # Errors
 /// In words: what is no host's name.
@@ -50,8 +50,7 @@ pub fn write(path: &Path, hosts: &[String]) -> Result<String, String> {
             host_name(&name)?;
         }
     }
-    let real = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut text = HEAD.replace("NAME", &usual_name(&real));
+    let mut text = HEAD.replace("NAME", &usual_name(path));
     text.push_str(if hosts.is_empty() { NO_HOSTS } else { HOSTS });
     for host in hosts {
         // A name that would be read as a number or truth value is one all the same, in quotes.

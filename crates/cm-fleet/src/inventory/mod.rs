@@ -195,7 +195,7 @@ pub struct AgentSettings {
     /// Its journal and transcripts on the host, absolute or `~/…`; none means the agent's own default.
     pub state_dir: Option<String>,
     /// `ADDRESS:PORT` for TCP besides the socket; there is a token then.
-    pub listen: Option<std::net::SocketAddr>,
+    pub listen: Option<core::net::SocketAddr>,
     /// What clients over TCP have to know.
     pub token: Option<SecretRef>,
     /// Living sessions allowed.

@@ -15,6 +15,8 @@ mod jump;
 
 use groups::Tree;
 
+/// What a name is that ends up on hosts.
+const FLEET: &str = "a fleet";
 /// Hosts an inventory has at most.
 const MOST: usize = range::MOST;
 
@@ -160,6 +162,9 @@ pub(super) fn host_name(name: &str) -> Result<(), String> {
 fn known_as(name: &str, what: &str) -> Result<(), String> {
     let sign = |c: char| !c.is_alphanumeric() && !"._-".contains(c);
     match name.chars().find(|c| sign(*c)) {
+        _ if what == FLEET && !name.is_ascii() => {
+            Err(format!("only ASCII letters can be in the name of a fleet: `{name}`"))
+        }
         _ if name.is_empty() => Err(format!("{what} needs a name")),
         _ if name.len() > 253 => Err(format!("`{name}` is over 253 bytes: too long for {what}")),
         _ if name.starts_with(['-', '.']) => Err(format!("the name of {what} cannot begin as `{name}` does")),
@@ -172,7 +177,7 @@ fn known_as(name: &str, what: &str) -> Result<(), String> {
 /// What the file says; else its name, or its directory's where the file's is the usual one.
 fn fleet_name(said: Option<&At<String>>, reader: &mut Reader<'_>) -> String {
     if let Some(At { place, value }) = said {
-        if let Err(why) = known_as(value, "a fleet") {
+        if let Err(why) = known_as(value, FLEET) {
             reader.wrong(*place, why);
         }
         return value.clone();
@@ -183,7 +188,7 @@ fn fleet_name(said: Option<&At<String>>, reader: &mut Reader<'_>) -> String {
 /// The name of a fleet whose file does not say it.
 pub(super) fn usual_name(path: &Path) -> String {
     let text = |part: Option<&std::ffi::OsStr>| {
-        part.and_then(|part| part.to_str()).map(tidy).filter(|name| known_as(name, "a fleet").is_ok())
+        part.and_then(|part| part.to_str()).map(tidy).filter(|name| known_as(name, FLEET).is_ok())
     };
     let stem = text(path.file_stem()).filter(|stem| stem != "fleet");
     stem.or_else(|| text(path.parent().and_then(Path::file_name))).unwrap_or_else(|| "default".to_owned())

@@ -54,6 +54,22 @@ async fn a_good_inventory() {
 }
 
 #[tokio::test]
+async fn secrets_are_looked_for_and_not_shown() {
+    let text =
+        "hosts: {a: {env: {A: 'env:POISON_1', B: 'file:k', C: 'cmd:touch ran; printf p0i; printf son'}}}";
+    let place = place(&[("w/fleet.yaml", text), ("w/k", "p0ison")]);
+    for args in [&["check"][..], &["check", "--json"], &["check", "--on", "a"]] {
+        let mut command = place.fleet(args);
+        command.env("POISON_1", "p0ison");
+        let ran = crate::support::finish(command).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(!format!("{ran:?}").contains("p0ison"), "{ran:?}");
+        assert!(format!("{ran:?}").contains("chmod 600"), "{ran:?}");
+    }
+    assert!(!place.path("w/ran").exists(), "no command is run");
+}
+
+#[tokio::test]
 async fn the_example_is_good() {
     let place = Place::new();
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fleet.example.yaml");

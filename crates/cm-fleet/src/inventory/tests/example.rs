@@ -157,7 +157,7 @@ fn a_container_and_this_machine() {
         engine: Engine::Podman,
         socket: Some("/run/user/1000/podman/podman.sock".into()),
         mounts: vec![
-            mount("~/src", "/work", false),
+            mount("~/src", "/src", false),
             mount("/etc/ssl/certs", "/etc/ssl/certs", true),
             mount("agent-state", "/var/lib/cm-agent", false),
         ],
