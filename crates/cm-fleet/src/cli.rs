@@ -11,6 +11,9 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::local::{Local, background};
 
+/// What threads that still do something get before the process ends all the same.
+const LEAVE: std::time::Duration = std::time::Duration::from_millis(100);
+
 const EXAMPLES: &str = "\
 Examples:
   cm-fleet dispatch \"fix the failing test\" --check \"cargo test\"
@@ -23,8 +26,14 @@ Examples:
   cm-fleet logs -f 1a2b3c                               what a session prints
   cm-fleet attach 1a2b3c                                look and type for yourself
 
+  cm-fleet init && cm-fleet check                       an inventory of hosts you can ssh to
+  cm-fleet plan                                         what would change on them, and why
+  cm-fleet deploy                                       agents on all of them, or back as it was
+  cm-fleet status                                       how they are
+
 Exit codes:
-  0 all done · 1 a task failed · 2 usage · 3 no host could be reached · 4 refused · 130 interrupted";
+  0 all done · 1 a task or host failed · 2 usage or inventory · 3 no host could be reached ·
+  4 refused (host key, lock, limit) · 5 hosts went back · 130 interrupted";
 
 /// Turns machines into a fleet of coding agents, and gives it work.
 ///
@@ -71,7 +80,7 @@ enum Command {
     #[command(visible_alias = "ls")]
     Sessions(command::sessions::Sessions),
     /// Show what a session has printed
-    Logs(command::logs::Logs),
+    Logs(Box<command::logs::Logs>),
     /// Open a session's terminal here
     Attach(command::attach::Attach),
     /// Type into a session
@@ -95,8 +104,34 @@ enum Command {
     Pause(command::act::Pause),
     /// Let paused sessions go on
     Resume(command::act::Resume),
+    /// Write an inventory to begin with
+    Init(command::init::Init),
+    /// Say whether an inventory can be used, and which hosts a selector selects
+    Check(command::check::Check),
+    /// Print the JSON Schema of an inventory, for editors
+    Schema(command::schema::Schema),
+    /// Show what a deployment would change, and why
+    Plan(Box<command::deploy::PlanArgs>),
+    /// Make an inventory's hosts what it says: agents installed, verified, running
+    Deploy(Box<command::deploy::Deploy>),
+    /// Show every host: what runs, what should, sessions, load
+    Status(Box<command::status::Status>),
+    /// Take hosts back to an earlier generation
+    Rollback(Box<command::undo::Rollback>),
+    /// List the generations hosts keep
+    Versions(Box<command::versions::Versions>),
+    /// Remove agents from hosts
+    Uninstall(Box<command::undo::Uninstall>),
+    /// Give agents new tokens
+    RotateToken(Box<command::undo::RotateToken>),
+    /// Run a command on every host
+    Exec(Box<command::exec::ExecArgs>),
+    /// Find what is not as it should be on hosts, each with its remedy
+    Doctor(Box<command::doctor::Doctor>),
     /// This machine's background agent
     Agent(command::agent::Agent),
+    /// Print or write manual pages
+    Man(command::man::Man),
     /// Print a shell's completion script
     Completions(command::completions::Completions),
     /// This program as the agent
@@ -143,28 +178,47 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::new(Kind::Task, "cannot start the asynchronous runtime").because(&e))?;
+    // On the heap: a command's future holds all of its state.
+    let done = runtime.block_on(Box::pin(act(cli)));
+    // A thread that waits for a frozen host, or for a key to be pressed, must not keep the process.
+    runtime.shutdown_timeout(LEAVE);
+    done
+}
+
+async fn act(cli: Cli) -> Result<Exit, Failure> {
     let Cli { global, command } = cli;
-    runtime.block_on(async move {
-        match command {
-            Command::Dispatch(args) => command::dispatch::run(*args, &global).await,
-            Command::Sessions(args) => command::sessions::run(args, &global).await,
-            Command::Logs(args) => command::logs::run(args, &global).await,
-            Command::Attach(args) => command::attach::run(args, &global).await,
-            Command::Send(args) => command::send::run(args, &global).await,
-            Command::Waiting(args) => command::waiting::run(args, &global).await,
-            Command::Approve(args) => command::settle::approve(args, &global).await,
-            Command::Deny(args) => command::settle::deny(args, &global).await,
-            Command::Answer(args) => command::settle::run(args, &global).await,
-            Command::Explain(args) => command::explain::run(args, &global).await,
-            Command::Replay(args) => command::replay::run(args, &global).await,
-            Command::Kill(args) => command::act::kill(args, &global).await,
-            Command::Pause(args) => command::act::pause(args, &global).await,
-            Command::Resume(args) => command::act::resume(args, &global).await,
-            Command::Agent(args) => command::agent::run(args, &global).await,
-            Command::Completions(args) => command::completions::run(&args),
-            Command::BeAgent { .. } => Err(Failure::usage("`__agent` must be the first argument")),
-        }
-    })
+    match command {
+        Command::Dispatch(args) => command::dispatch::run(*args, &global).await,
+        Command::Sessions(args) => command::sessions::run(args, &global).await,
+        Command::Logs(args) => command::logs::run(*args, &global).await,
+        Command::Attach(args) => command::attach::run(args, &global).await,
+        Command::Send(args) => command::send::run(args, &global).await,
+        Command::Waiting(args) => command::waiting::run(args, &global).await,
+        Command::Approve(args) => command::settle::approve(args, &global).await,
+        Command::Deny(args) => command::settle::deny(args, &global).await,
+        Command::Answer(args) => command::settle::run(args, &global).await,
+        Command::Explain(args) => command::explain::run(args, &global).await,
+        Command::Replay(args) => command::replay::run(args, &global).await,
+        Command::Kill(args) => command::act::kill(args, &global).await,
+        Command::Pause(args) => command::act::pause(args, &global).await,
+        Command::Resume(args) => command::act::resume(args, &global).await,
+        Command::Init(args) => command::init::run(&args),
+        Command::Check(args) => command::check::run(&args),
+        Command::Schema(args) => command::schema::run(&args),
+        Command::Plan(args) => command::deploy::plan(*args).await,
+        Command::Deploy(args) => command::deploy::run(*args).await,
+        Command::Status(args) => command::status::run(*args).await,
+        Command::Rollback(args) => command::undo::rollback(*args).await,
+        Command::Versions(args) => command::versions::run(*args).await,
+        Command::Uninstall(args) => command::undo::uninstall(*args).await,
+        Command::RotateToken(args) => command::undo::rotate_token(*args).await,
+        Command::Exec(args) => command::exec::run(*args).await,
+        Command::Doctor(args) => command::doctor::run(*args).await,
+        Command::Agent(args) => command::agent::run(args, &global).await,
+        Command::Man(args) => command::man::run(&args),
+        Command::Completions(args) => command::completions::run(&args),
+        Command::BeAgent { .. } => Err(Failure::usage("`__agent` must be the first argument")),
+    }
 }
 
 #[cfg(test)]

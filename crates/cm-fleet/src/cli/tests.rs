@@ -51,6 +51,13 @@ fn lines_that_are_and_are_not_understood() {
         "kill --all",
         "pause a",
         "resume a b",
+        "init",
+        "init lab.yaml --host a --host b[1-3] --force",
+        "init --all",
+        "check",
+        "check lab.yaml --on @gpu --on !gpu-3 --json",
+        "check -i lab.yaml",
+        "schema",
         "agent",
         "agent status --json",
         "agent stop --drain --timeout 5m",
@@ -87,6 +94,9 @@ fn lines_that_are_and_are_not_understood() {
         "kill",
         "kill --all a",
         "pause",
+        "check a.yaml b.yaml",
+        "check -i a.yaml b.yaml",
+        "schema x",
         "agent stop --timeout 5m",
         "completions tcl",
         "nothing",
@@ -115,22 +125,35 @@ fn help_teaches() {
     Usage: cm-fleet [OPTIONS] <COMMAND>
 
     Commands:
-      dispatch     Give tasks to agents and follow them to the end
-      sessions     List sessions [alias: ls]
-      logs         Show what a session has printed
-      attach       Open a session's terminal here
-      send         Type into a session
-      waiting      Show what waits for an answer, each with its whole prompt [alias: inbox]
-      approve      Allow what sessions ask for, this one time
-      deny         Refuse what sessions ask for
-      answer       Answer a session's question
-      explain      Say why a session is in its state, and what was decided on what evidence
-      replay       Decide a session's recording anew, without the session
-      kill         End sessions and everything that runs in them
-      pause        Stop a session's processes and its clock
-      resume       Let paused sessions go on
-      agent        This machine's background agent
-      completions  Print a shell's completion script
+      dispatch      Give tasks to agents and follow them to the end
+      sessions      List sessions [alias: ls]
+      logs          Show what a session has printed
+      attach        Open a session's terminal here
+      send          Type into a session
+      waiting       Show what waits for an answer, each with its whole prompt [alias: inbox]
+      approve       Allow what sessions ask for, this one time
+      deny          Refuse what sessions ask for
+      answer        Answer a session's question
+      explain       Say why a session is in its state, and what was decided on what evidence
+      replay        Decide a session's recording anew, without the session
+      kill          End sessions and everything that runs in them
+      pause         Stop a session's processes and its clock
+      resume        Let paused sessions go on
+      init          Write an inventory to begin with
+      check         Say whether an inventory can be used, and which hosts a selector selects
+      schema        Print the JSON Schema of an inventory, for editors
+      plan          Show what a deployment would change, and why
+      deploy        Make an inventory's hosts what it says: agents installed, verified, running
+      status        Show every host: what runs, what should, sessions, load
+      rollback      Take hosts back to an earlier generation
+      versions      List the generations hosts keep
+      uninstall     Remove agents from hosts
+      rotate-token  Give agents new tokens
+      exec          Run a command on every host
+      doctor        Find what is not as it should be on hosts, each with its remedy
+      agent         This machine's background agent
+      man           Print or write manual pages
+      completions   Print a shell's completion script
 
     Options:
           --socket <PATH>
@@ -158,8 +181,14 @@ fn help_teaches() {
       cm-fleet logs -f 1a2b3c                               what a session prints
       cm-fleet attach 1a2b3c                                look and type for yourself
 
+      cm-fleet init && cm-fleet check                       an inventory of hosts you can ssh to
+      cm-fleet plan                                         what would change on them, and why
+      cm-fleet deploy                                       agents on all of them, or back as it was
+      cm-fleet status                                       how they are
+
     Exit codes:
-      0 all done · 1 a task failed · 2 usage · 3 no host could be reached · 4 refused · 130 interrupted
+      0 all done · 1 a task or host failed · 2 usage or inventory · 3 no host could be reached ·
+      4 refused (host key, lock, limit) · 5 hosts went back · 130 interrupted
     "#);
 }
 

@@ -1,4 +1,4 @@
-//! `cm-fleet logs`: a session's text by line number, as it is or as it grows.
+//! `cm-fleet logs`: a session's text by line number, as it is or as it grows; `--agent`: what agents say.
 
 use std::time::Duration;
 
@@ -7,11 +7,14 @@ use cm_client::protocol::{SessionId, Transcript};
 use cm_client::{Client, Follower, Update};
 use tokio::time::Instant;
 
+use super::hosts::HostsOption;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::report::clean::clean_line;
 
+/// Lines of an agent's journal unless told otherwise.
+const AGENT_LINES: u64 = 50;
 /// Lines asked for at once.
 const PAGE: u64 = 2_000;
 /// How long an agent that does not answer is waited for.
@@ -24,11 +27,19 @@ Examples:
   cm-fleet logs 1a2b3c            everything there is
   cm-fleet logs -n 20 build       the last 20 lines of the session named build
   cm-fleet logs -f 1a2b3c         go on until the session's text ends
+  cm-fleet logs --agent -f        what the agents of fleet.yaml's hosts write into their journals
+  cm-fleet logs --agent --on web-01 -n 500
 
 Colours and other escape sequences are removed, so that a session's output cannot steer your terminal.")]
 pub struct Logs {
     /// The session: id, beginning of an id, or name
-    session: String,
+    #[arg(required_unless_present = "agent", conflicts_with = "agent")]
+    session: Option<String>,
+    /// What the agents on an inventory's hosts say of themselves, instead of a session's text
+    #[arg(long)]
+    agent: bool,
+    #[command(flatten)]
+    hosts: HostsOption,
     /// Wait for more, until the session's text ends
     #[arg(long, short)]
     follow: bool,
@@ -45,8 +56,11 @@ pub struct Logs {
 /// # Errors
 /// No such session, or the agent cannot be reached for too long.
 pub async fn run(args: Logs, global: &Global) -> Result<Exit, Failure> {
+    let Some(session) = &args.session else {
+        return super::agent_logs::run(&args.hosts, args.follow, args.lines.unwrap_or(AGENT_LINES)).await;
+    };
     let client = super::connect(global).await?;
-    let session = super::find(&client, &args.session).await?.session_id;
+    let session = super::find(&client, session).await?.session_id;
     let from = match args.lines {
         Some(lines) => total(&client, &session).await?.saturating_sub(lines),
         None => 0,

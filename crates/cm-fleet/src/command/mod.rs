@@ -13,15 +13,28 @@ use crate::sessions::resolve;
 
 pub mod act;
 pub mod agent;
+mod agent_logs;
 pub mod attach;
+pub mod check;
 pub mod completions;
+pub mod deploy;
 pub mod dispatch;
+pub mod doctor;
+pub mod exec;
 pub mod explain;
+pub mod hosts;
+pub mod init;
+pub mod inventory;
 pub mod logs;
+pub mod man;
 pub mod replay;
+pub mod schema;
 pub mod send;
 pub mod sessions;
 pub mod settle;
+pub mod status;
+pub mod undo;
+pub mod versions;
 pub mod waiting;
 
 /// Time for connecting and logging in.

@@ -1,28 +1,48 @@
-//! The agent's program for a host's architecture: where it is looked for, what it is, and packed once for all.
+//! The agent's program for a host's architecture: where it is looked for, what it is, and packed once for all hosts.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cm_protocol::deploy::Binary;
 use flate2::{Compression, write::GzEncoder};
 
 use super::wanted::hex;
 
+/// How hard it is packed: level 6 takes twice as long and saves 3 %.
+const LEVEL: Compression = Compression::new(4);
 /// The most bytes a program may have.
 const MOST: u64 = 512 << 20;
 
-/// A program, read and packed.
+/// A program that was read. Copies share its bytes.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// What it is.
     pub binary: Binary,
-    /// Its bytes, compressed with gzip.
-    pub packed: Arc<[u8]>,
     /// Where it was found.
     pub path: PathBuf,
+    bytes: Arc<[u8]>,
+    packed: Arc<Mutex<Option<Arc<[u8]>>>>,
+}
+
+impl Program {
+    /// Its bytes, compressed with gzip: once for all hosts, by whoever comes first. Takes some tenths of a second
+    /// of a processor then, so not on a thread that others wait for.
+    ///
+    /// # Errors
+    /// None in practice: it is written into memory.
+    pub fn packed(&self) -> io::Result<Arc<[u8]>> {
+        // Whoever comes meanwhile waits for it. A holder that panicked has left nothing half done.
+        let mut known = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(packed) = &*known {
+            return Ok(Arc::clone(packed));
+        }
+        let mut packer = GzEncoder::new(Vec::with_capacity(self.bytes.len() / 2), LEVEL);
+        packer.write_all(&self.bytes)?;
+        Ok(Arc::clone(known.insert(packer.finish()?.into())))
+    }
 }
 
 /// Why there is no program for a host.
@@ -66,7 +86,7 @@ pub enum BinaryError {
     },
 }
 
-/// Where the programs come from; each is read and packed once.
+/// Where the programs come from; each is read once.
 #[derive(Debug, Default)]
 pub struct Programs {
     /// Beside which program to look: our own.
@@ -131,7 +151,7 @@ pub fn recipe(arch: &str) -> String {
     )
 }
 
-/// Reads and packs a program, and holds it against the architecture it is meant for.
+/// Reads a program, and holds it against the architecture it is meant for.
 fn read(path: &Path, arch: &str) -> Result<Program, BinaryError> {
     let failed = |source| BinaryError::Io { path: path.to_owned(), source };
     let mut bytes = Vec::new();
@@ -144,16 +164,13 @@ fn read(path: &Path, arch: &str) -> Result<Program, BinaryError> {
     if found != arch {
         return Err(BinaryError::Foreign { path: path.to_owned(), found, arch: arch.to_owned() });
     }
-    let mut packer = GzEncoder::new(Vec::with_capacity(bytes.len() / 2), Compression::new(6));
-    packer.write_all(&bytes).map_err(failed)?;
-    let packed = packer.finish().map_err(failed)?.into();
     let binary = Binary {
         sha256: hex(&bytes),
         size: bytes.len() as u64,
         // The program says it itself once it runs; until then it is ours.
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(Program { binary, packed, path: path.to_owned() })
+    Ok(Program { binary, path: path.to_owned(), bytes: bytes.into(), packed: Arc::default() })
 }
 
 fn machine_of(path: &Path) -> Result<String, String> {
@@ -214,9 +231,11 @@ mod tests {
         let mut programs = Programs { beside: Some(dir.path().join("cm-fleet")), ..Programs::default() };
         put("cm-agent", &elf(0x3e));
         let program = programs.get(None, "x86_64").expect("beside us");
-        assert_eq!((program.binary.size, program.binary.sha256), (64, hex(&elf(0x3e))));
+        assert_eq!((program.binary.size, program.binary.sha256.clone()), (64, hex(&elf(0x3e))));
         let mut unpacked = Vec::new();
-        flate2::read::GzDecoder::new(&program.packed[..]).read_to_end(&mut unpacked).expect("unpack");
+        flate2::read::GzDecoder::new(&program.packed().expect("packed")[..])
+            .read_to_end(&mut unpacked)
+            .expect("unpack");
         assert_eq!(unpacked, elf(0x3e));
         let missing = programs.get(None, "aarch64").expect_err("for another machine").to_string();
         assert!(

@@ -159,6 +159,8 @@ pub enum Outcome {
     Changed(Box<Changed>),
     /// Its agent is gone.
     Removed,
+    /// Its agent has a new token.
+    Rotated,
     /// There was nothing to do it to.
     Nothing {
         /// Why.
@@ -282,7 +284,7 @@ impl Summary {
                 self.changed += 1;
                 self.sessions_kept += changed.kept;
             }
-            Outcome::Removed => self.changed += 1,
+            Outcome::Removed | Outcome::Rotated => self.changed += 1,
             Outcome::Skipped { .. } => self.skipped += 1,
             Outcome::Unreachable { .. } => self.unreachable += 1,
             Outcome::Refused { .. } => self.refused += 1,

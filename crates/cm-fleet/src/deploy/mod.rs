@@ -6,11 +6,21 @@
 
 pub mod asked;
 pub mod binary;
+pub mod each;
 pub mod event;
+pub mod findings;
 pub mod fold;
+pub mod host;
+pub mod jobs;
 pub mod plan;
+pub mod record;
 pub mod rollout;
+pub mod run;
 pub mod script;
+pub mod stage;
+pub mod status;
+pub mod undo;
 pub mod view;
 pub mod wanted;
+pub mod who;
 pub mod words;

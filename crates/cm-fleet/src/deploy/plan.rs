@@ -36,6 +36,8 @@ pub enum Plan {
 pub struct Change {
     /// Why; never empty.
     pub reasons: Vec<Reason>,
+    /// The host's architecture.
+    pub arch: String,
     /// Whether the program has to be sent; else the host has it.
     pub send: bool,
     /// Living sessions, which go on.
@@ -211,7 +213,8 @@ pub fn plan(
     if let Some(blocked) = blocked(wanted, facts, binary, manner, send) {
         return Plan::Blocked(blocked);
     }
-    Plan::Change(Change { reasons, send, sessions: facts.panes.len(), ends: facts.endangered.clone(), notes })
+    let (arch, sessions, ends) = (facts.arch.clone(), facts.panes.len(), facts.endangered.clone());
+    Plan::Change(Change { reasons, arch, send, sessions, ends, notes })
 }
 
 fn reasons(wanted: &Wanted, facts: &Facts, binary: &Binary) -> Vec<Reason> {
@@ -299,7 +302,7 @@ fn notes(facts: &Facts, now: f64) -> Vec<Note> {
 }
 
 /// `3.3a`, `3.5`, `next-3.6`: whether this is new enough. What cannot be read is given the benefit of the doubt.
-fn good_tmux(version: &str) -> bool {
+pub fn good_tmux(version: &str) -> bool {
     let digits = version.trim_start_matches(|c: char| !c.is_ascii_digit());
     let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
     let mut parts = digits.split('.');

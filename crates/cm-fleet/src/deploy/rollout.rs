@@ -1,7 +1,7 @@
 //! Whose turn it is: canaries, batches, how many at once, when to stop and go back. PURE.
 //!
 //! A rollout knows hosts as numbers, in the order of the inventory. It is told what became of each and says
-//! what is to be done next, until [`Rollout::next`] says that it has ended.
+//! what is to be done next, until [`Rollout::turn`] says that it has ended.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -151,7 +151,7 @@ impl Rollout {
     }
 
     /// What is to be done now.
-    pub fn next(&mut self) -> Next {
+    pub fn turn(&mut self) -> Next {
         let stopping = self.stopped || self.too_many_failed();
         if stopping && !self.waiting.is_empty() || self.too_many_failed() {
             if !self.active.is_empty() {
@@ -209,7 +209,7 @@ mod tests {
         let mut rollout = Rollout::new((0..n).collect(), pace);
         let mut said = Vec::new();
         loop {
-            match rollout.next() {
+            match rollout.turn() {
                 Next::Begin(hosts) => {
                     assert!(!hosts.is_empty(), "nobody is under way and nobody begins: {said:?}");
                     said.push(format!("{hosts:?}"));
@@ -252,12 +252,12 @@ mod tests {
     fn a_stop_by_a_person_takes_nothing_back() {
         let mut rollout =
             Rollout::new(vec![0, 1, 2], Pace { max_unavailable: Amount::Hosts(1), ..Pace::default() });
-        assert_eq!(rollout.next(), Next::Begin(vec![0]));
+        assert_eq!(rollout.turn(), Next::Begin(vec![0]));
         rollout.stop();
-        assert_eq!(rollout.next(), Next::Begin(vec![]));
+        assert_eq!(rollout.turn(), Next::Begin(vec![]));
         rollout.ended(0, Fate::Well);
-        assert_eq!(rollout.next(), Next::Stop { skipped: vec![1, 2], back: vec![] });
-        assert_eq!(rollout.next(), Next::End);
+        assert_eq!(rollout.turn(), Next::Stop { skipped: vec![1, 2], back: vec![] });
+        assert_eq!(rollout.turn(), Next::End);
     }
 
     #[test]
@@ -294,7 +294,7 @@ mod tests {
             let (mut active, mut begun, mut well) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
             let mut order = order.into_iter().cycle();
             for _ in 0..200 {
-                match rollout.next() {
+                match rollout.turn() {
                     Next::Begin(hosts) => {
                         for host in hosts { prop_assert!(begun.insert(host)); active.push(host); }
                         prop_assert!(active.len() <= at_once.max(1));

@@ -66,6 +66,9 @@ impl fmt::Display for Dir {
     }
 }
 
+/// The flag with which an agent looks closer, for [`ask`].
+pub const DOCTOR: &str = "--doctor";
+
 /// Asks a host what it is: the installed agent answers where there is one, else the shell says what it can.
 /// Changes nothing. `more`: a flag for the agent's `facts` (`--doctor`).
 pub fn ask(dir: &Dir, more: &str) -> String {

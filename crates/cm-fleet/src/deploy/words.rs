@@ -179,6 +179,7 @@ fn outcome_words(outcome: &Outcome) -> Option<Words> {
             ("changed", format!("{text}{kept}"), more, Tone::Good)
         }
         Outcome::Removed => ("removed", "its agent is gone".to_owned(), vec![], Tone::Good),
+        Outcome::Rotated => ("changed", "its agent has a new token".to_owned(), vec![], Tone::Good),
         Outcome::Skipped { why } => ("skipped", why.clone(), vec![], Tone::Attention),
         Outcome::Unreachable { why } => ("silent", why.clone(), vec![], Tone::Bad),
         Outcome::Refused { why, remedy } => ("refused", why.clone(), remedy_lines(remedy), Tone::Bad),
@@ -346,6 +347,7 @@ mod tests {
         let plan = |plan| said(Verb::Plan, DeployEventKind::HostPlanned { host: "h1".into(), plan });
         let change = Change {
             reasons: vec![Reason::Settings, Reason::Drift { what: vec!["cm-agent.service: Nice=5".into()] }],
+            arch: "x86_64".into(),
             send: false,
             sessions: 20,
             ends: vec![],

@@ -3,6 +3,7 @@
 
 mod agent;
 mod answers;
+mod inventory;
 mod output;
 mod runs;
 mod sessions;

@@ -7,13 +7,13 @@ use rustix::process::Signal;
 use crate::support::{Place, appears, signal, until};
 
 /// A shell in a terminal.
-struct Terminal<'a> {
+pub struct Terminal<'a> {
     place: &'a Place,
     columns: &'static str,
 }
 
 impl<'a> Terminal<'a> {
-    fn open(place: &'a Place, columns: &'static str, env: &[(&str, &str)]) -> Self {
+    pub fn open(place: &'a Place, columns: &'static str, env: &[(&str, &str)]) -> Self {
         let terminal = Self { place, columns };
         let mut tmux = terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-s", columns]);
         tmux.args(["-x", columns, "-y", "24"]).env_clear().envs(place.env()).env("ENV", "");
@@ -28,28 +28,28 @@ impl<'a> Terminal<'a> {
         tmux
     }
 
-    fn keys(&self, keys: &[&str]) {
+    pub fn keys(&self, keys: &[&str]) {
         assert!(self.tmux(&["send-keys"]).args(keys).status().expect("tmux runs").success());
     }
 
-    fn enter(&self, line: &str) {
+    pub fn enter(&self, line: &str) {
         self.keys(&["-l", line]);
         self.keys(&["Enter"]);
     }
 
-    fn screen(&self, more: &[&str]) -> String {
+    pub fn screen(&self, more: &[&str]) -> String {
         let output = self.tmux(&["capture-pane", "-p"]).args(more).output().expect("tmux runs");
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
-    async fn shows(&self, text: &str) -> String {
+    pub async fn shows(&self, text: &str) -> String {
         until(&format!("the terminal shows {text:?}"), || {
             Some(self.screen(&[])).filter(|screen| screen.contains(text))
         })
         .await
     }
 
-    fn close(self) {
+    pub fn close(self) {
         assert!(self.tmux(&["kill-server"]).status().expect("tmux runs").success());
     }
 }
