@@ -130,8 +130,10 @@ impl Terminal {
 
     /// Its exit code, once it has ended; -1 if a signal ended it.
     pub fn ended(&self) -> Result<Option<i32>, TerminalError> {
-        let answer = self.ask("#{pane_dead} #{pane_dead_status}")?;
-        Ok(answer.strip_prefix("1 ").map(|code| code.parse().unwrap_or(-1)))
+        let answer = self.ask("#{pane_dead} #{pane_dead_status},#{pane_dead_signal}")?;
+        // For a moment it is known that it has ended, and not how.
+        let how = answer.strip_prefix("1 ").filter(|how| *how != ",");
+        Ok(how.map(|how| how.trim_end_matches(',').parse().unwrap_or(-1)))
     }
 
     /// Waits until the screen is as wanted, and returns it.

@@ -9,7 +9,7 @@ use super::disk;
 use super::host::Host;
 use super::layout::{Layout, Memory, Pending, UNIT};
 use super::trouble::{Trouble, at};
-use super::{lock, plan, steps, uninstall};
+use super::{health, lock, plan, uninstall};
 
 /// How long somebody else who goes back is waited for.
 const OTHERS: Duration = Duration::from_secs(120);
@@ -96,7 +96,7 @@ fn back_to(
     if !pending.activated {
         return Ok(());
     }
-    let changed = steps::switch(host, layout, number)?;
+    let changed = health::switch(host, layout, number)?;
     if place == Place::UnitStart {
         // The start that is under way runs what the link leads to now; the unit's other words count from the
         // next start on.
@@ -117,7 +117,7 @@ fn back_to(
     let since = host.clock().unix;
     host.restart().map_err(Trouble::failed)?;
     let wanted = layout.stored(number).map(|s| s.manifest.binary.sha256).unwrap_or_default();
-    steps::wait_healthy(host, layout, &wanted, before.main_pid, READY).map(|_| ()).map_err(|trouble| {
+    health::wait_healthy(host, layout, &wanted, before.main_pid, READY).map(|_| ()).map_err(|trouble| {
         let log = host.log(since).join("\n");
         Trouble::failed(format!("generation {number} does not become healthy again: {}\n{log}", trouble.why))
     })

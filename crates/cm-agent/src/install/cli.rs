@@ -11,11 +11,11 @@ use serde::Serialize;
 use super::audit::{self, Entry};
 use super::host::Host;
 use super::layout::Layout;
+use super::order::{Goal, Order};
 use super::real::RealHost;
-use super::steps::{self, Goal, Order};
 use super::trouble::Trouble;
 use super::uninstall::{self, Removal};
-use super::{back, facts, keep, lock, token};
+use super::{back, facts, health, keep, lock, steps, token};
 
 /// Bytes of a manifest at most.
 const MANIFEST: u64 = 8 << 20;
@@ -388,7 +388,7 @@ fn rotated(host: &mut dyn Host, layout: &Layout, by: &str) -> Result<bool, Troub
         token::make(host, layout)?;
         let before = host.unit().map_err(Trouble::failed)?;
         host.restart().map_err(Trouble::failed)?;
-        steps::wait_healthy(host, layout, &installed.manifest.binary.sha256, before.main_pid, 60.0)
+        health::wait_healthy(host, layout, &installed.manifest.binary.sha256, before.main_pid, 60.0)
     })();
     let _ = lock::release(host, layout, "rotate-token");
     let result = if done.is_ok() { "a new token" } else { "a new token; the agent does not answer" };

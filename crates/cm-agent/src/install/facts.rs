@@ -6,9 +6,11 @@ use cm_protocol::deploy::{Binary, Facts, Generation, Installed, Pane, Unit};
 
 use super::host::{Host, UnitNow};
 use super::layout::{self, Layout, Stored, UNIT};
-use super::real::{self, RealHost, Said};
+use super::probe;
+use super::program::{self, Said};
+use super::real::RealHost;
 use super::sessions::{self, Found};
-use super::{doctor, lock, steps};
+use super::{doctor, health, lock};
 use crate::host::{identity, limits, systemd};
 
 /// Everything that can be told of this host.
@@ -22,23 +24,23 @@ pub fn gather(host: &mut RealHost, layout: &Layout, closer: bool) -> Facts {
     let managed = manager.is_ok();
     let words = |program: &'static str, args: &'static [&'static str], wanted: bool| {
         let xdg = xdg.clone();
-        async move { if wanted { RealHost::said(&xdg, program, args).await.ok() } else { None } }
+        async move { if wanted { program::said(&xdg, program, args).await.ok() } else { None } }
     };
-    let question = real::unit_question();
+    let question = probe::unit_question();
     let (unit, version, tmux, git, running) = host.block(async {
         let unit =
-            async { if managed { RealHost::said(&xdg, "systemctl", &question).await.ok() } else { None } };
+            async { if managed { program::said(&xdg, "systemctl", &question).await.ok() } else { None } };
         tokio::join!(
             unit,
             words("systemctl", &["--version"], true),
             words("tmux", &["-V"], true),
             words("git", &["--version"], true),
-            real::running(&socket),
+            probe::running(&socket),
         )
     });
-    let unit = unit.filter(|said| said.good).map(|said| real::unit_now(&said.out));
+    let unit = unit.filter(|said| said.good).map(|said| probe::unit_now(&said.out));
     let found = scan.join().unwrap_or_default();
-    let clock = real::clock();
+    let clock = probe::clock();
     let (load, cpus) = (load(), std::thread::available_parallelism().ok());
     let dir = existing(&layout.dir);
     let mut facts = Facts {
@@ -63,7 +65,7 @@ pub fn gather(host: &mut RealHost, layout: &Layout, closer: bool) -> Facts {
         memory_total: memory("MemTotal:"),
         installed: installed(layout),
         running,
-        lock: lock::told(layout, &clock, real::lives),
+        lock: lock::told(layout, &clock, probe::lives),
         panes: panes(&found, layout),
         endangered: Vec::new(),
         unit: None,
@@ -81,7 +83,7 @@ pub fn gather(host: &mut RealHost, layout: &Layout, closer: bool) -> Facts {
 }
 
 fn panes(found: &[Found], layout: &Layout) -> Vec<Pane> {
-    steps::ours(found, layout).filter_map(Found::pane).collect()
+    health::ours(found, layout).filter_map(Found::pane).collect()
 }
 
 fn installed(layout: &Layout) -> Option<Installed> {

@@ -8,20 +8,27 @@
 
 mod audit;
 mod back;
+mod checks;
 pub mod cli;
 mod disk;
 mod doctor;
 mod facts;
+mod health;
 pub mod host;
 mod keep;
 pub mod layout;
 mod lock;
+mod order;
 pub mod plan;
+mod probe;
+mod program;
 mod real;
 mod sessions;
 mod steps;
+mod store;
 mod token;
 mod trouble;
+mod undo;
 mod uninstall;
 pub mod unit;
 

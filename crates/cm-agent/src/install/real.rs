@@ -3,51 +3,32 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use cm_client::{Client, Endpoint};
 use cm_protocol::deploy::Running;
 use cm_protocol::{SessionId, Shutdown};
-use tokio::io::AsyncReadExt;
 
 use super::host::{Clock, Did, Host, NoManager, Own, UnitNow};
 use super::layout::{Layout, REVERT, UNIT};
 use super::lock::{self, Holder};
+use super::probe::{ANSWER, clock, lives, running, unit_now, unit_question};
+use super::program::{self, Said, WITHIN, one_line};
 use super::sessions::{self, Found};
 use crate::host::process::{Grace, Marker, ProcessId, end_tree};
 use crate::host::{identity, lock as agent_lock, systemd};
 
-/// How long one command of the service manager's may take.
-const WITHIN: Duration = Duration::from_secs(20);
-/// How long an agent may take to answer.
-const ANSWER: Duration = Duration::from_secs(3);
 /// How often the lock is renewed.
 const RENEW: Duration = Duration::from_secs(4);
-/// Bytes of a program's words that are read.
-const WORDS: u64 = 256 << 10;
 /// Lines of the agent's log that are passed on, and bytes of each.
 const LOG_LINES: usize = 20;
 const LOG_BYTES: usize = 400;
-/// What is asked of the unit.
-const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result,\
-                          ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,KillMode,DropInPaths,\
-                          NeedDaemonReload";
-
 /// The machine.
 pub struct RealHost {
     runtime: tokio::runtime::Runtime,
     account: identity::Account,
     /// Where the user manager's sockets are.
     xdg: PathBuf,
-}
-
-/// What a program said.
-#[derive(Debug)]
-pub struct Said {
-    pub good: bool,
-    pub out: String,
-    pub err: String,
 }
 
 impl RealHost {
@@ -71,33 +52,8 @@ impl RealHost {
         &self.account
     }
 
-    /// Runs a program of the system's, with a deadline.
-    pub async fn said(xdg: &Path, program: &str, args: &[&str]) -> io::Result<Said> {
-        let mut command = tokio::process::Command::new(program);
-        command
-            .args(args)
-            .env("XDG_RUNTIME_DIR", xdg)
-            .env_remove("DBUS_SESSION_BUS_ADDRESS")
-            .env("LC_ALL", "C")
-            .env("SYSTEMD_PAGER", "")
-            .env("SYSTEMD_COLORS", "0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let talk = async {
-            let mut child = command.spawn()?;
-            let (out, err) = (child.stdout.take(), child.stderr.take());
-            let (out, err) = tokio::try_join!(all_of(out), all_of(err))?;
-            Ok(Said { good: child.wait().await?.success(), out, err })
-        };
-        let late =
-            || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", WITHIN.as_secs()));
-        tokio::time::timeout(WITHIN, talk).await.map_err(|_| late())?
-    }
-
     fn ask(&self, program: &str, args: &[&str]) -> Result<Said, String> {
-        let said = self.runtime.block_on(Self::said(&self.xdg, program, args));
+        let said = self.runtime.block_on(program::said(&self.xdg, program, args));
         said.map_err(|e| format!("{program}: {e}"))
     }
 
@@ -122,71 +78,6 @@ impl RealHost {
     pub fn xdg(&self) -> &Path {
         &self.xdg
     }
-}
-
-/// Reads `systemctl show` of the agent's unit. PURE.
-pub fn unit_now(text: &str) -> UnitNow {
-    let get = |name: &str| {
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or("").to_owned()
-    };
-    let number = |name: &str| get(name).parse::<u32>().unwrap_or(0);
-    // Values of waitid(2): CLD_EXITED, CLD_KILLED, CLD_DUMPED.
-    let ended = match (number("ExecMainCode"), number("ExecMainStatus")) {
-        (1, 203) => "the program cannot be executed".into(),
-        (1, code) => format!("exit code {code}"),
-        (2 | 3, signal) => crate::host::signal::signal_name(signal.cast_signed()),
-        _ => String::new(),
-    };
-    UnitNow {
-        active: get("ActiveState"),
-        sub: get("SubState"),
-        enabled: get("UnitFileState"),
-        main_pid: number("MainPID"),
-        restarts: number("NRestarts"),
-        result: get("Result"),
-        ended,
-        kill_mode: get("KillMode"),
-        drop_ins: get("DropInPaths").split_whitespace().map(str::to_owned).collect(),
-        stale: get("NeedDaemonReload") == "yes",
-        loaded: get("LoadState") == "loaded",
-    }
-}
-
-/// The words that ask for it.
-pub fn unit_question() -> [&'static str; 4] {
-    ["--user", "show", PROPERTIES, UNIT]
-}
-
-/// Asks an agent who it is.
-pub async fn running(socket: &Path) -> Option<Running> {
-    let endpoint = Endpoint::Unix(socket.to_path_buf());
-    let client = Client::connect(&endpoint, ANSWER).await.ok()?.with_timeout(ANSWER);
-    let info = client.agent_info().await.ok()?;
-    client.close().await;
-    Some(Running {
-        sha256: info.sha256,
-        version: info.version,
-        pid: info.pid,
-        socket: socket.display().to_string(),
-        uptime: (crate::host::clock::unix_now() - info.started_at).max(0.0),
-        sessions: u32::try_from(info.capacity.sessions).unwrap_or(u32::MAX),
-    })
-}
-
-/// The clocks, as the kernel has them.
-pub fn clock() -> Clock {
-    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Clock {
-        up: up.tv_sec as f64 + up.tv_nsec as f64 / 1e9,
-        boot_id: identity::boot_id(),
-        unix: unix.as_secs_f64(),
-    }
-}
-
-/// Whether a process still runs, by pid and start.
-pub fn lives((pid, start): (u32, u64)) -> bool {
-    ProcessId { pid: pid.cast_signed(), start }.alive()
 }
 
 impl Host for RealHost {
@@ -468,39 +359,4 @@ impl RealHost {
 /// Whether nobody listens there any more.
 fn agent_gone(socket: &Path) -> bool {
     agent_lock::listener(socket).is_err()
-}
-
-fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
-}
-
-async fn all_of(from: Option<impl tokio::io::AsyncRead + Unpin>) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    if let Some(from) = from {
-        let mut from = from.take(WORDS);
-        from.read_to_end(&mut bytes).await?;
-        // The rest is read and dropped, so that the program can end.
-        tokio::io::copy(&mut from.into_inner(), &mut tokio::io::sink()).await?;
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_unit_as_systemctl_shows_it() {
-        let text = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nUnitFileState=enabled\n\
-                    MainPID=0\nNRestarts=3\nResult=exit-code\nExecMainCode=1\nExecMainStatus=1\nKillMode=process\n\
-                    DropInPaths=/a.conf /b.conf\nNeedDaemonReload=yes\n";
-        let unit = unit_now(text);
-        assert_eq!(
-            (unit.active.as_str(), unit.restarts, unit.ended.as_str()),
-            ("activating", 3, "exit code 1")
-        );
-        assert_eq!(unit.drop_ins, ["/a.conf", "/b.conf"]);
-        assert!(unit.stale && unit.loaded && unit.main_pid == 0);
-        assert!(!unit_now("LoadState=not-found\nActiveState=inactive\n").loaded);
-    }
 }

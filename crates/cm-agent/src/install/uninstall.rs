@@ -7,7 +7,7 @@ use super::host::Host;
 use super::layout::{Layout, UNIT};
 use super::sessions::Found;
 use super::trouble::{Trouble, at};
-use super::{lock, steps};
+use super::{health, lock};
 
 /// What is to be removed.
 #[derive(Debug, Clone, Default)]
@@ -97,7 +97,7 @@ fn end_sessions(
     removal: &Removal,
     told: &mut Removed,
 ) -> Result<(), Trouble> {
-    let living: Vec<Found> = steps::ours(&host.sessions(), layout)
+    let living: Vec<Found> = health::ours(&host.sessions(), layout)
         .filter(|one| removal.force || one.first.is_some())
         .cloned()
         .collect();

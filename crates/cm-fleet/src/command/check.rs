@@ -15,7 +15,7 @@ use crate::report::clean::{clean, pad, width};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cm-fleet check                              fleet.yaml here, or your own
+  cm-fleet check                                  fleet.yaml here, or your own
   cm-fleet check lab.yaml --on '@gpu & zone=eu'   which hosts are selected
   cm-fleet check --json | jq '.hosts[].address'   what is known of each host
 

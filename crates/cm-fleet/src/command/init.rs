@@ -15,9 +15,9 @@ use crate::report::clean::clean;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cm-fleet init                               fleet.yaml here; asks which hosts of ~/.ssh/config
-  cm-fleet init --host gpu-01 --host 'web[1-3]'   with these hosts
-  cm-fleet init ~/.config/cm-fleet/fleet.yaml --all   your own, with all hosts of ~/.ssh/config
+  cm-fleet init                                     fleet.yaml here; asks which hosts of ~/.ssh/config
+  cm-fleet init --host gpu-01 --host 'web[1-3]'     with these hosts
+  cm-fleet init ~/.config/cm-fleet/fleet.yaml --all your own, with all hosts of ~/.ssh/config
 
 Only names are taken from ~/.ssh/config (and what it includes); how a host is reached stays there.")]
 pub struct Init {

@@ -213,8 +213,12 @@ impl InventoryError {
             Self::Missing { .. } => {
                 Failure::usage(self.to_string()).hint("`cm-fleet init` writes one; or name yours: -i FILE")
             }
-            Self::Unreadable(..) => {
-                Failure::usage(self.to_string()).because(self).hint("`cm-fleet init FILE` writes one")
+            Self::Unreadable(_, error) => {
+                let failure = Failure::usage(self.to_string()).because(self);
+                match error.kind() {
+                    std::io::ErrorKind::NotFound => failure.hint("`cm-fleet init FILE` writes one"),
+                    _ => failure,
+                }
             }
             Self::Wrong { file, problems, more } => {
                 let what = format!("{} has {}", file.display(), mistakes(problems.len() + more));

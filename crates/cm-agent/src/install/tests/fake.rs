@@ -11,8 +11,9 @@ use super::super::back;
 use super::super::host::{Clock, Did, Host, NoManager, Own, UnitNow};
 use super::super::layout::Layout;
 use super::super::lock::Holder;
+use super::super::order::Order;
 use super::super::sessions::Found;
-use super::super::steps::{self, Order};
+use super::super::steps;
 use crate::host::process::ProcessId;
 
 /// What goes wrong, and at which change to the machine, counted from 0.

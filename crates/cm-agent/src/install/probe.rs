@@ -1,0 +1,106 @@
+//! Looks at the machine that change nothing: the unit, the agent, the clocks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cm_client::{Client, Endpoint};
+use cm_protocol::deploy::Running;
+
+use super::host::{Clock, UnitNow};
+use super::layout::UNIT;
+use crate::host::identity;
+use crate::host::process::ProcessId;
+
+/// How long an agent may take to answer.
+pub const ANSWER: Duration = Duration::from_secs(3);
+/// What is asked of the unit.
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result,\
+                          ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,KillMode,DropInPaths,\
+                          NeedDaemonReload,Job";
+
+/// Reads `systemctl show` of the agent's unit. PURE.
+pub fn unit_now(text: &str) -> UnitNow {
+    let get = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or("").to_owned()
+    };
+    let number = |name: &str| get(name).parse::<u32>().unwrap_or(0);
+    // Values of waitid(2): CLD_EXITED, CLD_KILLED, CLD_DUMPED.
+    let ended = match (number("ExecMainCode"), number("ExecMainStatus")) {
+        (1, 203) => "the program cannot be executed".into(),
+        (1, code) => format!("exit code {code}"),
+        (2 | 3, signal) => crate::host::signal::signal_name(signal.cast_signed()),
+        _ => String::new(),
+    };
+    UnitNow {
+        active: get("ActiveState"),
+        sub: get("SubState"),
+        enabled: get("UnitFileState"),
+        main_pid: number("MainPID"),
+        restarts: number("NRestarts"),
+        result: get("Result"),
+        ended,
+        kill_mode: get("KillMode"),
+        drop_ins: get("DropInPaths").split_whitespace().map(str::to_owned).collect(),
+        stale: get("NeedDaemonReload") == "yes",
+        loaded: get("LoadState") == "loaded",
+        // Empty or 0 where there is none.
+        job: number("Job") > 0,
+    }
+}
+
+/// The words that ask for it.
+pub fn unit_question() -> [&'static str; 4] {
+    ["--user", "show", PROPERTIES, UNIT]
+}
+
+/// Asks an agent who it is.
+pub async fn running(socket: &Path) -> Option<Running> {
+    let endpoint = Endpoint::Unix(socket.to_path_buf());
+    let client = Client::connect(&endpoint, ANSWER).await.ok()?.with_timeout(ANSWER);
+    let info = client.agent_info().await.ok()?;
+    client.close().await;
+    Some(Running {
+        sha256: info.sha256,
+        version: info.version,
+        pid: info.pid,
+        socket: socket.display().to_string(),
+        uptime: (crate::host::clock::unix_now() - info.started_at).max(0.0),
+        sessions: u32::try_from(info.capacity.sessions).unwrap_or(u32::MAX),
+    })
+}
+
+/// The clocks, as the kernel has them.
+pub fn clock() -> Clock {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Clock {
+        up: up.tv_sec as f64 + up.tv_nsec as f64 / 1e9,
+        boot_id: identity::boot_id(),
+        unix: unix.as_secs_f64(),
+    }
+}
+
+/// Whether a process still runs, by pid and start.
+pub fn lives((pid, start): (u32, u64)) -> bool {
+    ProcessId { pid: pid.cast_signed(), start }.alive()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_as_systemctl_shows_it() {
+        let text = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nUnitFileState=enabled\n\
+                    MainPID=0\nNRestarts=3\nResult=exit-code\nExecMainCode=1\nExecMainStatus=1\nKillMode=process\n\
+                    DropInPaths=/a.conf /b.conf\nNeedDaemonReload=yes\n";
+        let unit = unit_now(text);
+        assert_eq!(
+            (unit.active.as_str(), unit.restarts, unit.ended.as_str()),
+            ("activating", 3, "exit code 1")
+        );
+        assert_eq!(unit.drop_ins, ["/a.conf", "/b.conf"]);
+        assert!(unit.stale && unit.loaded && unit.main_pid == 0);
+        assert!(!unit_now("LoadState=not-found\nActiveState=inactive\n").loaded);
+    }
+}
