@@ -163,7 +163,7 @@ pub fn find(name: &str) -> Result<PathBuf, ToolError> {
 }
 
 /// The build directory: cargo marks it with a file, and whatever runs here was built into it.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let running = std::env::current_exe().unwrap_or_default();
     let marked = running.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file());
     marked.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), Path::to_owned)

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
+use crate::hosts::Wanted;
 use crate::test::Part;
 use crate::workspace::Workspace;
 use crate::{bench, demo, hosts, schema, test, tools};
@@ -79,7 +80,18 @@ enum HostsCommand {
         /// How many.
         #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
         n: u8,
+        /// Not N plain hosts but the cast of the deployment tests: special ones and some plain ones, on
+        /// 127.0.1.101 and up (16: all there are). Builds the agent that tests deploy, too.
+        #[arg(long)]
+        cast: bool,
+        /// A host of this kind besides (again for more): `cargo xtask hosts kinds` lists them.
+        #[arg(long = "kind", value_name = "KIND")]
+        kinds: Vec<String>,
     },
+    /// Build the static agent that tests deploy to hosts.
+    Agent,
+    /// List the kinds of hosts.
+    Kinds,
     /// Remove the hosts of this checkout.
     Down {
         /// Also those that other checkouts on this machine have started.
@@ -103,7 +115,12 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Hosts { command } => match command {
             HostsCommand::Build => hosts::build(&workspace),
-            HostsCommand::Up { n } => hosts::up(&workspace, n),
+            HostsCommand::Up { n, cast, kinds } => hosts::up(&workspace, &Wanted { n, cast, kinds }),
+            HostsCommand::Agent => hosts::agent(&workspace).map(|_| ()),
+            HostsCommand::Kinds => {
+                hosts::kinds();
+                Ok(())
+            }
             HostsCommand::Down { all, images } => hosts::down(&workspace, all, images),
             HostsCommand::Status => hosts::status(&workspace),
         },

@@ -5,16 +5,23 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::hosts::docker::Docker;
-use crate::hosts::{PREFIX, login};
+use crate::hosts::kind::{self, Kind, Reach, Role};
+use crate::hosts::network::Inner;
+use crate::hosts::{PREFIX, keys, login};
 use crate::sh::{self, Run, SHORT};
 use crate::workspace::Workspace;
 
 /// The label that says which checkout a container belongs to.
-const CHECKOUT: &str = "cm-testhost.checkout";
+pub const CHECKOUT: &str = "cm-testhost.checkout";
+/// The label that says which kind of host it is.
+const KIND: &str = "cm-testhost.kind";
 /// What the short names of hosts for one run of the tests begin with; the run's process id follows.
 const PASSING: &str = "run-";
-/// How `docker inspect` is asked, and answers: name, state, checkout, published address and port.
+/// How `docker inspect` is asked, and answers: name, state, checkout, kind, fixed address in a network,
+/// published address and port.
 const FORMAT: &str = "{{.Name}}\t{{.State.Status}}\t{{index .Config.Labels \"cm-testhost.checkout\"}}\t\
+    {{index .Config.Labels \"cm-testhost.kind\"}}\t\
+    {{range .NetworkSettings.Networks}}{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}\t\
     {{range $port, $all := .HostConfig.PortBindings}}{{range $all}}{{.HostIp}}{{end}}{{end}}\t\
     {{range $port, $all := .NetworkSettings.Ports}}{{range $all}}{{.HostPort}}{{end}}{{end}}";
 /// How long a TCP connection on loopback may take.
@@ -29,28 +36,63 @@ pub struct Container {
     pub state: String,
     /// The root of the checkout that started it.
     pub checkout: String,
-    ip: String,
-    port: u16,
+    /// The name of its kind.
+    pub kind: String,
+    /// Where its sshd listens, as seen from here or from the host to jump through.
+    pub ip: String,
+    /// sshd's port there.
+    pub port: u16,
+}
+
+/// What is needed to start hosts.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage<'a> {
+    /// Docker.
+    pub docker: &'a Docker,
+    /// The checkout.
+    pub workspace: &'a Workspace,
+    /// The image's name.
+    pub image: &'a str,
+}
+
+/// What a container is started with.
+struct Plan<'a> {
+    short: &'a str,
+    kind: &'static Kind,
+    /// How it is on the network.
+    network: Vec<String>,
 }
 
 impl Container {
-    /// Host `number` of this checkout on 127.0.1.`number`; one that exists is started or left alone.
-    pub fn numbered(
-        docker: &Docker,
-        workspace: &Workspace,
-        image: &str,
-        number: u8,
-    ) -> Result<Self, Failure> {
-        let short = format!("h{number}");
+    /// The host of this checkout that plays `role`; one that exists is started or left alone.
+    pub fn playing(stage: Stage<'_>, role: &Role, inner: Option<&Inner>) -> Result<Self, Failure> {
+        let short = role.name();
         let name = format!("{PREFIX}-{short}");
-        if let Some(container) = Self::find(docker, &name)? {
-            return container.revive(docker, workspace);
+        if let Some(container) = Self::find(stage.docker, &name)? {
+            return container.revive(stage.docker, stage.workspace);
         }
-        let ip = format!("127.0.1.{number}");
-        // A machine with an sshd of its own holds port 22 of every address.
-        let taken = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 1, number], 22)), CONNECT).is_ok();
-        let publish = format!("{ip}:{}:22", if taken { 2222 } else { 22 });
-        Self::start(docker, workspace, image, &short, &publish)
+        let mut network = Vec::new();
+        match (role.kind.reach, inner) {
+            (Reach::Behind(_), Some(inner)) => {
+                network.extend(["--network".to_owned(), inner.name.clone()]);
+                network.extend(["--ip".to_owned(), inner.address(role.number)]);
+                network.extend(["--env".to_owned(), format!("CM_BASTION={}", inner.gateway())]);
+            }
+            _ => {
+                let ip = format!("127.0.1.{}", role.number);
+                // A machine with an sshd of its own holds port 22 of every address.
+                let there = SocketAddr::from(([127, 0, 1, role.number], 22));
+                let taken = TcpStream::connect_timeout(&there, CONNECT).is_ok();
+                network
+                    .extend(["--publish".to_owned(), format!("{ip}:{}:22", if taken { 2222 } else { 22 })]);
+            }
+        }
+        let started = Self::start(stage, &Plan { short: &short, kind: role.kind, network })?;
+        if let (Reach::Gateway, Some(inner)) = (role.kind.reach, inner) {
+            let connect = ["network", "connect", "--ip", &inner.gateway(), &inner.name, &name];
+            stage.docker.run(connect).capture(SHORT)?;
+        }
+        Ok(started)
     }
 
     /// A host for one run of the tests, at any port that is free.
@@ -61,7 +103,9 @@ impl Container {
             }
         }
         let short = format!("{PASSING}{}", std::process::id());
-        Self::start(docker, workspace, image, &short, "127.0.0.1::22")
+        let network = vec!["--publish".to_owned(), "127.0.0.1::22".to_owned()];
+        let plan = Plan { short: &short, kind: &kind::ORDINARY, network };
+        Self::start(Stage { docker, workspace, image }, &plan)
     }
 
     /// All test hosts, or those of one checkout.
@@ -102,8 +146,8 @@ impl Container {
         let Some(keys) = keys else {
             return Err(self.not_ready("its host keys were never made".to_owned()));
         };
-        login::authorize(docker, workspace, &self.name)?;
-        login::remember(workspace, self.short(), &self.ip, self.port, &keys)?;
+        login::authorize(docker, workspace, self)?;
+        login::remember(workspace, self, &keys)?;
         let mut last = String::new();
         let ready = sh::until(deadline, || {
             match self.ssh(workspace, &["systemctl", "--user", "show-environment"]).capture(SHORT) {
@@ -119,7 +163,13 @@ impl Container {
 
     /// A command run on it by `deploy`, in a login session. The words pass the remote shell as they are.
     pub fn ssh(&self, workspace: &Workspace, command: &[&str]) -> Run {
-        Run::new("ssh").arg("-F").arg(login::config_file(workspace)).arg(self.short()).args(command)
+        Run::new("ssh")
+            .arg("-F")
+            .arg(login::config_file(workspace))
+            .arg(self.short())
+            .args(command)
+            .env("SSH_ASKPASS", keys::places(workspace).askpass)
+            .env("SSH_ASKPASS_REQUIRE", "force")
     }
 
     /// Copies a file into it.
@@ -136,6 +186,16 @@ impl Container {
     pub fn remove(&self, docker: &Docker, workspace: &Workspace) -> Result<(), Failure> {
         docker.run(["rm", "--force", "--volumes", &self.name]).capture(SHORT)?;
         login::forget(workspace, self.short())
+    }
+
+    /// What is special about it.
+    pub fn kind(&self) -> &'static Kind {
+        kind::named(&self.kind)
+    }
+
+    /// Whether it was started for one run of the tests.
+    pub fn is_passing(&self) -> bool {
+        self.short().starts_with(PASSING)
     }
 
     /// Whether it belongs to a run of the tests that has died.
@@ -162,29 +222,36 @@ impl Container {
         Self::found(docker, &self.name)
     }
 
-    fn start(
-        docker: &Docker,
-        workspace: &Workspace,
-        image: &str,
-        short: &str,
-        publish: &str,
-    ) -> Result<Self, Failure> {
-        let name = format!("{PREFIX}-{short}");
+    fn start(stage: Stage<'_>, plan: &Plan<'_>) -> Result<Self, Failure> {
+        let Stage { docker, workspace, image } = stage;
+        let name = format!("{PREFIX}-{}", plan.short);
         let label = format!("{CHECKOUT}={}", workspace.root.display());
         // systemd wants its cgroups, its /run and one capability; `--privileged` is refused on some machines.
+        // The other capability is for faults of the network.
         docker
-            .run(["run", "--detach", "--name", &name, "--hostname", short, "--label", &label])
-            .args(["--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined"])
+            .run(["run", "--detach", "--name", &name, "--hostname", plan.short, "--label", &label])
+            .args(["--label", &format!("{KIND}={}", plan.kind.name)])
+            .args(["--env", &format!("CM_KIND={}", plan.kind.name)])
+            .args([
+                "--cap-add",
+                "SYS_ADMIN",
+                "--cap-add",
+                "NET_ADMIN",
+                "--security-opt",
+                "seccomp=unconfined",
+            ])
             .args(["--security-opt", "apparmor=unconfined", "--cgroupns=host"])
             .args(["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"])
-            .args(["--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "--publish", publish, image])
+            .args(["--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"])
+            .args(&plan.network)
+            .arg(image)
             .capture(SHORT)
             .map_err(|failure| {
                 // A container whose start failed exists all the same.
                 let _ = docker.run(["rm", "--force", &name]).capture(SHORT);
                 Failure::Host {
                     host: name.clone(),
-                    act: format!("start it on {publish}"),
+                    act: format!("start it ({})", plan.network.join(" ")),
                     why: failure.to_string(),
                     next: "cargo xtask hosts status shows what is up".to_owned(),
                 }
@@ -216,10 +283,13 @@ impl Container {
     fn parse(line: &str) -> Option<Self> {
         let mut fields = line.split('\t').map(str::to_owned);
         let name = fields.next()?.trim_start_matches('/').to_owned();
-        let (state, checkout, ip) = (fields.next()?, fields.next()?, fields.next()?);
+        let (state, checkout, kind) = (fields.next()?, fields.next()?, fields.next()?);
+        let (inner, ip) = (fields.next()?, fields.next()?);
         // A host that is not running has no port.
         let port = fields.next()?.parse().unwrap_or(0);
-        Some(Self { name, state, checkout, ip, port })
+        // One that is not published listens where everybody does.
+        let (ip, port) = if ip.is_empty() { (inner, 22) } else { (ip, port) };
+        Some(Self { name, state, checkout, kind, ip, port })
     }
 
     fn not_ready(&self, why: String) -> Failure {
@@ -244,8 +314,13 @@ mod tests {
             let expected = expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()));
             assert_eq!(found, expected, "{line}");
         };
-        check("/cm-testhost-h7\trunning\t/src\t127.0.1.7\t22", Some(("h7", "running", "127.0.1.7:22")));
-        check("/cm-testhost-run-9\texited\t/src\t127.0.0.1\t", Some(("run-9", "exited", "127.0.0.1:0")));
+        let inner = "/cm-testhost-inner\trunning\t/src\tinner\t10.1.1.2\t\t";
+        check(
+            "/cm-testhost-h7\trunning\t/src\tplain\t\t127.0.1.7\t22",
+            Some(("h7", "running", "127.0.1.7:22")),
+        );
+        check("/cm-testhost-run-9\texited\t/src\t\t\t127.0.0.1\t", Some(("run-9", "exited", "127.0.0.1:0")));
+        check(inner, Some(("inner", "running", "10.1.1.2:22")));
         check("", None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::failure::Failure;
@@ -18,7 +19,7 @@ const DAEMON_GONE: Duration = Duration::from_secs(60);
 pub struct Docker {
     through_sudo: bool,
     /// The daemon, if it was started here and ends with this value.
-    daemon: std::cell::RefCell<Option<Daemon>>,
+    daemon: Mutex<Option<Daemon>>,
 }
 
 /// A dockerd that was started by an xtask.
@@ -75,7 +76,7 @@ impl Docker {
         fs::write(&daemon.pid_file, &daemon.pid).map_err(Failure::file("write", &daemon.pid_file))?;
         match sh::until(DAEMON_READY, || Self::running().ok().flatten()) {
             Some(docker) => {
-                docker.daemon.replace(Some(daemon));
+                docker.set_daemon(Some(daemon));
                 Ok(docker)
             }
             None => {
@@ -89,7 +90,19 @@ impl Docker {
 
     /// Leaves a daemon that was started here running; `hosts down` stops it.
     pub fn keep_running(&self) {
-        self.daemon.take();
+        self.set_daemon(None);
+    }
+
+    /// How programs other than this one call it.
+    pub fn words(&self) -> Vec<String> {
+        let words: &[&str] =
+            if self.through_sudo && !sh::is_root() { &["sudo", "-n", "docker"] } else { &["docker"] };
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    /// Says what was there before.
+    fn set_daemon(&self, daemon: Option<Daemon>) -> Option<Daemon> {
+        std::mem::replace(&mut *self.daemon.lock().unwrap_or_else(PoisonError::into_inner), daemon)
     }
 
     /// `docker …`.
@@ -101,7 +114,7 @@ impl Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        if let Some(daemon) = self.daemon.take() {
+        if let Some(daemon) = self.set_daemon(None) {
             daemon.stop_if_idle(self);
         }
     }

@@ -9,20 +9,23 @@ use crate::hosts::{PREFIX, login};
 use crate::sh::{self, LONG, Run, SHORT};
 use crate::workspace::Workspace;
 
-/// What every test host has. polkitd: without it a user may not ask for lingering. iproute2: faults.
+/// What every test host has. polkitd: without it a user may not ask for lingering. iproute2, iptables: faults.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,libpam-systemd,dbus-user-session,openssh-server,polkitd,\
-                        tmux,git,iproute2,procps,ca-certificates,sudo,python3";
+                        tmux,git,iproute2,iptables,procps,ca-certificates,sudo,python3,fish";
+/// What the image is made of.
+const RECIPE: [&str; 5] = ["Dockerfile", "first-boot.service", "kind.service", "kind", "clean"];
 
 /// Makes what is not there or made by another recipe; returns the image's name.
 pub fn ensure(workspace: &Workspace, docker: &Docker) -> Result<String, Failure> {
     let release = this_machine()?;
     let base = format!("{PREFIX}:base-{}-{:08x}", release.suite, fingerprint(&[PACKAGES]));
     let context = workspace.root.join("deploy/testhosts");
-    let read = |name: &str| {
+    let mut parts = vec![base.clone()];
+    for name in RECIPE {
         let path = context.join(name);
-        fs::read_to_string(&path).map_err(Failure::file("read", &path))
-    };
-    let recipe = fingerprint(&[&base, &read("Dockerfile")?, &read("first-boot.service")?]);
+        parts.push(fs::read_to_string(&path).map_err(Failure::file("read", &path))?);
+    }
+    let recipe = fingerprint(&parts);
     let image = format!("{PREFIX}:{}-{recipe:08x}", release.suite);
     if exists(docker, &image) {
         return Ok(image);
@@ -79,9 +82,9 @@ fn exists(docker: &Docker, image: &str) -> bool {
 }
 
 /// FNV-1a over all parts: tells one recipe from another, and is the same on every machine.
-fn fingerprint(parts: &[&str]) -> u32 {
+fn fingerprint<S: AsRef<str>>(parts: &[S]) -> u32 {
     let mut hash = 0x811c_9dc5_u32;
-    for byte in parts.iter().flat_map(|part| part.bytes().chain([0])) {
+    for byte in parts.iter().flat_map(|part| part.as_ref().bytes().chain([0])) {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
     hash

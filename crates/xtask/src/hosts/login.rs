@@ -1,13 +1,17 @@
-//! Getting into test hosts: one key pair, each host's own keys, and an ssh configuration that uses them.
+//! Getting into test hosts: letting our keys in, each host's own keys, and an ssh configuration that uses them.
 //!
-//! In `target/testhosts`: `id_ed25519(.pub)`, `known_hosts`, `ssh_config`, and one directory for each host.
+//! In `target/testhosts`: our keys, `known_hosts`, `ssh_config`, and one directory for each host.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::failure::Failure;
+use crate::hosts::container::Container;
 use crate::hosts::docker::Docker;
-use crate::sh::{Run, SHORT};
+use crate::hosts::keys::{self, USER};
+use crate::hosts::kind::{self, Kind, Login};
+use crate::sh::SHORT;
 use crate::workspace::Workspace;
 
 /// The directory of all this, made if need be.
@@ -29,30 +33,36 @@ pub fn host_keys(docker: &Docker, name: &str) -> Option<String> {
     docker.run(["exec", name, "sh", "-c", script]).capture(SHORT).ok().filter(|keys| keys.contains("ed25519"))
 }
 
-/// Lets our key log in as `deploy`.
-pub fn authorize(docker: &Docker, workspace: &Workspace, name: &str) -> Result<(), Failure> {
-    let key = key_pair(workspace)?;
-    let public = fs::read(&key).map_err(Failure::file("read", &key))?;
-    let script = "umask 077 && install -d -o deploy -g deploy -m 700 /home/deploy/.ssh \
-                  && cat > /home/deploy/.ssh/authorized_keys \
-                  && chown deploy:deploy /home/deploy/.ssh/authorized_keys";
-    docker.run(["exec", "-i", name, "sh", "-c", script]).input(public).capture(SHORT).map(|_| ())
+/// Lets the key log in as `deploy` that belongs to such a host. What cleaning a host puts back lies beside it.
+pub fn authorize(docker: &Docker, workspace: &Workspace, host: &Container) -> Result<(), Failure> {
+    let ours = keys::ensure(workspace)?;
+    let read = |path: PathBuf| fs::read_to_string(&path).map_err(Failure::file("read", path));
+    let public = read(keys::public(keys::identity(&ours, host.kind().login)))?;
+    let authority = read(keys::public(&ours.authority))?;
+    let script = "umask 022 && mkdir -p /etc/cm-testhost && cd /etc/cm-testhost && cat > authorized_keys && echo \"$1\" > user_ca.pub \
+                  && install -d -o deploy -g deploy -m 700 /home/deploy/.ssh \
+                  && install -o deploy -g deploy -m 600 authorized_keys /home/deploy/.ssh/";
+    let words = ["exec", "-i", &host.name, "sh", "-c", script, "sh", authority.trim()];
+    docker.run(words).input(public).capture(SHORT).map(|_| ())
 }
 
 /// Writes down how to reach a host and by which keys to know it.
-pub fn remember(workspace: &Workspace, short: &str, ip: &str, port: u16, keys: &str) -> Result<(), Failure> {
-    let dir = directory(workspace)?;
-    let own = dir.join("hosts").join(short);
+pub fn remember(workspace: &Workspace, host: &Container, keys: &str) -> Result<(), Failure> {
+    let own = own(workspace, host.short());
     fs::create_dir_all(&own).map_err(Failure::file("create", &own))?;
-    write(&own.join("known_hosts"), &known_hosts(ip, port, keys))?;
-    write(&own.join("ssh_config"), &ssh_config(&dir, short, ip, port))?;
+    write(&own.join("known_hosts"), &known_hosts(&host.ip, host.port, keys))?;
+    write(&own.join("ssh_config"), &ssh_config(workspace, host))?;
     join(workspace)
+}
+
+/// The directory of what is known of one host.
+pub fn own(workspace: &Workspace, short: &str) -> PathBuf {
+    workspace.testhosts().join("hosts").join(short)
 }
 
 /// Forgets one host.
 pub fn forget(workspace: &Workspace, short: &str) -> Result<(), Failure> {
-    let own = directory(workspace)?.join("hosts").join(short);
-    remove(&own)?;
+    remove(&own(workspace, short))?;
     join(workspace)
 }
 
@@ -73,6 +83,9 @@ fn remove(dir: &Path) -> Result<(), Failure> {
 
 /// Puts the hosts' files together into the two that programs use.
 fn join(workspace: &Workspace) -> Result<(), Failure> {
+    // Hosts come up side by side.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = directory(workspace)?;
     let hosts = dir.join("hosts");
     let mut own: Vec<PathBuf> = fs::read_dir(&hosts)
@@ -89,21 +102,10 @@ fn join(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 /// All at once, so that no reader sees half a file.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let new = path.with_extension(format!("new-{}", std::process::id()));
     fs::write(&new, text).map_err(Failure::file("write", &new))?;
     fs::rename(&new, path).map_err(Failure::file("write", path))
-}
-
-/// Our key pair, made if need be; returns the public half.
-fn key_pair(workspace: &Workspace) -> Result<PathBuf, Failure> {
-    let private = directory(workspace)?.join("id_ed25519");
-    let public = private.with_extension("pub");
-    if !public.exists() {
-        let options = ["-q", "-t", "ed25519", "-N", "", "-C", "cm-testhost", "-f"];
-        Run::new("ssh-keygen").args(options).arg(&private).capture(SHORT)?;
-    }
-    Ok(public)
 }
 
 fn known_hosts(ip: &str, port: u16, keys: &str) -> String {
@@ -116,15 +118,29 @@ fn known_hosts(ip: &str, port: u16, keys: &str) -> String {
         .collect()
 }
 
-fn ssh_config(dir: &Path, short: &str, ip: &str, port: u16) -> String {
-    let dir = dir.display();
-    format!(
-        "Host {short}\n  HostName {ip}\n  Port {port}\n  User deploy\n  \
-         IdentityFile \"{dir}/id_ed25519\"\n  IdentitiesOnly yes\n  IdentityAgent none\n  \
+fn ssh_config(workspace: &Workspace, host: &Container) -> String {
+    let (dir, keys) = (workspace.testhosts(), keys::places(workspace));
+    let (short, ip, port, Kind { login, .. }) = (host.short(), &host.ip, host.port, host.kind());
+    let mut text = format!(
+        "Host {short}\n  HostName {ip}\n  Port {port}\n  User {USER}\n  \
+         IdentityFile \"{key}\"\n  IdentitiesOnly yes\n  IdentityAgent none\n  \
          UserKnownHostsFile \"{dir}/hosts/{short}/known_hosts\"\n  GlobalKnownHostsFile none\n  \
-         StrictHostKeyChecking yes\n  UpdateHostKeys no\n  BatchMode yes\n  ConnectTimeout 10\n  \
-         LogLevel ERROR\n"
-    )
+         StrictHostKeyChecking yes\n  UpdateHostKeys no\n  ConnectTimeout 10\n  LogLevel ERROR\n",
+        key = keys::identity(&keys, *login).display(),
+        dir = dir.display(),
+    );
+    text += match login {
+        // Only an ssh that may ask reads a passphrase, also from a program.
+        Login::LockedKey => "  PreferredAuthentications publickey\n",
+        Login::Key | Login::Certificate => "  BatchMode yes\n",
+    };
+    if *login == Login::Certificate {
+        text += &format!("  CertificateFile \"{}\"\n", keys.certificate.display());
+    }
+    if let Some(gateway) = kind::through(host.kind()) {
+        text += &format!("  ProxyJump {gateway}\n");
+    }
+    text
 }
 
 #[cfg(test)]
@@ -144,9 +160,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let workspace = Workspace { root: dir.path().to_owned(), target: dir.path().join("target") };
         let known = || fs::read_to_string(workspace.testhosts().join("known_hosts")).unwrap();
-        remember(&workspace, "h1", "127.0.1.1", 22, "ssh-ed25519 AAAA x").unwrap();
-        remember(&workspace, "h2", "127.0.1.2", 22, "ssh-ed25519 BBBB x").unwrap();
-        remember(&workspace, "h1", "127.0.1.1", 22, "ssh-ed25519 CCCC x").unwrap();
+        directory(&workspace).unwrap();
+        let host = |short: &str, ip: &str| Container {
+            name: format!("cm-testhost-{short}"),
+            state: String::new(),
+            checkout: String::new(),
+            kind: kind::PLAIN.to_owned(),
+            ip: ip.to_owned(),
+            port: 22,
+        };
+        remember(&workspace, &host("h1", "127.0.1.1"), "ssh-ed25519 AAAA x").unwrap();
+        remember(&workspace, &host("h2", "127.0.1.2"), "ssh-ed25519 BBBB x").unwrap();
+        remember(&workspace, &host("h1", "127.0.1.1"), "ssh-ed25519 CCCC x").unwrap();
         assert_eq!(known(), "127.0.1.1 ssh-ed25519 CCCC\n127.0.1.2 ssh-ed25519 BBBB\n");
         forget(&workspace, "h1").unwrap();
         assert_eq!(known(), "127.0.1.2 ssh-ed25519 BBBB\n");

@@ -3,18 +3,29 @@
 //! Everything made here carries the prefix `cm-testhost` and a label that names the checkout, so that
 //! removing touches nothing else.
 
+mod agent;
 mod container;
+mod describe;
 mod docker;
 mod image;
+mod keys;
+mod kind;
 mod login;
+mod network;
 mod release;
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::need::{self, Need};
 use crate::workspace::Workspace;
 
+use container::Stage;
+use kind::{Reach, Role};
+use network::Inner;
+
+pub use agent::build as agent;
 pub use container::Container;
 pub use docker::Docker;
 
@@ -40,28 +51,74 @@ pub fn image(workspace: &Workspace, docker: &Docker) -> Result<String, Failure> 
     image::ensure(workspace, docker)
 }
 
-/// Has hosts h1 to hN up and ready, whatever of them was there before.
-pub fn up(workspace: &Workspace, n: u8) -> Result<(), Failure> {
+/// What `up` is asked for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// How many hosts, without those of `kinds`.
+    pub n: u8,
+    /// Most of them special ones.
+    pub cast: bool,
+    /// More of them, by kind.
+    pub kinds: Vec<String>,
+}
+
+/// Has the hosts up and ready, whatever of them was there before; with the agent that tests deploy, if a
+/// cast is wanted.
+pub fn up(workspace: &Workspace, wanted: &Wanted) -> Result<(), Failure> {
+    let roles = roles(wanted)?;
     need::ensure(workspace, &NEEDS)?;
+    if wanted.cast {
+        agent::build(workspace)?;
+    }
     let docker = Docker::ready(workspace)?;
     let image = image::ensure(workspace, &docker)?;
-    let began = Instant::now();
-    let mut started = Vec::new();
-    for number in 1..=n {
-        started.push(Container::numbered(&docker, workspace, &image, number)?);
-    }
-    for container in &started {
-        container.wait_until_ready(&docker, workspace, READY)?;
-    }
+    let stage = Stage { docker: &docker, workspace, image: &image };
+    raise(stage, &roles)?;
     docker.keep_running();
-    println!("{n} hosts are ready after {:.1} s", began.elapsed().as_secs_f64());
     status(workspace)
+}
+
+fn roles(wanted: &Wanted) -> Result<Vec<Role>, Failure> {
+    kind::roles(wanted.n, wanted.cast, &wanted.kinds)
+        .map_err(|why| Failure::check(why, "cargo xtask hosts up 16 --cast, or --kind KIND".to_owned()))
+}
+
+/// Starts what is not up, waits until all are ready, and describes them for the tests.
+fn raise(stage: Stage<'_>, roles: &[Role]) -> Result<Vec<Container>, Failure> {
+    let Stage { docker, workspace, .. } = stage;
+    let began = Instant::now();
+    keys::ensure(workspace)?;
+    let needs_inner = roles.iter().any(|role| role.kind.reach != Reach::Published);
+    let inner = needs_inner.then(|| Inner::ensure(docker, workspace)).transpose()?;
+    // Starting one is mostly waiting for Docker, and then for the host.
+    let started: Vec<Result<Container, Failure>> = thread::scope(|scope| {
+        let one = |role| {
+            let host = Container::playing(stage, role, inner.as_ref())?;
+            host.wait_until_ready(docker, workspace, READY)?;
+            Ok(host)
+        };
+        let threads: Vec<_> = roles.iter().map(|role| scope.spawn(move || one(role))).collect();
+        // A thread that panicked has said why.
+        threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+    });
+    let started = started.into_iter().collect::<Result<Vec<_>, _>>()?;
+    describe::write(docker, workspace)?;
+    println!("{} hosts are ready after {:.1} s", started.len(), began.elapsed().as_secs_f64());
+    Ok(started)
+}
+
+/// Lists what is special about hosts.
+pub fn kinds() {
+    for kind in kind::SPECIAL.iter().chain([&kind::ORDINARY]) {
+        println!("{:<10} {}", kind.name, kind.about);
+    }
 }
 
 /// Removes the hosts of this checkout, or of all; and the images, if asked to.
 pub fn down(workspace: &Workspace, all: bool, images: bool) -> Result<(), Failure> {
     let Some(docker) = Docker::running()? else {
         println!("docker does not run, and so no host does");
+        describe::remove(workspace)?;
         return login::forget_all(workspace);
     };
     let doomed = Container::list(&docker, if all { None } else { Some(workspace) })?;
@@ -69,7 +126,9 @@ pub fn down(workspace: &Workspace, all: bool, images: bool) -> Result<(), Failur
         container.remove(&docker, workspace)?;
         println!("removed {}", container.name);
     }
+    Inner::remove(&docker, workspace, all)?;
     login::forget_all(workspace)?;
+    describe::remove(workspace)?;
     if images {
         image::remove_all(&docker)?;
     }
@@ -88,15 +147,19 @@ pub fn status(workspace: &Workspace) -> Result<(), Failure> {
         println!("no test hosts\n  Next: cargo xtask hosts up 3");
         return Ok(());
     }
-    let mut ours = 0;
+    let mut first = None;
     for container in &containers {
         let here = container.checkout == workspace.root.to_string_lossy();
-        ours += usize::from(here);
         let whose = if here { String::new() } else { format!("  (of {})", container.checkout) };
-        println!("{:<22} {:<18} {}{whose}", container.name, container.address(), container.state);
+        let about = container.kind().about;
+        let (name, address, state) = (&container.name, container.address(), &container.state);
+        println!("{name:<22} {address:<18} {state:<8} {about}{whose}");
+        if here {
+            first.get_or_insert(container.short());
+        }
     }
-    if ours > 0 {
-        println!("  Next: ssh -F {} h1", login::config_file(workspace).display());
+    if let Some(name) = first {
+        println!("  Next: ssh -F {} {name}", login::config_file(workspace).display());
     }
     Ok(())
 }
