@@ -27,10 +27,13 @@ use network::Inner;
 
 pub use agent::build as agent;
 pub use container::Container;
+pub use describe::path as description;
 pub use docker::Docker;
 
 /// What running hosts takes.
 pub const NEEDS: [Need; 4] = [Need::Ssh, Need::Docker, Need::Iptables, Need::Mmdebstrap];
+/// What the tests with hosts take.
+pub const TEST_NEEDS: [Need; 5] = [Need::Nextest, Need::Ssh, Need::Docker, Need::Iptables, Need::Mmdebstrap];
 /// What the names of all containers and images begin with.
 const PREFIX: &str = "cm-testhost";
 /// From `docker run` to a user manager that answers over ssh. Takes 2–4 s on an idle machine.
@@ -76,6 +79,52 @@ pub fn up(workspace: &Workspace, wanted: &Wanted) -> Result<(), Failure> {
     raise(stage, &roles)?;
     docker.keep_running();
     status(workspace)
+}
+
+/// The cast for one run of the tests.
+#[derive(Debug)]
+pub struct Cast<'a> {
+    docker: &'a Docker,
+    workspace: &'a Workspace,
+    /// Those that were not up before.
+    ours: Vec<Container>,
+}
+
+impl<'a> Cast<'a> {
+    /// Has `n` hosts up; those that are up already are used as they are.
+    pub fn up(workspace: &'a Workspace, docker: &'a Docker, n: u8) -> Result<Self, Failure> {
+        let roles = roles(&Wanted { n, cast: true, kinds: Vec::new() })?;
+        let image = image::ensure(workspace, docker)?;
+        let before = Container::list(docker, Some(workspace))?;
+        match raise(Stage { docker, workspace, image: &image }, &roles) {
+            Ok(mut ours) => {
+                ours.retain(|host| before.iter().all(|there| there.name != host.name));
+                Ok(Self { docker, workspace, ours })
+            }
+            Err(failure) => {
+                let mut ours = Container::list(docker, Some(workspace))?;
+                ours.retain(|host| before.iter().all(|there| there.name != host.name));
+                Self { docker, workspace, ours }.down()?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Removes those that this run has started.
+    pub fn down(self) -> Result<(), Failure> {
+        let Self { docker, workspace, ours } = self;
+        if ours.is_empty() {
+            return Ok(());
+        }
+        for host in &ours {
+            host.remove(docker, workspace)?;
+        }
+        if Container::list(docker, Some(workspace))?.is_empty() {
+            Inner::remove(docker, workspace, false)?;
+            return describe::remove(workspace);
+        }
+        describe::write(docker, workspace)
+    }
 }
 
 fn roles(wanted: &Wanted) -> Result<Vec<Role>, Failure> {

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check of this repository, in order; the first that fails ends the run.
 
+mod on_cast;
 mod on_host;
 mod tally;
 
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use crate::failure::Failure;
-use crate::hosts;
+use crate::hosts::{self, Docker};
 use crate::need::{self, Need};
 use crate::schema;
 use crate::sh::{LONG, Run};
@@ -35,7 +36,7 @@ pub enum Part {
     Doc,
     /// Tests with Claude Code and Codex themselves, against a model server on this machine.
     Tools,
-    /// Tests that need a host with systemd, inside one.
+    /// Tests that need a host with systemd, inside one; and those that deploy to a cast of hosts.
     Hosts,
     /// The tests with all coding CLIs there are profiles of; only where named.
     ToolsAll,
@@ -76,7 +77,7 @@ impl Part {
             Self::Unit => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Doc => &[Need::Git, Need::Tmux],
             Self::Tools | Self::ToolsAll => &[Need::Git, Need::Tmux, Need::Nextest],
-            Self::Hosts => &hosts::NEEDS,
+            Self::Hosts => &hosts::TEST_NEEDS,
         }
     }
 
@@ -90,7 +91,7 @@ impl Part {
             Self::Doc => doc(workspace),
             Self::Tools => with_tools(workspace),
             Self::ToolsAll => with_all_tools(workspace),
-            Self::Hosts => on_host::run(workspace),
+            Self::Hosts => on_hosts(workspace),
         }
     }
 }
@@ -212,6 +213,18 @@ fn with_all_tools(workspace: &Workspace) -> Result<Tally, Failure> {
         .args(["-p", "cm-agent", "-p", "cm-testkit"])
         .args(["--features", "cm-agent/all-tools,cm-testkit/real-tools", "--test", "real_tools"]);
     counted(run, Runner::Nextest, "nextest")
+}
+
+/// One host for the tests that run in it, then the cast for those that deploy.
+fn on_hosts(workspace: &Workspace) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    let programs = on_host::build(workspace)?;
+    let docker = Docker::ready(workspace)?;
+    tally += on_host::run(workspace, &docker, &programs)?;
+    if tally.failed == 0 {
+        tally += on_cast::run(workspace, &docker)?;
+    }
+    Ok(tally)
 }
 
 fn doc(workspace: &Workspace) -> Result<Tally, Failure> {

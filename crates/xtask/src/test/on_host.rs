@@ -18,15 +18,12 @@ const FEATURE: &str = "systemd-tests";
 const THERE: &str = "/opt/cm-test";
 const READY: Duration = Duration::from_secs(120);
 
-/// Builds the programs, starts a host, runs the tests there and removes the host.
-pub fn run(workspace: &Workspace) -> Result<Tally, Failure> {
-    // Built first: a mistake in the code shows before minutes go into a host.
-    let programs = build(workspace)?;
-    let docker = Docker::ready(workspace)?;
-    let image = hosts::image(workspace, &docker)?;
-    let host = Container::passing(&docker, workspace, &image)?;
-    let result = on(&host, &docker, workspace, &programs);
-    let removed = host.remove(&docker, workspace);
+/// Starts a host, runs the tests there and removes the host.
+pub fn run(workspace: &Workspace, docker: &Docker, programs: &Programs) -> Result<Tally, Failure> {
+    let image = hosts::image(workspace, docker)?;
+    let host = Container::passing(docker, workspace, &image)?;
+    let result = on(&host, docker, workspace, programs);
+    let removed = host.remove(docker, workspace);
     let tally = result?;
     removed?;
     Ok(tally)
@@ -34,12 +31,13 @@ pub fn run(workspace: &Workspace) -> Result<Tally, Failure> {
 
 /// The two programs that go to the host.
 #[derive(Debug, PartialEq, Eq)]
-struct Programs {
+pub struct Programs {
     test: PathBuf,
     agent: PathBuf,
 }
 
-fn build(workspace: &Workspace) -> Result<Programs, Failure> {
+/// Builds them. First of all: a mistake in the code shows before minutes go into a host.
+pub fn build(workspace: &Workspace) -> Result<Programs, Failure> {
     let run = Run::cargo_with_tools(workspace)
         .args(["test", "--package", "cm-agent", "--features", FEATURE, "--test", TARGET, "--no-run"])
         .args(["--locked", "--message-format", "json-render-diagnostics"]);
