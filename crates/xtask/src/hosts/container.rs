@@ -17,10 +17,10 @@ pub const CHECKOUT: &str = "cm-testhost.checkout";
 const KIND: &str = "cm-testhost.kind";
 /// What the short names of hosts for one run of the tests begin with; the run's process id follows.
 const PASSING: &str = "run-";
-/// How `docker inspect` is asked, and answers: name, state, checkout, kind, fixed address in a network,
-/// published address and port.
+/// How `docker inspect` is asked, and answers: name, state, checkout, kind, image, fixed address in a
+/// network, published address and port.
 const FORMAT: &str = "{{.Name}}\t{{.State.Status}}\t{{index .Config.Labels \"cm-testhost.checkout\"}}\t\
-    {{index .Config.Labels \"cm-testhost.kind\"}}\t\
+    {{index .Config.Labels \"cm-testhost.kind\"}}\t{{.Config.Image}}\t\
     {{range .NetworkSettings.Networks}}{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}\t\
     {{range $port, $all := .HostConfig.PortBindings}}{{range $all}}{{.HostIp}}{{end}}{{end}}\t\
     {{range $port, $all := .NetworkSettings.Ports}}{{range $all}}{{.HostPort}}{{end}}{{end}}";
@@ -38,6 +38,8 @@ pub struct Container {
     pub checkout: String,
     /// The name of its kind.
     pub kind: String,
+    /// The name of the image it was made from.
+    pub image: String,
     /// Where its sshd listens, as seen from here or from the host to jump through.
     pub ip: String,
     /// sshd's port there.
@@ -69,7 +71,12 @@ impl Container {
         let short = role.name();
         let name = format!("{PREFIX}-{short}");
         if let Some(container) = Self::find(stage.docker, &name)? {
-            return container.revive(stage.docker, stage.workspace);
+            let other = container.checkout != stage.workspace.root.to_string_lossy();
+            if other || container.image == stage.image {
+                return container.revive(stage.docker, stage.workspace);
+            }
+            // The recipe has changed since.
+            container.remove(stage.docker, stage.workspace)?;
         }
         let mut network = Vec::new();
         match (role.kind.reach, inner) {
@@ -142,11 +149,7 @@ impl Container {
         workspace: &Workspace,
         deadline: Duration,
     ) -> Result<(), Failure> {
-        let keys = sh::until(deadline, || login::host_keys(docker, &self.name));
-        let Some(keys) = keys else {
-            return Err(self.not_ready("its host keys were never made".to_owned()));
-        };
-        login::authorize(docker, workspace, self)?;
+        let keys = login::admit(docker, workspace, self).map_err(|why| self.not_ready(why.to_string()))?;
         login::remember(workspace, self, &keys)?;
         let mut last = String::new();
         let ready = sh::until(deadline, || {
@@ -284,12 +287,13 @@ impl Container {
         let mut fields = line.split('\t').map(str::to_owned);
         let name = fields.next()?.trim_start_matches('/').to_owned();
         let (state, checkout, kind) = (fields.next()?, fields.next()?, fields.next()?);
+        let image = fields.next()?;
         let (inner, ip) = (fields.next()?, fields.next()?);
         // A host that is not running has no port.
         let port = fields.next()?.parse().unwrap_or(0);
         // One that is not published listens where everybody does.
         let (ip, port) = if ip.is_empty() { (inner, 22) } else { (ip, port) };
-        Some(Self { name, state, checkout, kind, ip, port })
+        Some(Self { name, state, checkout, kind, image, ip, port })
     }
 
     fn not_ready(&self, why: String) -> Failure {
@@ -314,12 +318,15 @@ mod tests {
             let expected = expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()));
             assert_eq!(found, expected, "{line}");
         };
-        let inner = "/cm-testhost-inner\trunning\t/src\tinner\t10.1.1.2\t\t";
+        let inner = "/cm-testhost-inner\trunning\t/src\tinner\ti:1\t10.1.1.2\t\t";
         check(
-            "/cm-testhost-h7\trunning\t/src\tplain\t\t127.0.1.7\t22",
+            "/cm-testhost-h7\trunning\t/src\tplain\ti:1\t\t127.0.1.7\t22",
             Some(("h7", "running", "127.0.1.7:22")),
         );
-        check("/cm-testhost-run-9\texited\t/src\t\t\t127.0.0.1\t", Some(("run-9", "exited", "127.0.0.1:0")));
+        check(
+            "/cm-testhost-run-9\texited\t/src\t\ti:1\t\t127.0.0.1\t",
+            Some(("run-9", "exited", "127.0.0.1:0")),
+        );
         check(inner, Some(("inner", "running", "10.1.1.2:22")));
         check("", None);
     }

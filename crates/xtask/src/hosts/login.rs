@@ -14,6 +14,19 @@ use crate::hosts::kind::{self, Kind, Login};
 use crate::sh::SHORT;
 use crate::workspace::Workspace;
 
+/// Run in a host. It waits there, and not here: to ask through Docker costs more than to wait. What cleaning
+/// puts back lies in /etc/cm-testhost.
+const ADMIT: &str = "set -e; umask 022
+    tries=0
+    until systemctl is-active --quiet ssh.service && test ! -e /run/nologin; do
+        tries=$((tries + 1)); test $tries -lt 250; sleep 0.2
+    done
+    mkdir -p /etc/cm-testhost; cd /etc/cm-testhost
+    cat > authorized_keys; echo \"$1\" > user_ca.pub
+    install -d -o deploy -g deploy -m 700 /home/deploy/.ssh
+    install -o deploy -g deploy -m 600 authorized_keys /home/deploy/.ssh/
+    exec cat /etc/ssh/ssh_host_*_key.pub";
+
 /// The directory of all this, made if need be.
 pub fn directory(workspace: &Workspace) -> Result<PathBuf, Failure> {
     let dir = workspace.testhosts();
@@ -26,24 +39,17 @@ pub fn config_file(workspace: &Workspace) -> PathBuf {
     workspace.testhosts().join("ssh_config")
 }
 
-/// The public halves of a host's own keys, once it has made them. Asked through Docker, not over the
-/// network: this is what makes them known.
-pub fn host_keys(docker: &Docker, name: &str) -> Option<String> {
-    let script = "test -e /etc/ssh/ssh_host_rsa_key.pub && exec cat /etc/ssh/ssh_host_*_key.pub";
-    docker.run(["exec", name, "sh", "-c", script]).capture(SHORT).ok().filter(|keys| keys.contains("ed25519"))
-}
-
-/// Lets the key log in as `deploy` that belongs to such a host. What cleaning a host puts back lies beside it.
-pub fn authorize(docker: &Docker, workspace: &Workspace, host: &Container) -> Result<(), Failure> {
+/// Once the host is up, lets the key log in as `deploy` that belongs to such a host. Returns the public
+/// halves of the host's own keys: asked through Docker, not over the network, they are what makes it known.
+pub fn admit(docker: &Docker, workspace: &Workspace, host: &Container) -> Result<String, Failure> {
     let ours = keys::ensure(workspace)?;
     let read = |path: PathBuf| fs::read_to_string(&path).map_err(Failure::file("read", path));
     let public = read(keys::public(keys::identity(&ours, host.kind().login)))?;
     let authority = read(keys::public(&ours.authority))?;
-    let script = "umask 022 && mkdir -p /etc/cm-testhost && cd /etc/cm-testhost && cat > authorized_keys && echo \"$1\" > user_ca.pub \
-                  && install -d -o deploy -g deploy -m 700 /home/deploy/.ssh \
-                  && install -o deploy -g deploy -m 600 authorized_keys /home/deploy/.ssh/";
-    let words = ["exec", "-i", &host.name, "sh", "-c", script, "sh", authority.trim()];
-    docker.run(words).input(public).capture(SHORT).map(|_| ())
+    docker
+        .run(["exec", "-i", &host.name, "sh", "-c", ADMIT, "sh", authority.trim()])
+        .input(public)
+        .capture(SHORT)
 }
 
 /// Writes down how to reach a host and by which keys to know it.
@@ -166,6 +172,7 @@ mod tests {
             state: String::new(),
             checkout: String::new(),
             kind: kind::PLAIN.to_owned(),
+            image: String::new(),
             ip: ip.to_owned(),
             port: 22,
         };

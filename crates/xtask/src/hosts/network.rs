@@ -40,11 +40,11 @@ impl Inner {
         let label = format!("{CHECKOUT}={}", workspace.root.display());
         let mut last = None;
         for subnet in SUBNETS {
-            // This machine gets no address in it, and so no way to the hosts there.
+            // This machine has an address in it, too: were there no way into it, a connection to a host there
+            // would go out to whatever answers at that address elsewhere. The hosts turn it away themselves.
             let made = docker
                 .run(["network", "create", "--internal", "--label", &label])
-                .args(["--subnet", &format!("{subnet}.0/24")])
-                .args(["--opt", "com.docker.network.bridge.inhibit_ipv4=true", &name])
+                .args(["--subnet", &format!("{subnet}.0/24"), &name])
                 .capture(SHORT);
             match made {
                 Ok(_) => return Ok(Self { name, subnet: subnet.to_owned() }),
