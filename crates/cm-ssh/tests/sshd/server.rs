@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use cm_ssh::{AgentUse, Keys, NoSecrets, Ssh, Target};
@@ -133,14 +133,12 @@ fn launch(home: &Path, plan: &Plan<'_>, kinds: &[&str]) -> Option<(Child, u16)> 
         .spawn()
         .expect("sshd is needed: apt-get install openssh-server");
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let log = Arc::<Mutex<String>>::default();
+    let writer = Arc::clone(&log);
     let (ready, wait) = mpsc::channel();
-    let log = home.join("log");
     std::thread::spawn(move || {
-        let mut text = String::new();
         for line in lines.map_while(Result::ok) {
-            text += &line;
-            text.push('\n');
-            let _ = fs::write(&log, &text);
+            *writer.lock().unwrap() += &format!("{line}\n");
             if line.starts_with("Server listening") {
                 let _ = ready.send(());
             }
@@ -151,7 +149,7 @@ fn launch(home: &Path, plan: &Plan<'_>, kinds: &[&str]) -> Option<(Child, u16)> 
     }
     let _ = child.kill();
     let _ = child.wait();
-    eprintln!("sshd: {}", fs::read_to_string(home.join("log")).unwrap_or_default());
+    eprintln!("sshd: {}", log.lock().unwrap());
     None
 }
 
