@@ -133,7 +133,6 @@ fn launch(home: &Path, plan: &Plan<'_>, kinds: &[&str]) -> Option<(Child, u16)> 
         .spawn()
         .expect("sshd is needed: apt-get install openssh-server");
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let (ready, wait) = mpsc::channel();
     let log = Arc::<Mutex<String>>::default();
     let writer = Arc::clone(&log);
     let (ready, wait) = mpsc::channel();
