@@ -47,12 +47,18 @@ pub fn wait_healthy(
 ) -> Result<Running, Trouble> {
     let began: Clock = host.clock();
     let mut other = None;
+    let mut ended = String::new();
     for round in 1_u32.. {
         let socket = layout.socket();
         let running = host.agent(&socket).filter(|running| running.pid != old_pid);
         let is_it = running.as_ref().is_some_and(|running| running.sha256 == sha256);
         if is_it || round % LOOKS == 0 {
-            let unit = host.unit().map_err(Trouble::failed)?;
+            let mut unit = host.unit().map_err(Trouble::failed)?;
+            // Forgotten by the manager as soon as it tries again, and worth telling.
+            if unit.ended.is_empty() && unit.restarts > 0 {
+                unit.ended.clone_from(&ended);
+            }
+            ended.clone_from(&unit.ended);
             match running {
                 Some(running) if is_it && unit.active == "active" && unit.main_pid == running.pid => {
                     return Ok(running);

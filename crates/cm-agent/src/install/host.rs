@@ -57,6 +57,8 @@ pub struct UnitNow {
     pub stale: bool,
     /// systemd knows it.
     pub loaded: bool,
+    /// It is about to be started or stopped: how it is now says nothing of how that goes.
+    pub job: bool,
 }
 
 /// Why there is no user manager to work with.

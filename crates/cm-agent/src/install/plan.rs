@@ -115,6 +115,10 @@ pub fn start_failed(unit: &UnitNow) -> Option<String> {
         ("", result) => format!(" ({result})"),
         (ended, _) => format!(" ({ended})"),
     };
+    if unit.job && unit.restarts < LOOP && matches!(unit.active.as_str(), "failed" | "inactive") {
+        // Between the end of the one before and the start of the new one.
+        return None;
+    }
     if unit.active == "failed" {
         return Some(format!("the new agent does not start{}", how()));
     }
@@ -286,6 +290,8 @@ mod tests {
         check("failed", "failed", 0, "code 2", Some("does not start (code 2)"));
         check("inactive", "dead", 0, "", None);
         check("inactive", "dead", 0, "code 0", Some("has ended (code 0)"));
+        let between = UnitNow { active: "failed".into(), job: true, ..UnitNow::default() };
+        assert_eq!(start_failed(&between), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub const ANSWER: Duration = Duration::from_secs(3);
 /// What is asked of the unit.
 const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result,\
                           ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,KillMode,DropInPaths,\
-                          NeedDaemonReload";
+                          NeedDaemonReload,Job";
 
 /// Reads `systemctl show` of the agent's unit. PURE.
 pub fn unit_now(text: &str) -> UnitNow {
@@ -43,6 +43,8 @@ pub fn unit_now(text: &str) -> UnitNow {
         drop_ins: get("DropInPaths").split_whitespace().map(str::to_owned).collect(),
         stale: get("NeedDaemonReload") == "yes",
         loaded: get("LoadState") == "loaded",
+        // Empty or 0 where there is none.
+        job: number("Job") > 0,
     }
 }
 
