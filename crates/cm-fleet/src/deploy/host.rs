@@ -391,8 +391,10 @@ async fn try_confirm(
     let ssh = Ssh::connect(&job.target, keys).await.map_err(|e| perhaps(&e))?;
     let stream = match ssh.stream(Remote::Unix(done.socket.clone().into())).await {
         Ok(stream) => stream,
-        // sshd forbids sockets: the installed program asks the agent, on the host.
-        Err(SshError::Forbidden { .. }) => return confirm_there(job, deployment, keys).await,
+        // sshd forbids sockets (and says it as if nothing listened): the installed program asks the agent, there.
+        Err(SshError::Forbidden { .. } | SshError::Channel { .. }) => {
+            return confirm_there(job, deployment, keys).await;
+        }
         Err(error) => return Err(perhaps(&error)),
     };
     let client = Client::over(stream, &Token::new(""), LOGIN).await.map_err(|e| perhaps(&e))?;
