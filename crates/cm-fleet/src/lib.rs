@@ -10,6 +10,7 @@ pub mod deploy;
 pub mod dispatch;
 pub mod exit;
 pub mod failure;
+pub mod fleet;
 pub mod inventory;
 pub mod local;
 pub mod parse;

@@ -4,6 +4,7 @@ use clap::Args;
 use cm_client::protocol::SessionInfo;
 use cm_client::{Client, ClientError};
 
+use super::hosts::AtArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -14,6 +15,8 @@ use crate::sessions::resolve;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cm-fleet kill 1a2b3c build\n  cm-fleet kill --all")]
 pub struct Kill {
+    #[command(flatten)]
+    at: AtArgs,
     /// Sessions: ids, beginnings of ids, or names
     #[arg(required_unless_present = "all", value_name = "SESSION")]
     sessions: Vec<String>,
@@ -25,6 +28,8 @@ pub struct Kill {
 /// The arguments of `pause`.
 #[derive(Debug, Args)]
 pub struct Pause {
+    #[command(flatten)]
+    at: AtArgs,
     /// Sessions: ids, beginnings of ids, or names
     #[arg(required = true, value_name = "SESSION")]
     sessions: Vec<String>,
@@ -33,6 +38,8 @@ pub struct Pause {
 /// The arguments of `resume`.
 #[derive(Debug, Args)]
 pub struct Resume {
+    #[command(flatten)]
+    at: AtArgs,
     /// Sessions: ids, beginnings of ids, or names
     #[arg(required = true, value_name = "SESSION")]
     sessions: Vec<String>,
@@ -47,7 +54,7 @@ pub async fn kill(args: Kill, global: &Global) -> Result<Exit, Failure> {
     let act = async |client: &Client, s: &SessionInfo| {
         client.kill_session(&s.session_id).await.map(|()| "killed".to_owned())
     };
-    each(which, global, "kill", act).await
+    each(which, global, &args.at, "kill", act).await
 }
 
 /// Pauses sessions.
@@ -60,7 +67,7 @@ pub async fn pause(args: Pause, global: &Global) -> Result<Exit, Failure> {
             if frozen { "paused".to_owned() } else { "paused, but its processes ignore it".to_owned() }
         })
     };
-    each(Which::Named(args.sessions), global, "pause", act).await
+    each(Which::Named(args.sessions), global, &args.at, "pause", act).await
 }
 
 /// Resumes sessions.
@@ -71,7 +78,7 @@ pub async fn resume(args: Resume, global: &Global) -> Result<Exit, Failure> {
     let act = async |client: &Client, s: &SessionInfo| {
         client.resume_session(&s.session_id).await.map(|()| "resumed".to_owned())
     };
-    each(Which::Named(args.sessions), global, "resume", act).await
+    each(Which::Named(args.sessions), global, &args.at, "resume", act).await
 }
 
 /// Which sessions.
@@ -86,10 +93,11 @@ enum Which {
 async fn each(
     which: Which,
     global: &Global,
+    at: &AtArgs,
     verb: &str,
     act: impl AsyncFn(&Client, &SessionInfo) -> Result<String, ClientError>,
 ) -> Result<Exit, Failure> {
-    let client = super::connect(global).await?;
+    let client = super::connect(global, at).await?;
     let known = super::list(&client).await?;
     // All names are looked up before anything is done: a slip in the third must not leave two killed.
     let meant: Vec<&SessionInfo> = match &which {

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use clap::Args;
 
+use super::hosts::AtArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
@@ -18,6 +19,8 @@ use crate::report::words;
 Example:
   cm-fleet attach 1a2b3c          leave again with Ctrl-b d: the session goes on")]
 pub struct Attach {
+    #[command(flatten)]
+    at: AtArgs,
     /// The session: id, beginning of an id, or name
     session: String,
     /// Look only: nothing typed here reaches the session
@@ -30,7 +33,8 @@ pub struct Attach {
 /// # Errors
 /// No such session, its terminal is gone, this is no terminal, or tmux cannot be run.
 pub async fn run(args: Attach, global: &Global) -> Result<Exit, Failure> {
-    let client = super::connect(global).await?;
+    let way = args.at.way(global, true).await?;
+    let client = way.connect().await?;
     let session = super::find(&client, &args.session).await?;
     let short = words::short(&session.session_id);
     let detail = client
@@ -39,6 +43,14 @@ pub async fn run(args: Attach, global: &Global) -> Result<Exit, Failure> {
         .map_err(|e| super::failed(format!("cannot open session {short}"), &e))?;
     client.close().await;
     let socket = match detail.socket {
+        Some(socket) if detail.info.alive && way.is_remote() => {
+            return Err(Failure::usage(format!(
+                "session {short} runs on {}, and this opens terminals here",
+                way.host()
+            ))
+            .hint(format!("ssh -t {} tmux -S {socket} attach-session -t =main", way.host()))
+            .hint(format!("`cm-fleet logs -f {short}` follows it from here")));
+        }
         Some(socket) if detail.info.alive && Path::new(&socket).exists() => socket,
         _ => {
             let state = detail.info.state;

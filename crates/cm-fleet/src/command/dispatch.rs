@@ -5,14 +5,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cm_client::Client;
 use cm_client::protocol::{Check, Context, OnDone, PolicyChoice, ResourceLimits, Size, Worktree};
 
+use super::hosts::AtArgs;
 use crate::cli::Global;
 use crate::dispatch::plan::{Asked, Plan, plan};
 use crate::dispatch::run;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
-use crate::local::Local;
 use crate::parse::{self, EnvArg};
 use crate::policy;
 use crate::report::json::Json;
@@ -36,6 +37,7 @@ Examples:
   cm-fleet dispatch --worktree --check \"make test\" --retry-on-failed-check 2 --file tasks.txt
   cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m \"make test\"
   cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
+  cm-fleet dispatch --on web-01 --path ~/src/app \"fix the failing test\"    on a host of fleet.yaml
   cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
   cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == \"task_finished\")'
 
@@ -44,6 +46,8 @@ sessions, a third leaves at once.
 
 Exit codes: 0 all tasks done · 1 a task failed · 2 usage · 3 no agent could be reached · 130 Ctrl-C")]
 pub struct Dispatch {
+    #[command(flatten)]
+    at: AtArgs,
     /// The tasks, run at the same time; for --tool shell each is a script
     #[arg(value_name = "TASK")]
     tasks: Vec<String>,
@@ -53,7 +57,7 @@ pub struct Dispatch {
     /// What does the task: a coding tool, `shell` for a script of sh, or any interactive program
     #[arg(long, short, default_value = "claude")]
     tool: String,
-    /// Where it is done [default: the current directory]
+    /// Where it is done [default: the current directory; with --on, the home directory there]
     #[arg(long, short = 'C', value_name = "DIR")]
     path: Option<PathBuf>,
     /// Go on with the conversation of an earlier session, with its tool and in its directory
@@ -128,24 +132,23 @@ pub struct Dispatch {
 pub async fn run(args: Dispatch, global: &Global) -> Result<Exit, Failure> {
     let view = view(&args);
     let (resume, elsewhere) = (args.resume.clone(), args.path.is_some());
-    let mut plan = planned(args)?;
-    let local = global.local(true);
-    local.ensure().await?;
+    let way = args.at.way(global, true).await?;
+    let mut plan = planned(args, way.is_remote())?;
+    // Whether there is an agent at all is said before anything else.
+    let client = way.connect().await?;
     if let Some(wanted) = resume {
-        go_on(&mut plan, &wanted, elsewhere, &local).await?;
+        go_on(&mut plan, &wanted, elsewhere, &client).await?;
     }
-    run::run(plan, local, view).await
+    client.close().await;
+    run::run(plan, way, view).await
 }
 
 /// Makes a plan's one task the continuation of an earlier session.
-async fn go_on(plan: &mut Plan, wanted: &str, elsewhere: bool, local: &Local) -> Result<(), Failure> {
+async fn go_on(plan: &mut Plan, wanted: &str, elsewhere: bool, client: &Client) -> Result<(), Failure> {
     let [request] = plan.requests.as_mut_slice() else {
         return Err(Failure::usage("--resume goes on with one session, and these are several tasks"));
     };
-    let client = super::connect_to(local).await?;
-    let found = super::find(&client, wanted).await;
-    client.close().await;
-    let session = found?;
+    let session = super::find(client, wanted).await?;
     request.resume = Some(session.session_id);
     request.tool = Some(session.tool.clone());
     if !elsewhere {
@@ -175,7 +178,8 @@ fn view(args: &Dispatch) -> Box<dyn View> {
     }
 }
 
-fn planned(args: Dispatch) -> Result<Plan, Failure> {
+/// `there`: the agent is on another machine, and so are the directories.
+fn planned(args: Dispatch, there: bool) -> Result<Plan, Failure> {
     let mut tasks = args.tasks;
     if let Some(file) = &args.file {
         tasks.extend(parse::task_lines(&read(file)?));
@@ -184,7 +188,7 @@ fn planned(args: Dispatch) -> Result<Plan, Failure> {
     let asked = Asked {
         tasks,
         tool: args.tool,
-        path: directory(args.path.as_deref())?,
+        path: if there { remote_directory(args.path.as_deref())? } else { directory(args.path.as_deref())? },
         name: args.name,
         env: variables(args.env)?,
         timeout: args.timeout,
@@ -220,6 +224,15 @@ fn run_id() -> Result<String, Failure> {
         Failure::new(Kind::Task, "the system gives no random numbers").caused_by(e.to_string())
     })?;
     Ok(format!("run-{:016x}", u64::from_ne_bytes(bits)))
+}
+
+/// A directory on a host, which only its agent can check: `~` and what is below, or an absolute path.
+fn remote_directory(path: Option<&Path>) -> Result<String, Failure> {
+    let Some(path) = path else { return Ok("~".to_owned()) };
+    match path.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(Failure::usage(format!("the path {} is not UTF-8", path.display()))),
+    }
 }
 
 fn directory(path: Option<&Path>) -> Result<String, Failure> {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::hosts::AtArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -14,6 +15,8 @@ Examples:
   cm-fleet explain 1a2b3c           the rule its state rests on, who said what, what was done
   cm-fleet explain 1a2b3c --json    the same as one JSON object")]
 pub struct Explain {
+    #[command(flatten)]
+    at: AtArgs,
     /// The session: id, beginning of an id, or name
     session: String,
     /// One JSON object
@@ -26,7 +29,7 @@ pub struct Explain {
 /// # Errors
 /// No such session, or the agent cannot be reached or does not answer.
 pub async fn run(args: Explain, global: &Global) -> Result<Exit, Failure> {
-    let client = super::connect(global).await?;
+    let client = super::connect(global, &args.at).await?;
     let session = super::find(&client, &args.session).await?;
     let short = words::short(&session.session_id);
     let explanation = client

@@ -10,6 +10,7 @@ use cm_ssh::{Keys, Secret, Secrets};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::inventory::{InventoryArgs, InventoryOption};
+use crate::cli::Global;
 use crate::deploy::event::Outcome;
 use crate::deploy::fold::DeployState;
 use crate::deploy::host::Job;
@@ -18,6 +19,8 @@ use crate::deploy::run::Person;
 use crate::deploy::stage::{Moment, now};
 use crate::deploy::view::{Bars, View};
 use crate::failure::{Failure, Kind};
+use crate::fleet::tunnel::Tunnel;
+use crate::fleet::way::Way;
 use crate::inventory::{Host, Inventory};
 use crate::report::terminal;
 
@@ -47,6 +50,44 @@ impl HostsOption {
     pub async fn open(&self, depth: Depth) -> Result<Opened, Failure> {
         let (inventory, selected) = self.inventory.load()?;
         self.reach.open(inventory, selected, depth).await
+    }
+}
+
+/// One host instead of this machine, for commands that talk to one agent.
+#[derive(Debug, Args)]
+pub struct AtArgs {
+    #[command(flatten)]
+    hosts: HostsOption,
+}
+
+impl AtArgs {
+    /// The hosts, for commands that can talk to several.
+    pub fn hosts(&self) -> &HostsOption {
+        &self.hosts
+    }
+
+    /// The agent that is meant: with neither `--on` nor `-i`, this machine's; `start` says whether it may be
+    /// brought to life.
+    ///
+    /// # Errors
+    /// The inventory cannot be used, or more than one host is selected.
+    pub async fn way(&self, global: &Global, start: bool) -> Result<Way, Failure> {
+        let InventoryOption { inventory, on } = &self.hosts.inventory;
+        if inventory.is_none() && on.is_empty() {
+            return Ok(Way::Here(global.local(start)));
+        }
+        let mut opened = self.hosts.open(Depth::Reach).await?;
+        match (opened.jobs.pop(), opened.jobs.len(), opened.settled.len()) {
+            (Some(job), 0, 0) => Ok(Way::There(Arc::new(Tunnel::new(job, opened.keys)))),
+            (None, 0, 1) if matches!(opened.settled[0].1, Outcome::Nothing { .. }) => {
+                Ok(Way::Here(global.local(start)))
+            }
+            (None, _, _) => Err(Failure::usage("none of the selected hosts can be reached over ssh")),
+            (Some(_), more, settled) => {
+                Err(Failure::usage(format!("{} hosts are selected; this talks to one", more + 1 + settled))
+                    .hint("--on NAME selects one"))
+            }
+        }
     }
 }
 

@@ -7,10 +7,11 @@ use cm_client::protocol::{SessionId, Transcript};
 use cm_client::{Client, Follower, Update};
 use tokio::time::Instant;
 
-use super::hosts::HostsOption;
+use super::hosts::AtArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::fleet::way::Way;
 use crate::report::clean::clean_line;
 
 /// Lines of an agent's journal unless told otherwise.
@@ -39,7 +40,7 @@ pub struct Logs {
     #[arg(long)]
     agent: bool,
     #[command(flatten)]
-    hosts: HostsOption,
+    at: AtArgs,
     /// Wait for more, until the session's text ends
     #[arg(long, short)]
     follow: bool,
@@ -57,9 +58,10 @@ pub struct Logs {
 /// No such session, or the agent cannot be reached for too long.
 pub async fn run(args: Logs, global: &Global) -> Result<Exit, Failure> {
     let Some(session) = &args.session else {
-        return super::agent_logs::run(&args.hosts, args.follow, args.lines.unwrap_or(AGENT_LINES)).await;
+        return super::agent_logs::run(args.at.hosts(), args.follow, args.lines.unwrap_or(AGENT_LINES)).await;
     };
-    let client = super::connect(global).await?;
+    let way = args.at.way(global, true).await?;
+    let client = way.connect().await?;
     let session = super::find(&client, session).await?.session_id;
     let from = match args.lines {
         Some(lines) => total(&client, &session).await?.saturating_sub(lines),
@@ -73,7 +75,7 @@ pub async fn run(args: Logs, global: &Global) -> Result<Exit, Failure> {
     };
     client.close().await;
     if args.follow && more == More::Maybe {
-        follow(&mut reader, global).await?;
+        follow(&mut reader, way).await?;
     }
     Ok(Exit::Done)
 }
@@ -137,8 +139,8 @@ impl Reader {
 }
 
 /// Reads on whenever the screen or the session's state changes; over restarts of the agent, too.
-async fn follow(reader: &mut Reader, global: &Global) -> Result<(), Failure> {
-    let mut follower = Follower::start(global.local(true).connector(), None);
+async fn follow(reader: &mut Reader, way: Way) -> Result<(), Failure> {
+    let mut follower = Follower::start(way.connector(), None);
     let mut give_up: Option<Instant> = None;
     let ended = loop {
         let update = tokio::select! {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cm_client::protocol::{ErrorCode, SessionInfo};
 use cm_client::{Client, ClientError, Endpoint};
 
+use self::hosts::AtArgs;
 use crate::cli::Global;
 use crate::failure::{Failure, Kind};
 use crate::local::Local;
@@ -40,9 +41,9 @@ pub mod waiting;
 /// Time for connecting and logging in.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A connection to the agent meant, which is started where that is allowed.
-async fn connect(global: &Global) -> Result<Client, Failure> {
-    connect_to(&global.local(true)).await
+/// A connection to the agent meant; this machine's is started where that is allowed.
+async fn connect(global: &Global, at: &AtArgs) -> Result<Client, Failure> {
+    at.way(global, true).await?.connect().await
 }
 
 async fn connect_to(local: &Local) -> Result<Client, Failure> {

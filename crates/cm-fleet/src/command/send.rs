@@ -5,6 +5,7 @@ use std::io::Read;
 use clap::Args;
 use cm_client::protocol::{KeysObserved, SendKeys};
 
+use super::hosts::AtArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
@@ -25,6 +26,8 @@ Examples:
 Says what was seen: submitted, typed (no Enter yet) or no_evidence. Exit code 1 where it is not what
 was asked for: then look with `cm-fleet attach`.")]
 pub struct Send {
+    #[command(flatten)]
+    at: AtArgs,
     /// The session: id, beginning of an id, or name
     session: String,
     /// The text; several are joined by blanks, `-` reads standard input
@@ -51,7 +54,7 @@ pub async fn run(args: Send, global: &Global) -> Result<Exit, Failure> {
         [dash] if dash == "-" => Some(stdin()?),
         words => Some(words.join(" ")),
     };
-    let client = super::connect(global).await?;
+    let client = super::connect(global, &args.at).await?;
     let session = super::find(&client, &args.session).await?.session_id;
     // Enter is the default after text, but not after keys.
     let enter = text.is_some() && args.keys.is_empty() && !args.no_enter;

@@ -3,6 +3,7 @@
 use clap::Args;
 use cm_client::protocol::{Proof, SessionInfo};
 
+use super::hosts::AtArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -22,6 +23,8 @@ Examples:
 
 The session column is the shortest id that names it; every command takes it.")]
 pub struct Sessions {
+    #[command(flatten)]
+    at: AtArgs,
     /// Also sessions whose terminal is gone
     #[arg(long, short)]
     all: bool,
@@ -35,7 +38,7 @@ pub struct Sessions {
 /// # Errors
 /// The agent cannot be reached or does not answer.
 pub async fn run(args: Sessions, global: &Global) -> Result<Exit, Failure> {
-    let client = super::connect(global).await?;
+    let client = super::connect(global, &args.at).await?;
     let sessions = super::list(&client).await?;
     let shown: Vec<&SessionInfo> = sessions.iter().filter(|s| args.all || s.alive).collect();
     if args.json {

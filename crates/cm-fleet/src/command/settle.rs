@@ -4,6 +4,7 @@ use clap::Args;
 use cm_client::protocol::{Answer, AnswerDecision, KeysObserved};
 use cm_client::{Client, ClientError};
 
+use super::hosts::AtArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
@@ -14,6 +15,8 @@ use crate::waiting::{self, Open, Wanted};
 /// Whom a command is about.
 #[derive(Debug, Args)]
 struct Which {
+    #[command(flatten)]
+    at: AtArgs,
     /// Sessions: ids, beginnings of ids, or names; SESSION/N is its prompt N alone. None: the only one that
     /// waits
     #[arg(value_name = "SESSION", conflicts_with = "all")]
@@ -74,6 +77,8 @@ Examples:
 
 Exit codes: as of `cm-fleet approve`")]
 pub struct AnswerArgs {
+    #[command(flatten)]
+    at: AtArgs,
     /// The session: id, beginning of an id, or name; SESSION/N is its prompt N alone
     session: String,
     /// The option to take: its label, the beginning of it, its key or number
@@ -94,7 +99,8 @@ pub async fn approve(args: Approve, global: &Global) -> Result<Exit, Failure> {
         _ => Err(Failure::new(Kind::Refused, "it is not a matter of yes or no")
             .hint(prompt::details(&open.session.session_id, open.prompt).join("\n"))),
     };
-    settle(wanted(args.which), global, "approved", decide).await
+    let (wanted, at) = wanted(args.which);
+    settle(wanted, global, &at, "approved", decide).await
 }
 
 /// Refuses what is asked.
@@ -104,7 +110,8 @@ pub async fn approve(args: Approve, global: &Global) -> Result<Exit, Failure> {
 pub async fn deny(args: Deny, global: &Global) -> Result<Exit, Failure> {
     let message = args.message;
     let decide = |open: Open<'_>| Ok(Answer { text: message.clone(), ..answer(open, AnswerDecision::Deny) });
-    settle(wanted(args.which), global, "denied", decide).await
+    let (wanted, at) = wanted(args.which);
+    settle(wanted, global, &at, "denied", decide).await
 }
 
 /// Takes an option, or types words.
@@ -122,11 +129,11 @@ pub async fn run(args: AnswerArgs, global: &Global) -> Result<Exit, Failure> {
         None => Ok(Answer { options: chosen(open, &options)?, ..answer(open, AnswerDecision::Choose) }),
     };
     let wanted = Wanted { names: vec![args.session], ..Wanted::default() };
-    settle(wanted, global, "answered", decide).await
+    settle(wanted, global, &args.at, "answered", decide).await
 }
 
-fn wanted(which: Which) -> Wanted {
-    Wanted { names: which.sessions, all: which.all, same: which.same }
+fn wanted(which: Which) -> (Wanted, AtArgs) {
+    (Wanted { names: which.sessions, all: which.all, same: which.same }, which.at)
 }
 
 /// An answer to the prompt that was seen, and to no other.
@@ -156,10 +163,11 @@ fn chosen(open: Open<'_>, wanted: &[String]) -> Result<Vec<String>, Failure> {
 async fn settle(
     wanted: Wanted,
     global: &Global,
+    at: &AtArgs,
     done: &str,
     decide: impl Fn(Open<'_>) -> Result<Answer, Failure>,
 ) -> Result<Exit, Failure> {
-    let client = super::connect(global).await?;
+    let client = super::connect(global, at).await?;
     let known = super::list(&client).await?;
     let picked = waiting::pick(&known, &wanted)?;
     if picked.is_empty() {

@@ -3,6 +3,7 @@
 use clap::Args;
 use cm_client::protocol::SessionInfo;
 
+use super::hosts::AtArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -22,6 +23,8 @@ Examples:
   cm-fleet waiting                what waits, and the commands that answer it
   cm-fleet waiting --json         one JSON object a line")]
 pub struct Waiting {
+    #[command(flatten)]
+    at: AtArgs,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -32,7 +35,7 @@ pub struct Waiting {
 /// # Errors
 /// The agent cannot be reached or does not answer.
 pub async fn run(args: Waiting, global: &Global) -> Result<Exit, Failure> {
-    let client = super::connect(global).await?;
+    let client = super::connect(global, &args.at).await?;
     let sessions = super::list(&client).await?;
     client.close().await;
     let paint = terminal::paint_stdout();

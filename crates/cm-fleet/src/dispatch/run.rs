@@ -16,7 +16,7 @@ use super::schedule::{self, Patience};
 use super::{now, sleep_until};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
-use crate::local::Local;
+use crate::fleet::way::Way;
 use crate::report::View;
 use crate::report::event::{RunEvent, RunEventKind, Stop};
 use crate::report::fold::{Link, RunState};
@@ -60,16 +60,17 @@ enum Flow {
     Leave,
 }
 
-/// Runs `plan` on the agent of this machine and shows it. The last event is always `run_finished`.
+/// Runs `plan` on one agent and shows it. The last event is always `run_finished`.
 ///
 /// # Errors
 /// The view cannot be written any more, or signals cannot be caught. Sessions go on in both cases.
-pub async fn run(plan: Plan, local: Local, view: Box<dyn View>) -> Result<Exit, Failure> {
+pub async fn run(plan: Plan, way: Way, view: Box<dyn View>) -> Result<Exit, Failure> {
     let mut caught = signal(SignalKind::interrupt())
         .map_err(|e| Failure::new(Kind::Task, "cannot catch Ctrl-C").because(&e))?;
     let interrupts = poll_fn(move |cx| caught.poll_recv(cx));
-    let mut follower = Follower::start(local.connector(), None);
     let mut run = Run::new(&plan, view);
+    way.host().clone_into(&mut run.host);
+    let mut follower = Follower::start(way.connector(), None);
     let ended = run.go(&mut follower, interrupts).await;
     follower.close().await;
     ended.map_err(|e| {
@@ -82,6 +83,8 @@ pub async fn run(plan: Plan, local: Local, view: Box<dyn View>) -> Result<Exit, 
 /// A run under way.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
+    /// The agent's host, in reports.
+    host: String,
     view: Box<dyn View>,
     state: RunState,
     asked: FuturesUnordered<Asking>,
@@ -106,6 +109,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(plan: &'a Plan, view: Box<dyn View>) -> Self {
         Self {
             plan,
+            host: LOCAL.to_owned(),
             view,
             state: RunState::default(),
             asked: FuturesUnordered::new(),
@@ -182,11 +186,11 @@ impl<'a> Run<'a> {
             }
             Input::GiveUp => {
                 self.give_up_at = None;
-                let error = match self.state.hosts.get(LOCAL) {
+                let error = match self.state.hosts.get(&self.host) {
                     Some(Link::Lost { error }) => error.clone(),
                     _ => format!("no answer for {} s", PATIENCE.as_secs()),
                 };
-                self.emit(RunEventKind::HostGivenUp { host: LOCAL.into(), error })?;
+                self.emit(RunEventKind::HostGivenUp { host: self.host.clone(), error })?;
             }
         }
         Ok(Flow::On)
@@ -195,10 +199,10 @@ impl<'a> Run<'a> {
     /// Asks for the sessions of the tasks whose turn it is.
     fn place(&mut self, client: Option<Client>) -> io::Result<()> {
         let Some(client) = client else { return Ok(()) };
-        for task in schedule::to_place(&self.state, LOCAL, &self.creating) {
+        for task in schedule::to_place(&self.state, &self.host, &self.creating) {
             let Some(request) = self.plan.requests.get(task - 1) else { continue };
             *self.tries.entry(task).or_default() += 1;
-            self.emit(RunEventKind::TaskPlaced { task, host: LOCAL.into(), attempt: 1 })?;
+            self.emit(RunEventKind::TaskPlaced { task, host: self.host.clone(), attempt: 1 })?;
             self.creating.insert(task);
             self.asked.push(asking::create(client.clone(), task, request.clone()));
         }

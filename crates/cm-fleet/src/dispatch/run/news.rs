@@ -7,7 +7,7 @@ use cm_client::{Client, ClientError, Created, Update};
 use tokio::time::Instant;
 
 use super::asking::{self, Answer};
-use super::{HELD, LOCAL, OUTPUT_EVERY, PATIENCE, ROOM_AFTER, Run, TRIES};
+use super::{HELD, OUTPUT_EVERY, PATIENCE, ROOM_AFTER, Run, TRIES};
 use crate::dispatch::{now, translate};
 use crate::report::event::{RunEventKind, Stop};
 use crate::report::fold::{Link, Status};
@@ -16,10 +16,10 @@ impl Run<'_> {
     pub(super) fn agent(&mut self, update: Update, client: Option<Client>) -> io::Result<()> {
         match update {
             Update::Connected { hello, renumbered } => {
-                let again = self.state.hosts.contains_key(LOCAL);
+                let again = self.state.hosts.contains_key(&self.host);
                 self.give_up_at = None;
                 let agent = hello.map_or_else(String::new, |hello| hello.agent.version);
-                self.emit(RunEventKind::HostConnected { host: LOCAL.into(), agent, again })?;
+                self.emit(RunEventKind::HostConnected { host: self.host.clone(), agent, again })?;
                 let sessions: Vec<(usize, SessionId)> =
                     self.state.live().map(|(plan, live)| (plan.number, live.session.clone())).collect();
                 for (task, session) in sessions {
@@ -35,10 +35,10 @@ impl Run<'_> {
             Update::Lost { error, .. } => {
                 self.give_up_at.get_or_insert_with(|| Instant::now() + PATIENCE);
                 // Only the first of a row is news.
-                if let Some(Link::Lost { .. } | Link::GivenUp { .. }) = self.state.hosts.get(LOCAL) {
+                if let Some(Link::Lost { .. } | Link::GivenUp { .. }) = self.state.hosts.get(&self.host) {
                     return Ok(());
                 }
-                self.emit(RunEventKind::HostLost { host: LOCAL.into(), error: error.to_string() })
+                self.emit(RunEventKind::HostLost { host: self.host.clone(), error: error.to_string() })
             }
             Update::Event(event) => self.event(event),
             Update::Snapshot(snapshot) => {
@@ -75,7 +75,7 @@ impl Run<'_> {
             }
             return Ok(());
         }
-        let events = translate::event(&self.state, LOCAL, &event);
+        let events = translate::event(&self.state, &self.host, &event);
         self.emit_all(events)
     }
 
@@ -147,20 +147,20 @@ impl Run<'_> {
         self.tries.remove(&task);
         self.emit(RunEventKind::TaskQueued { task })?;
         self.room_at = Some(Instant::now() + ROOM_AFTER);
-        if self.state.full.contains(LOCAL) {
+        if self.state.full.contains(&self.host) {
             return Ok(());
         }
         let again = std::mem::replace(&mut self.was_full, true);
-        self.emit(RunEventKind::HostFull { host: LOCAL.into(), error: asking::words(error), again })
+        self.emit(RunEventKind::HostFull { host: self.host.clone(), error: asking::words(error), again })
     }
 
     /// A session has ended, or it is time to ask again.
     pub(super) fn room(&mut self) -> io::Result<()> {
         self.room_at = None;
-        if !self.state.full.contains(LOCAL) {
+        if !self.state.full.contains(&self.host) {
             return Ok(());
         }
-        self.emit(RunEventKind::HostRoom { host: LOCAL.into() })
+        self.emit(RunEventKind::HostRoom { host: self.host.clone() })
     }
 
     fn looked(&mut self, task: usize, result: Result<Box<SessionDetail>, ClientError>) -> io::Result<()> {
