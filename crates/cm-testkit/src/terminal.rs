@@ -37,6 +37,8 @@ pub enum TerminalError {
 
 /// How often the screen is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long tmux may take to notice an end before it is nudged.
+const NUDGE: Duration = Duration::from_secs(1);
 
 impl Terminal {
     /// Starts `argv` in `project`. The socket is made in `dir`, whose path must be short.
@@ -164,9 +166,14 @@ impl Terminal {
     /// Waits until the program has ended, and returns its code.
     pub fn end(&self, patience: Duration) -> Result<i32, TerminalError> {
         let began = Instant::now();
+        let mut nudged = began;
         loop {
             if let Some(code) = self.ended()? {
                 return Ok(code);
+            }
+            if nudged.elapsed() > NUDGE {
+                nudged = Instant::now();
+                self.nudge()?;
             }
             if began.elapsed() > patience {
                 let (what, screen) = ("the program's end".to_owned(), self.screen()?);
@@ -174,6 +181,14 @@ impl Terminal {
             }
             thread::sleep(LOOK);
         }
+    }
+
+    /// Has the server look after its children: tmux 3.3a now and then misses that one has ended.
+    fn nudge(&self) -> Result<(), TerminalError> {
+        let pid = self.ask("#{pid}")?.parse().ok().and_then(rustix::process::Pid::from_raw);
+        // One that has ended meanwhile needs no nudge.
+        let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::CHILD));
+        Ok(())
     }
 
     fn tmux(&self) -> Command {

@@ -84,7 +84,9 @@ pub fn run(host: &mut dyn Host, layout: &Layout, removal: &Removal) -> Result<Re
 
 /// Directories of the user's units that are empty now: of no use to anyone, and most likely ours.
 pub fn forget_dirs(host: &mut dyn Host, layout: &Layout) {
-    for dir in [layout.units.join("default.target.wants"), layout.units.clone()] {
+    let above = layout.units.parent().filter(|dir| dir.ends_with("systemd"));
+    let own = [layout.units.join("default.target.wants"), layout.units.clone()];
+    for dir in own.into_iter().chain(above.map(std::path::Path::to_path_buf)) {
         if std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_none()) {
             let _ = disk::remove(host, &dir);
         }

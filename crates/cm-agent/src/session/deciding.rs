@@ -19,6 +19,9 @@ use crate::tool::{Input, Layout, PromptKind, Screen, Seen};
 /// Lines of the screen in a receipt.
 const RECEIPT_LINES: usize = 16;
 
+/// Between two keys: some tools take an Enter that follows closely for a part of what was pasted.
+const GAP: Duration = Duration::from_millis(60);
+
 /// What a client is told of its answer.
 pub(super) type Answered = handle::Answer<(u64, KeysObserved)>;
 
@@ -36,6 +39,8 @@ pub(super) struct Choice {
     answer: Option<Answered>,
     /// The next look is due then even if nothing changes.
     pub(super) until: Duration,
+    /// No key before.
+    not_before: Duration,
 }
 
 /// How it is taken.
@@ -73,6 +78,7 @@ impl Actor {
             answer,
             before: self.last_rows(),
             until: Duration::ZERO,
+            not_before: Duration::ZERO,
         });
     }
 
@@ -89,6 +95,9 @@ impl Actor {
     pub(super) async fn go_on_choosing(&mut self, control: &Control, screen: &Screen) -> Round {
         if self.typing.is_some() {
             // A client types; its text is not cut in two.
+            return Round::On;
+        }
+        if self.choice.as_ref().is_some_and(|choice| clock::now() < choice.not_before) {
             return Round::On;
         }
         let Some(mut choice) = self.choice.take() else { return Round::On };
@@ -119,7 +128,8 @@ impl Actor {
             }
             return lost;
         }
-        choice.until = clock::now() + Duration::from_millis(3);
+        choice.not_before = clock::now() + GAP;
+        choice.until = choice.not_before;
         self.choice = Some(choice);
         Round::On
     }
@@ -225,7 +235,18 @@ impl Actor {
         let then = then.filter(|_| verdict != "deny");
         let (rule, answer, before) = ("person".into(), Some(answer), self.last_rows());
         let until = Duration::ZERO;
-        self.choose(Choice { taking, prompt, label, verdict, rule, then, before, answer, until });
+        self.choose(Choice {
+            taking,
+            prompt,
+            label,
+            verdict,
+            rule,
+            then,
+            before,
+            answer,
+            until,
+            not_before: until,
+        });
         round
     }
 

@@ -202,6 +202,8 @@ async fn errors(client: &mut Witness) {
         (json!({"action":"nope"}), "unknown_action"),
         (json!({"action":"send_keys"}), "bad_request"),
         (json!({"action":"send_keys","sessionId":gone,"keys":"x"}), "conflict"),
+        // It was started by hand.
+        (json!({"action":"confirm_deployment","deployment":"d-1"}), "conflict"),
     ] {
         assert_eq!(client.ask(command.clone()).await["code"], code, "{command}");
     }

@@ -13,9 +13,9 @@ each! {
     is_left_with_ctrl_c: Claude, Codex, Claude197, Gemini;
     is_killed_at_work: Claude, Codex, Claude197, Gemini, OpenCode, Aider;
     goes_on_with_an_earlier_conversation: Claude, Codex;
-    goes_on_while_the_agent_is_restarted: Claude;
+    goes_on_while_the_agent_is_restarted: Claude, Codex;
     is_silent_for_long: Claude, Codex;
-    speaks_of_the_end_before_it: Claude;
+    speaks_of_the_end_before_it: Claude, Codex;
     holds_its_last_words: Claude, Codex;
 }
 

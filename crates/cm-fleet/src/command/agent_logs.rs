@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::hosts::{HostsOption, Opened};
 use crate::deploy::jobs::Depth;
 use crate::deploy::run::CONNECTING;
+use crate::deploy::words::without_name;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::report::clean::{clean, clean_line, pad, width};
@@ -80,7 +81,7 @@ pub async fn run(hosts: &HostsOption, follow: bool, lines: u64) -> Result<Exit, 
         }
     }
     for (host, why) in &bad {
-        super::say(&format!("{}: {}\n", clean(host), clean(why)));
+        super::say(&format!("{}: {}\n", clean(host), clean(without_name(host, why))));
     }
     Ok(match bad.len() {
         0 => Exit::Done,

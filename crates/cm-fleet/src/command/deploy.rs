@@ -10,6 +10,7 @@ use crate::deploy::jobs::Depth;
 use crate::deploy::record::Record;
 use crate::deploy::rollout::{Amount, DEFAULT_AT_ONCE, Pace};
 use crate::deploy::run::{self, Run};
+use crate::deploy::stage::Moment;
 use crate::deploy::wanted::Manner;
 use crate::deploy::who;
 use crate::exit::Exit;
@@ -192,11 +193,11 @@ async fn go(
     let tick = shown.tick_every();
     let run = Run { verb, fleet: inventory.name.clone(), jobs, settled, manner, pace };
     let known = inventory.hosts.clone();
-    let summary = run::run(run, keys, operator, tick, &mut |event, state| {
-        if let Some(event) = event {
+    let summary = run::run(run, keys, operator, tick, &mut |moment, state| {
+        if let Moment::Event(event) = moment {
             record.take(event, &known);
         }
-        shown.show(event, state);
+        shown.show(moment, state);
     })
     .await;
     record.close()?;

@@ -14,6 +14,7 @@ use crate::deploy::host::{self, Tell};
 use crate::deploy::jobs::Depth;
 use crate::deploy::run::CONNECTING;
 use crate::deploy::stage::now;
+use crate::deploy::words::without_name;
 use crate::deploy::{findings, script};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -108,6 +109,7 @@ fn found(host: &str, fleet: &str, answer: Result<Facts, Outcome>) -> Found {
                 Outcome::Refused { why, remedy } | Outcome::Failed { why, remedy, .. } => (why, remedy),
                 _ => ("it was left".to_owned(), None),
             };
+            let seen = without_name(host, &seen).to_owned();
             let finding = Finding { what: "ssh".to_owned(), verdict: Verdict::Bad, seen, remedy };
             Found { host: host.to_owned(), reached: false, findings: vec![finding] }
         }

@@ -13,6 +13,7 @@ use super::hosts::{HostsArgs, Opened};
 use crate::deploy::host::Job;
 use crate::deploy::jobs::Depth;
 use crate::deploy::run::CONNECTING;
+use crate::deploy::words::without_name;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::parse;
@@ -165,9 +166,11 @@ fn report(args: &ExecArgs, all: &[Done], names: usize) -> Result<Exit, Failure> 
             super::say(&format!("{}  {}\n", pad(&clean(&done.host), names), clean_line(line)));
         }
         match (&done.error, done.status.as_deref()) {
-            (Some(error), _) => {
-                super::say(&format!("{}  {}\n", pad(&clean(&done.host), names), clean(error)))
-            }
+            (Some(error), _) => super::say(&format!(
+                "{}  {}\n",
+                pad(&clean(&done.host), names),
+                clean(without_name(&done.host, error))
+            )),
             (None, Some("0") | None) => {}
             (None, Some(status)) => {
                 super::say(&format!("{}  ended with {status}\n", pad(&clean(&done.host), names)));

@@ -10,11 +10,12 @@ use cm_ssh::{Keys, Secret, Secrets};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::inventory::{InventoryArgs, InventoryOption};
-use crate::deploy::event::{DeployEvent, Outcome};
+use crate::deploy::event::Outcome;
 use crate::deploy::fold::DeployState;
 use crate::deploy::host::Job;
 use crate::deploy::jobs::{self, Depth};
 use crate::deploy::run::Person;
+use crate::deploy::stage::{Moment, now};
 use crate::deploy::view::{Bars, View};
 use crate::failure::{Failure, Kind};
 use crate::inventory::{Host, Inventory};
@@ -185,13 +186,14 @@ impl ShowArgs {
 }
 
 impl Shown {
-    /// One more event, or a tick.
-    pub fn show(&mut self, event: Option<&DeployEvent>, state: &DeployState) {
-        match event {
-            None => self.view.tick(crate::deploy::stage::now(), state),
-            Some(event) if !self.gone => self.gone = self.view.event(event, state).is_err(),
+    /// One more moment.
+    pub fn show(&mut self, moment: Moment<'_>, state: &DeployState) {
+        match moment {
+            Moment::Tick => self.view.tick(now(), state),
+            Moment::Question => self.view.pause(),
+            Moment::Event(event) if !self.gone => self.gone = self.view.event(event, state).is_err(),
             // A reader that left does not end what was begun on hosts.
-            Some(_) => {}
+            Moment::Event(_) => {}
         }
     }
 

@@ -8,6 +8,7 @@ use crate::deploy::each::{Each, Reached, each};
 use crate::deploy::event::{Outcome, Verb};
 use crate::deploy::jobs::Depth;
 use crate::deploy::record::{self, Record};
+use crate::deploy::stage::Moment;
 use crate::deploy::{undo, who};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -154,11 +155,11 @@ where
         jobs: opened.jobs,
         settled: opened.settled,
     };
-    let mut take = |event: Option<&_>, state: &_| {
-        if let Some(event) = event {
+    let mut take = |moment: Moment<'_>, state: &_| {
+        if let Moment::Event(event) = moment {
             record.take(event, &known);
         }
-        shown.show(event, state);
+        shown.show(moment, state);
     };
     let summary = each(run, opened.keys, &mut operator, tick, &mut take, act).await;
     record.close()?;

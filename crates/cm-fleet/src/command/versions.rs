@@ -13,7 +13,7 @@ use crate::deploy::event::Outcome;
 use crate::deploy::host::{self, Tell};
 use crate::deploy::jobs::Depth;
 use crate::deploy::run::CONNECTING;
-use crate::deploy::words::short_sha;
+use crate::deploy::words::{short_sha, without_name};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::report::clean::clean;
@@ -80,7 +80,7 @@ pub async fn run(args: Versions) -> Result<Exit, Failure> {
                     | Outcome::Failed { why, .. } => why,
                     _ => "it was left",
                 };
-                super::say(&format!("{}: {}\n", clean(host), clean(why)));
+                super::say(&format!("{}: {}\n", clean(host), clean(without_name(host, why))));
             }
         }
     }

@@ -70,13 +70,14 @@ impl Tell {
 
 /// What an error of the connection makes of a host.
 pub fn outcome_of(error: &SshError, step: &str) -> Outcome {
+    let why = error.to_string();
     match error.kind() {
         Kind::Denied if matches!(error, SshError::Passphrase { wrong: false, .. }) => {
-            Outcome::Unreachable { why: format!("{error} (in the variable CM_SSH_PASSPHRASE)") }
+            Outcome::Unreachable { why: format!("{why} (in the variable CM_SSH_PASSPHRASE)") }
         }
-        Kind::Unreachable | Kind::Denied => Outcome::Unreachable { why: error.to_string() },
-        Kind::Refused => Outcome::Refused { why: error.to_string(), remedy: None },
-        Kind::Failed => failed(step, error.to_string(), None),
+        Kind::Unreachable | Kind::Denied => Outcome::Unreachable { why },
+        Kind::Refused => Outcome::Refused { why, remedy: None },
+        Kind::Failed => failed(step, why, None),
     }
 }
 

@@ -316,7 +316,13 @@ pub fn good_tmux(version: &str) -> bool {
 pub fn size(bytes: u64) -> String {
     #[allow(clippy::cast_precision_loss)] // one decimal is shown
     let mb = bytes as f64 / 1e6;
-    if mb >= 1.0 { format!("{mb:.1} MB") } else { format!("{} kB", bytes / 1000) }
+    if mb >= 1000.0 {
+        format!("{:.1} GB", mb / 1000.0)
+    } else if mb >= 1.0 {
+        format!("{mb:.1} MB")
+    } else {
+        format!("{} kB", bytes / 1000)
+    }
 }
 
 fn duration(seconds: f64) -> String {

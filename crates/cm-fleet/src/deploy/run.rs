@@ -74,6 +74,7 @@ pub async fn run(
     driver.ask_all(person, tick).await;
     let mut rest = "interrupted";
     if driver.run.verb == Verb::Deploy && !driver.interrupted && !driver.ready.is_empty() {
+        driver.stage.question();
         if person.may(&driver.stage.state).await {
             driver.change_all(person, tick).await;
         } else {

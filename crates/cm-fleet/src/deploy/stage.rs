@@ -7,8 +7,19 @@ use tokio::time::Instant;
 use super::event::{DeployEvent, DeployEventKind, Outcome, Summary, Verb};
 use super::fold::{DeployState, Phase};
 
-/// Called with every event and the state that contains it, and with no event at every tick.
-pub type Show<'a> = &'a mut dyn FnMut(Option<&DeployEvent>, &DeployState);
+/// What there is to show.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment<'a> {
+    /// Something has happened.
+    Event(&'a DeployEvent),
+    /// Time has passed.
+    Tick,
+    /// A person is about to be asked: what is drawn makes room.
+    Question,
+}
+
+/// Called at every moment, with the state that contains it.
+pub type Show<'a> = &'a mut dyn FnMut(Moment<'_>, &DeployState);
 
 /// A run's events.
 pub struct Stage<'a> {
@@ -44,12 +55,17 @@ impl<'a> Stage<'a> {
     pub fn emit(&mut self, kind: DeployEventKind) {
         let event = DeployEvent { at: now(), kind };
         self.state.apply(&event);
-        (self.show)(Some(&event), &self.state);
+        (self.show)(Moment::Event(&event), &self.state);
     }
 
     /// Time has passed.
     pub fn tick(&mut self) {
-        (self.show)(None, &self.state);
+        (self.show)(Moment::Tick, &self.state);
+    }
+
+    /// A person is about to be asked.
+    pub fn question(&mut self) {
+        (self.show)(Moment::Question, &self.state);
     }
 
     /// A host is done with.

@@ -4,7 +4,7 @@ use cm_protocol::deploy::{Binary, Facts};
 use serde::Serialize;
 
 use super::event::Outcome;
-use super::words::short_sha;
+use super::words::{short_sha, without_name};
 use crate::report::clean::clean;
 use crate::report::paint::Paint;
 use crate::report::table::{Cell, Column, render};
@@ -184,7 +184,7 @@ fn row(status: &HostStatus) -> Vec<Cell> {
         running.map(|running| running.sessions.to_string()).unwrap_or_default().into(),
         load.map(|(load, cpus)| format!("{load:.1}/{cpus}")).unwrap_or_default().into(),
         memory.map(|bytes| format!("{:.1} GB", bytes as f64 / 1e9)).unwrap_or_default().into(),
-        clean(status.why.as_deref().unwrap_or_default()).into(),
+        clean(without_name(&status.host, status.why.as_deref().unwrap_or_default())).into(),
     ]
 }
 

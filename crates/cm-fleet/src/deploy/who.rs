@@ -2,10 +2,7 @@
 
 /// `user@machine`, of characters that need no quoting anywhere.
 pub fn by() -> String {
-    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let user = user
-        .filter(|user| !user.is_empty())
-        .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    let user = cm_agent::host::identity::account(&|name| std::env::var(name).ok()).name;
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{}@{}", plain(&user), plain(&machine))
 }

@@ -58,7 +58,7 @@ pub fn line(event: &DeployEvent, state: &DeployState) -> Option<Line> {
             } else {
                 String::new()
             };
-            about(host, word, format!("{text}{time}"), more, tone)
+            about(host, word, format!("{}{time}", without_name(host, &text)), more, tone)
         }
         DeployEventKind::Stopped { why, back } => {
             let text = match back.len() {
@@ -150,6 +150,11 @@ pub fn reason(reason: &Reason) -> String {
     }
 }
 
+/// An error of the connection's begins with the host's name, which already stands before it.
+pub fn without_name<'a>(host: &str, why: &'a str) -> &'a str {
+    why.strip_prefix(host).and_then(|rest| rest.strip_prefix(' ')).unwrap_or(why)
+}
+
 /// What became of a host, in words; none where the plan has said it.
 fn outcome_words(outcome: &Outcome) -> Option<Words> {
     let remedy_lines = |remedy: &Option<String>| remedy.iter().map(|r| format!("→ {r}")).collect::<Vec<_>>();
@@ -212,14 +217,15 @@ fn after(after: &HostAfter) -> String {
 
 /// What a run has led to.
 pub fn summary_text(summary: &Summary, verb: Option<Verb>) -> String {
-    let done = match verb {
-        Some(Verb::Uninstall) => "removed",
-        _ => "changed",
+    let (done, same) = match verb {
+        Some(Verb::Uninstall) => ("removed", "without an agent"),
+        Some(Verb::Rollback | Verb::RotateToken) => ("changed", "without an agent"),
+        _ => ("changed", "as they should be"),
     };
     let parts = [
         (summary.changed, done),
         (summary.would_change, "to change"),
-        (summary.unchanged, "as they should be"),
+        (summary.unchanged, same),
         (summary.back, "gone back"),
         (summary.failed, "failed"),
         (summary.refused, "refused"),
