@@ -2,6 +2,7 @@
 
 use ssh_key::{Certificate, PublicKey};
 
+use crate::certificate;
 use crate::known_hosts::{KnownHosts, Names, blob_type, matches};
 use crate::signature::is_good;
 
@@ -32,7 +33,7 @@ pub fn is_certificate(blob: &[u8]) -> bool {
 /// Judges the certificate `blob` that the host `names` shows at `now`, in seconds since 1970. `Err`: it is none.
 pub fn judge(known: &KnownHosts, names: &Names, blob: &[u8], now: u64) -> Result<Vouched, String> {
     let wrong = |error: ssh_key::Error| format!("its certificate cannot be read: {error}");
-    let certificate = Certificate::from_bytes(blob).map_err(wrong)?;
+    let certificate = certificate::read(blob).map_err(wrong)?;
     let key = PublicKey::from(certificate.public_key().clone()).to_bytes().map_err(wrong)?;
     let authority = PublicKey::from(certificate.signature_key().clone()).to_bytes().map_err(wrong)?;
     if !known.authorities(names).iter().any(|entry| entry.blob == authority) {

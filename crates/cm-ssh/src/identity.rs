@@ -6,9 +6,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64, Encoding as _};
-use ssh_key::{Certificate, LineEnding, PrivateKey, PublicKey};
+use ssh_key::{LineEnding, PrivateKey, PublicKey};
 use zeroize::Zeroizing;
 
+use crate::certificate;
 use crate::limits;
 use crate::secret::{Secret, Secrets};
 
@@ -144,12 +145,13 @@ impl UserCertificate {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = File::open(path).and_then(bounded).map_err(|error| format!("cannot be read: {error}"))?;
         let wrong = |error: ssh_key::Error| format!("is no certificate: {error}");
-        let certificate = Certificate::from_openssh(text.trim()).map_err(wrong)?;
+        let blob = text.split_whitespace().nth(1).and_then(|word| Base64::decode_vec(word).ok());
+        let blob = blob.ok_or_else(|| "is no certificate: it is not `TYPE BASE64`".to_owned())?;
+        let certificate = certificate::read(&blob).map_err(wrong)?;
         if !certificate.cert_type().is_user() {
             return Err("is a host's certificate, not a user's".to_owned());
         }
         let key = PublicKey::from(certificate.public_key().clone()).to_bytes().map_err(wrong)?;
-        let blob = certificate.to_bytes().map_err(wrong)?;
         let (from, until) = (certificate.valid_after(), certificate.valid_before());
         Ok(Self { path: path.to_owned(), text: text.trim().to_owned(), blob, key, from, until })
     }

@@ -21,6 +21,7 @@
 //! ```
 
 mod auth;
+mod certificate;
 pub mod config;
 mod cut;
 mod dial;

@@ -72,6 +72,9 @@ impl Tell {
 pub fn outcome_of(error: &SshError, step: &str) -> Outcome {
     let why = error.to_string();
     match error.kind() {
+        Kind::Denied if matches!(error, SshError::Passphrase { wrong: false, .. }) => {
+            Outcome::Unreachable { why: format!("{why} (in the variable CM_SSH_PASSPHRASE)") }
+        }
         Kind::Unreachable | Kind::Denied => Outcome::Unreachable { why },
         Kind::Refused => Outcome::Refused { why, remedy: None },
         Kind::Failed => failed(step, why, None),

@@ -1,5 +1,7 @@
 //! On real hosts: `cargo xtask test hosts`, or by hand with `cargo xtask hosts up 16 --cast` and
 //! `cargo nextest run -p cm-fleet --features host-tests --test hosts`.
 
+mod deploy;
 mod faults;
 mod kinds;
+mod support;
