@@ -204,8 +204,8 @@ fn help_of_dispatch() {
               The tasks, run at the same time; for --tool shell each is a script
 
     Options:
-      -f, --file <FILE>
-              Read tasks from a file, one a line; `-` is standard input
+      -i, --inventory <FILE>
+              The inventory [default: fleet.yaml here, else ~/.config/cm-fleet/fleet.yaml]
 
           --socket <PATH>
               Talk to the agent on this socket instead of this user's own
@@ -215,13 +215,31 @@ fn help_of_dispatch() {
           --no-start
               Do not start this machine's agent if it does not run
 
+          --on <SELECTOR>
+              Only these hosts: a name (gpu-01, gpu-*), @group or label=value, joined by , & !. May be
+              repeated
+
+          --accept-new
+              Believe the keys of hosts that are in no known_hosts file, and write them down there
+
+          --connect-timeout <SECONDS>
+              Seconds a host may take for each of connecting, the handshake and logging in
+
+              [default: 10]
+
+      -F, --ssh-config <FILE>
+              Use this ssh configuration instead of your own
+
+      -f, --file <FILE>
+              Read tasks from a file, one a line; `-` is standard input
+
       -t, --tool <TOOL>
               What does the task: a coding tool, `shell` for a script of sh, or any interactive program
 
               [default: claude]
 
       -C, --path <DIR>
-              Where it is done [default: the current directory]
+              Where it is done [default: the current directory; with --on, the home directory there]
 
           --resume <SESSION>
               Go on with the conversation of an earlier session, with its tool and in its directory
@@ -297,6 +315,7 @@ fn help_of_dispatch() {
       cm-fleet dispatch --worktree --check "make test" --retry-on-failed-check 2 --file tasks.txt
       cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m "make test"
       cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
+      cm-fleet dispatch --on web-01 --path ~/src/app "fix the failing test"    on a host of fleet.yaml
       cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
       cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == "task_finished")'
 
