@@ -4,4 +4,5 @@
 mod deploy;
 mod faults;
 mod kinds;
+mod remote;
 mod support;
