@@ -83,6 +83,11 @@ fn tasks(count: usize) -> String {
     if count == 1 { "1 task".into() } else { format!("{count} tasks") }
 }
 
+/// What commands about sessions of a host need besides; none for this machine's own.
+pub fn elsewhere(host: &str) -> Option<String> {
+    (host != crate::dispatch::run::LOCAL).then(|| format!("--on {}", clean(host)))
+}
+
 /// The line an event is worth, if any. `state` already contains the event.
 pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
     let about = |who: &str, word: &str, text: String, tone| {
@@ -140,7 +145,10 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
 fn under(kind: &RunEventKind, status: &Status) -> Vec<String> {
     match (kind, status) {
         (RunEventKind::TaskState { prompt: Some(asked), .. }, Status::Live(live)) => {
-            prompt::details(&live.session, asked).iter().map(|line| clean_line(line)).collect()
+            let mut lines: Vec<String> =
+                prompt::details(&live.session, asked).iter().map(|line| clean_line(line)).collect();
+            lines.extend(elsewhere(&live.host).map(|on| format!("each with {on}")));
+            lines
         }
         _ => Vec::new(),
     }
@@ -276,6 +284,13 @@ pub fn left_running(state: &RunState) -> String {
     let more = live.count();
     let id = short(&first.session);
     let count = if more == 0 { "1 session goes on".into() } else { format!("{} sessions go on", more + 1) };
+    if let Some(on) = elsewhere(&first.host) {
+        return format!(
+            "{count}:\n  cm-fleet logs {on} -f {id}   follows it\n  cm-fleet kill {on} {id}      ends it\n  \
+             cm-fleet sessions {on}{}           lists them all",
+            " ".repeat(id.chars().count().saturating_sub(8))
+        );
+    }
     format!(
         "{count}:\n  cm-fleet logs -f {id}   follows it\n  cm-fleet attach {id}    opens it\n  \
          cm-fleet kill {id}      ends it\n  cm-fleet sessions{}           lists them all",

@@ -32,7 +32,8 @@ fn tasks_run_on_a_host_and_their_sessions_are_found_there() {
         for wanted in ["hello", "/home/deploy", "\"exitCode\":3", &format!("\"host\":\"{}\"", host.name)] {
             assert!(said.contains(wanted), "{wanted}: {said}");
         }
-        let output = run("dispatch", &["--tool", "shell", "--detach", "--name", "long", "echo begun; exec cat"]);
+        let output =
+            run("dispatch", &["--tool", "shell", "--detach", "--name", "long", "echo begun; exec cat"]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let output = run("send", &["long", "typed from afar"]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
