@@ -33,6 +33,7 @@ impl Machine {
     ) {
         let act = self.act_on(found);
         self.memory.prompts += 1;
+        self.memory.distrusted |= found.kind == PromptKind::Trust;
         let mut prompt = prompt_of(self.memory.prompts, found);
         let stage = match &act {
             Act::Ask(rule) => {

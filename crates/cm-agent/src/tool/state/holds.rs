@@ -149,8 +149,9 @@ impl Machine {
         match (&self.memory.phase, seen) {
             (Phase::Starting { .. }, Some(Seen::Asking(_) | Seen::Blocked(_))) => None,
             // Anything that is printed at a start, so far.
-            (Phase::Starting { given: true, .. }, Some(Seen::Working { activity: None }))
-                if look.is_some_and(|observation| observation.rule == NEITHER) =>
+            (Phase::Starting { given: true, .. }, Some(Seen::Working { activity }))
+                if (activity.is_none() || self.memory.distrusted)
+                    && look.is_some_and(|observation| observation.rule == NEITHER) =>
             {
                 Some((steady + UNTAKEN, Move::Taken))
             }

@@ -28,6 +28,10 @@ pub struct Memory {
     /// A person has pressed the key that breaks a turn off, and the tool has not gone on since.
     #[serde(default)]
     pub(super) interrupting: bool,
+    /// It has asked whether it may trust its work tree. Some tools start anew then, and may forget the task
+    /// they were given.
+    #[serde(default)]
+    pub(super) distrusted: bool,
     /// What the tool's hooks have said of its turn.
     #[serde(default)]
     pub(super) by_hooks: ByHooks,
@@ -239,6 +243,7 @@ impl Memory {
             voice: Voice::default(),
             spoken: false,
             interrupting: false,
+            distrusted: false,
             by_hooks: ByHooks::Nothing,
             aside: None,
             hooked: false,

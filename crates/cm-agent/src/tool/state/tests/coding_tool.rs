@@ -456,3 +456,23 @@ fn after_a_restart_nothing_is_answered_twice() {
         6100 tick => waiting (an answer was given, but the question still stands) #1 command \"Run this command?\"",
     );
 }
+
+/// The question whether the work tree may be trusted, which comes before anything else.
+#[test]
+fn failure_14_a_tool_that_starts_anew_when_it_is_trusted_has_not_taken_its_task() {
+    let asks = "Coder 1.0⏎⏎Do you trust this folder?⏎⏎ ❯ 1. Yes⏎   2. No⏎⏎ Enter to confirm";
+    // What it was doing is still drawn, and reads as if it did something.
+    let anew = "Coder 1.0⏎⏎● Reading 3 files⏎⏎Starting anew to apply the change...";
+    played(
+        GIVEN,
+        &ask(),
+        &format!(
+            "0 screen {asks} =>
+            60 tick => waiting #1 trust \"Do you trust this folder?\"
+            1000 answering 1 => starting
+            1100 screen {anew} =>
+            3000 screen {{idle}} =>
+            7000 tick => DELIVER"
+        ),
+    );
+}
