@@ -10,6 +10,7 @@ use cm_protocol::deploy::{
 };
 use cm_ssh::{Event, Input, Keys, Kind, Output, Remote, Ssh, SshError, Status, Target};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::asked;
@@ -23,6 +24,8 @@ use super::wanted::{Manner, Wanted};
 pub const ASK: Duration = Duration::from_secs(30);
 /// How long an installation may take besides sending, reading and becoming healthy.
 const INSTALL: Duration = Duration::from_secs(90);
+/// How long it may say nothing at all, besides becoming healthy and going back: a frozen host costs no more.
+const SILENCE: Duration = Duration::from_secs(30);
 /// The slowest link that is put up with, in bytes a second.
 const SLOWEST: u64 = 64 * 1024;
 /// Log-in at the agent, once the stream stands.
@@ -198,8 +201,8 @@ pub async fn finish(
 enum Cut {
     /// It has a bad one.
     Ended(Outcome),
-    /// The connection broke.
-    Lost(SshError),
+    /// The connection broke, or nothing was heard any more.
+    Lost(String),
 }
 
 /// Runs an installation and passes on what it reports.
@@ -212,14 +215,30 @@ async fn install(
 ) -> Result<Installation, Cut> {
     let total = input.len();
     let deadline = INSTALL + Duration::from_secs(total / SLOWEST + manner.ready_seconds * 2);
+    let silence = SILENCE + Duration::from_secs(manner.ready_seconds * 2);
     let mut report = Report::new(tell.clone(), total);
-    let output = ssh.exec_lines(command, input, deadline, |event| report.take(event)).await;
+    let (alive, heard) = watch::channel(());
+    let output = tokio::select! {
+        output = ssh.exec_lines(command, input, deadline, |event| {
+            report.take(event);
+            alive.send_replace(());
+        }) => output.map_err(|error| error.to_string()),
+        () = silent(heard, silence) => {
+            let host = ssh.at();
+            Err(format!("{host}: nothing was heard for {} s: it may be frozen, or the link is", silence.as_secs()))
+        }
+    };
     match (report.end, output) {
         (Some(InstallLine::Installed(done)), _) => Ok(*done),
         (Some(InstallLine::Failed(failure)), _) => Err(Cut::Ended(of_failure(*failure))),
         (_, Ok(output)) => Err(Cut::Ended(no_report(&output))),
         (_, Err(error)) => Err(Cut::Lost(error)),
     }
+}
+
+/// Ends when nothing has been heard for so long.
+async fn silent(mut heard: watch::Receiver<()>, limit: Duration) {
+    while let Ok(Ok(())) = tokio::time::timeout(limit, heard.changed()).await {}
 }
 
 /// Reads an installation's report as it comes.
@@ -314,7 +333,7 @@ pub fn no_report(output: &Output) -> Outcome {
 async fn after_a_cut(
     job: &Job,
     deployment: &str,
-    error: &SshError,
+    error: &str,
     keys: &Keys,
     tell: &Tell,
 ) -> Result<Installation, Outcome> {

@@ -93,6 +93,11 @@ impl Fleet {
         self.start(verb, args).finish()
     }
 
+    /// `check fleet.yaml`, which reaches no host.
+    pub fn check(&self) -> Run {
+        Running::start(self.command(&["check", "fleet.yaml"])).finish()
+    }
+
     /// `deploy --yes --json …`.
     pub fn deploy(&self, args: &[&str]) -> Run {
         self.run("deploy", &[&["--yes", "--json"], args].concat())
@@ -140,11 +145,6 @@ impl Running {
             String::from_utf8_lossy(&text).into_owned()
         });
         Self { child, began: Instant::now(), lines, out: String::new(), err: Some(err) }
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     /// Waits for an event that is `wanted`; panics if it ends before.

@@ -33,6 +33,21 @@ for table in iptables iptables-legacy; do
 done 2>/dev/null
 exit 1"#;
 
+/// All containers see the kernel's own boot id: one that boots gets its own, before anybody's services start.
+const BOOT_ID: &str = r"
+cat > /etc/systemd/system/cm-testhost-boot-id.service <<'END'
+[Unit]
+DefaultDependencies=no
+Before=basic.target user.slice
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'cat /proc/sys/kernel/random/uuid > /run/boot-id'
+ExecStart=/bin/mount --bind /run/boot-id /proc/sys/kernel/random/boot_id
+[Install]
+WantedBy=basic.target
+END
+systemctl -q enable cm-testhost-boot-id.service && sync";
+
 /// A host that belongs to this test until it is dropped. Its fields are those of [`Host`].
 #[derive(Debug)]
 pub struct Claimed {
@@ -123,6 +138,9 @@ impl Claimed {
 
     /// Pulls the plug.
     pub fn kill(&self) {
+        if !self.paused.load(Ordering::Relaxed) {
+            self.root_says(BOOT_ID);
+        }
         must(&mut self.docker(&["kill", "--signal", "KILL", &self.container]), &[], ANSWER);
         self.paused.store(false, Ordering::Relaxed);
     }

@@ -1,12 +1,15 @@
 //! An agent that does not become healthy is gone again: the one before runs, or none where there was none.
 
-use cm_testkit::hosts::Cast;
+use cm_testkit::hosts::{Cast, Claimed, another_build};
 
 use super::sessions::{sleepers, start_sessions};
 use crate::support::{Fleet, has, same, traces};
 
-/// No address of any host: the agent cannot listen there, says so and ends.
-const CRASHES: &str = ", listen: \"203.0.113.1:9\"";
+/// Its agents crash at their start: they cannot listen on what is no address of any host, say so and end.
+pub fn make_crash(fleet: &mut Fleet) {
+    fleet.settings = ", listen: \"203.0.113.1:9\", token: env:TOKEN".into();
+    fleet.vars.push(("TOKEN".into(), "0123456789abcdef0123456789abcdef".into()));
+}
 
 #[test]
 fn an_agent_that_crashes_at_its_start_is_removed_where_there_was_none() {
@@ -14,12 +17,12 @@ fn an_agent_that_crashes_at_its_start_is_removed_where_there_was_none() {
     let mut fleet = Fleet::new(&[&host]);
     fleet.run("plan", &[]).exits(0);
     let before = traces(&host);
-    fleet.settings = CRASHES.into();
+    make_crash(&mut fleet);
     let run = fleet.deploy(&[]).exits(5);
     let failed = run.is(&host.name, "failed");
     assert_eq!((&failed["step"], &failed["hostAfter"]["state"]), (&"healthy".into(), &"removed".into()));
     has(failed["log"].to_string(), &["203.0.113.1:9"]);
-    same(&host, &before);
+    only_its_log(&host, &before);
     assert_eq!(fleet.status(&host.name)["state"], "absent");
 }
 
@@ -30,7 +33,7 @@ fn an_agent_that_crashes_at_its_start_makes_way_for_the_one_before() {
     fleet.deploy(&[]).exits(0);
     start_sessions(&host, &fleet.status(&host.name), 3);
     let before = sleepers(&host);
-    fleet.settings = CRASHES.into();
+    make_crash(&mut fleet);
     let run = fleet.deploy(&[]).exits(5);
     let failed = run.is(&host.name, "failed");
     assert_eq!(failed["hostAfter"], serde_json::json!({"state": "reverted", "generation": 1}), "{failed:#}");
@@ -42,22 +45,52 @@ fn an_agent_that_crashes_at_its_start_makes_way_for_the_one_before() {
     fleet.deploy(&[]).exits(0).is(&host.name, "unchanged");
 }
 
-/// It runs, and never says that it is ready: its state is behind a pipe that nobody writes to.
+/// Nothing is left but what tells an operator what has happened here: the record of what was done, and the agent's state.
+fn only_its_log(host: &Claimed, before: &str) {
+    let log = "~/.local/share/cm-agent/deploy.log";
+    has(host.user_says(&format!("cat {log}")), &["ada@"]);
+    host.user_says("cd ~/.local/share/cm-agent; rm deploy.log; rm -f guard going-back; rmdir $PWD; rm -r ~/.local/state/cm-agent; rm -rf /run/user/$(id -u)/cm-agent");
+    same(host, before);
+}
+
+/// Freezes each new agent of a host's in the moment in which it starts, as if it hung.
+fn freeze_the_next(host: &Claimed) {
+    host.root_says(
+        "old=$(pgrep -u deploy -f 'cm-agent serve')\n\
+         (i=0; while [ $i -lt 3000 ]; do\n\
+           for p in $(pgrep -u deploy -f 'cm-agent serve'); do\n\
+             [ \"$p\" = \"$old\" ] || { kill -STOP $p; exit; }\n\
+           done; i=$((i+1)); sleep 0.01; done) >/dev/null 2>&1 &",
+    );
+}
+
 #[test]
-fn an_agent_that_never_becomes_healthy_makes_way_for_the_one_before() {
+fn an_agent_that_hangs_makes_way_for_the_one_before() {
     let host = Cast::load().claim("plain");
     let mut fleet = Fleet::new(&[&host]);
     fleet.deploy(&[]).exits(0);
-    let unit = host.user_says("systemctl --user show -P ExecStart cm-agent");
-    // The same program, held up by a debugger's trick: a drop-in that nobody expects.
-    has(&unit, &["cm-agent"]);
-    host.user_says(
-        "mkdir -p ~/.config/systemd/user/cm-agent.service.d\n\
-         printf '[Service]\\nExecStart=\\nExecStart=/bin/sleep 1000\\n' > ~/.config/systemd/user/cm-agent.service.d/x.conf",
-    );
-    fleet.settings = ", max_clients: 5".into();
-    let run = fleet.deploy(&["--ready-within", "4"]);
-    println!("{run:#?}");
-    host.user_says("rm -r ~/.config/systemd/user/cm-agent.service.d; systemctl --user daemon-reload");
-    run.exits(5);
+    start_sessions(&host, &fleet.status(&host.name), 3);
+    let before = sleepers(&host);
+    let first = fleet.agent.clone();
+    fleet.agent = another_build(&first, "v2", &fleet.path(""));
+    freeze_the_next(&host);
+    let run = fleet.deploy(&["--ready-within", "4"]).exits(5);
+    let failed = run.is(&host.name, "failed");
+    assert_eq!(failed["hostAfter"], serde_json::json!({"state": "reverted", "generation": 1}), "{failed:#}");
+    assert_eq!(sleepers(&host), before);
+    fleet.agent = first;
+    assert_eq!(fleet.status(&host.name)["state"], "good");
+}
+
+#[test]
+fn an_agent_that_hangs_is_removed_where_there_was_none() {
+    let host = Cast::load().claim("plain");
+    let fleet = Fleet::new(&[&host]);
+    fleet.run("plan", &[]).exits(0);
+    let before = traces(&host);
+    freeze_the_next(&host);
+    let run = fleet.deploy(&["--ready-within", "4"]).exits(5);
+    let failed = run.is(&host.name, "failed");
+    assert_eq!(failed["hostAfter"], serde_json::json!({"state": "removed"}), "{failed:#}");
+    only_its_log(&host, &before);
 }
