@@ -48,7 +48,7 @@ enum Command {
         #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "list"])]
         path: Option<String>,
     },
-    /// Measure the agent (a release build) and print the table of docs/performance.md.
+    /// Measure release builds and print a table of docs/performance.md.
     Bench {
         /// What to measure.
         #[arg(value_enum)]
@@ -69,6 +69,8 @@ enum Bench {
     Agent,
     /// The real coding CLIs: whether their state is seen right, how fast they are answered, what that costs.
     Tools,
+    /// Deployments to twelve test hosts, beside OpenSSH by hand, pyinfra and ansible.
+    Deploy,
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,6 +131,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tools { names, .. } => tools::install(&workspace, &names),
         Command::Bench { what: Bench::Agent } => bench::agent(&workspace),
         Command::Bench { what: Bench::Tools } => bench::tools(&workspace),
+        Command::Bench { what: Bench::Deploy } => bench::deploy(&workspace),
         Command::Schema { check: true } => schema::check(&workspace),
         Command::Schema { check: false } => schema::write(&workspace),
     }

@@ -30,7 +30,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    pub(super) fn start(host: &Host, round_trip: Duration) -> Self {
+    /// A way to `host` with this round trip time. Panics where it cannot listen.
+    pub fn start(host: &Host, round_trip: Duration) -> Self {
         let fail =
             |what: &str, error: std::io::Error| -> ! { panic!("relay to {}: {what}: {error}", host.name) };
         let to: SocketAddr = format!("{}:{}", host.address, host.port)

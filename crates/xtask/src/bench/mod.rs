@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the agent costs and how fast it answers, measured side by side, as a table.
 
 mod agent;
+mod deploy;
 mod flood;
 mod measure;
 mod subject;
@@ -44,6 +45,19 @@ pub fn tools(workspace: &Workspace) -> Result<(), Failure> {
     let tools = cm_testkit::tools::Tools::of(&workspace.target);
     let rows = threads()?.block_on(tools::all(&subject, &tools, &scripted)).map_err(Failure::Bench)?;
     println!("\n| what | measured | goal | |\n|---|---|---|---|");
+    for row in rows {
+        println!("| {} | {} | {} | {} |", row.what, row.measured, row.goal, row.mark());
+    }
+    Ok(())
+}
+
+/// Measures deployments beside other ways to do them, and prints the table.
+///
+/// # Errors
+/// The test hosts do not come up, or a deployment fails.
+pub fn deploy(workspace: &Workspace) -> Result<(), Failure> {
+    let rows = deploy::all(workspace)?;
+    println!("\n{}\n\n| what | measured | goal | |\n|---|---|---|---|", subject::machine());
     for row in rows {
         println!("| {} | {} | {} | {} |", row.what, row.measured, row.goal, row.mark());
     }

@@ -31,25 +31,16 @@ impl Subject {
         Ok(Self { binary: workspace.target.join("release/cm-agent") })
     }
 
-    /// The machine and its load, in one line.
+    /// The machine, its load and the agent, in one line.
     pub fn machine(&self) -> String {
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let cpuinfo = read("/proc/cpuinfo");
-        let model = cpuinfo
-            .lines()
-            .find_map(|l| l.strip_prefix("model name"))
-            .unwrap_or("")
-            .trim_matches([' ', '\t', ':']);
-        let load = read("/proc/loadavg").split_whitespace().take(3).collect::<Vec<_>>().join(" ");
         let tmux = Command::new("tmux")
             .arg("-V")
             .output()
             .map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let size = std::fs::metadata(&self.binary).map_or(0, |m| m.len());
         format!(
-            "{cores} × {model}; Linux {}; {}; load {load}; cm-agent release build, {:.1} MB",
-            read("/proc/sys/kernel/osrelease").trim(),
+            "{}; {}; cm-agent release build, {:.1} MB",
+            machine(),
             tmux.unwrap_or_else(|_| "no tmux".into()),
             size as f64 / 1e6
         )
@@ -149,6 +140,20 @@ async fn futures<E>(all: impl Iterator<Item = impl Future<Output = Result<(), E>
         one?;
     }
     Ok(())
+}
+
+/// The machine and its load, in one line.
+pub fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo
+        .lines()
+        .find_map(|l| l.strip_prefix("model name"))
+        .unwrap_or("")
+        .trim_matches([' ', '\t', ':']);
+    let load = read("/proc/loadavg").split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{cores} × {model}; Linux {}; load {load}", read("/proc/sys/kernel/osrelease").trim())
 }
 
 /// The scripted tool: a debug build, for it only draws.
