@@ -79,10 +79,8 @@ fn a_wrong_passphrase_is_said() {
 fn a_changed_host_key_is_refused_with_both_fingerprints_file_and_line() {
     let host = Cast::load().claim("plain");
     let mut fleet = Fleet::new(&[&host]);
-    let pinless = |text: &str| -> String {
-        text.lines().filter(|line| !line.contains("host_key:")).map(|line| format!("{line}\n")).collect()
-    };
-    fleet.hosts = pinless(&fleet.hosts);
+    let unpinned = fleet.hosts.lines().filter(|line| !line.contains("host_key:"));
+    fleet.hosts = unpinned.map(|line| format!("{line}\n")).collect();
     fleet.run("plan", &["--json"]).exits(0);
     let keys =
         |host: &Claimed| host.root_says("cat /etc/ssh/ssh_host_*.pub | ssh-keygen -l -f - | cut -d' ' -f2");
