@@ -191,6 +191,9 @@ pub struct Installation {
     /// Hardening that this host's user manager does not take, by directive.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,
+    /// It was what it was to become: nothing was done, and nothing waits to be confirmed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
 }
 
 /// Why an installation failed, and how the host is now.
@@ -431,6 +434,9 @@ pub struct Unit {
     /// How its files differ from what was installed: each a short sentence. Empty: not at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<String>,
+    /// Drop-ins, which are the user's own: deployments leave them as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop_ins: Vec<String>,
     /// How often it was restarted by systemd since it was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u32>,

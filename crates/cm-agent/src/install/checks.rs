@@ -10,7 +10,7 @@ use super::order::Goal;
 use super::sessions::{self, Found};
 use super::steps::{Chosen, Run, counted};
 use super::trouble::{Trouble, at};
-use super::{disk, plan};
+use super::{disk, facts, plan};
 
 impl Run<'_> {
     pub(super) fn verify(&mut self, own: Own) -> Result<Chosen, Trouble> {
@@ -144,9 +144,8 @@ impl Run<'_> {
             && there.manifest.settings == chosen.manifest.settings
             && there.manifest.fleet == chosen.manifest.fleet
             && (chosen.fresh || there.number == chosen.number);
-        let text = layout::bytes(&layout.generation(there.number).join("unit"));
-        let whole = text.is_some() && text == layout::bytes(&layout.unit_file()) && layout.wanted().exists();
-        if !same || !whole || chosen.unit.active != "active" || chosen.unit.stale {
+        let whole = layout.wanted().exists() && facts::drift(&chosen.unit, layout).is_empty();
+        if !same || !whole || chosen.unit.active != "active" {
             return Ok(None);
         }
         let Some(running) = self.host.agent(&layout.socket()) else { return Ok(None) };
@@ -154,7 +153,9 @@ impl Run<'_> {
             return Ok(None);
         }
         let panes: Vec<Pane> = ours(&self.host.sessions(), layout).filter_map(Found::pane).collect();
-        match layout.under_way() {
+        let under_way = layout.under_way();
+        let unchanged = under_way.is_none();
+        match under_way {
             // It waits to be confirmed, as it did before.
             Some(pending) => {
                 let mine = layout::read::<Holder>(&layout.lock())
@@ -173,6 +174,7 @@ impl Run<'_> {
             before: panes.clone(),
             after: panes,
             dropped: there.origin.dropped.clone(),
+            unchanged,
         }))
     }
 

@@ -89,6 +89,17 @@ fn panes(found: &[Found], layout: &Layout) -> Vec<Pane> {
 fn installed(layout: &Layout) -> Option<Installed> {
     let now = layout.installed()?;
     let all: Vec<Stored> = layout.numbers().into_iter().filter_map(|n| layout.stored(n)).collect();
+    // One that was damaged must be sent again.
+    let whole = |binary: &Binary| {
+        std::fs::metadata(layout.program(&binary.sha256)).is_ok_and(|meta| meta.len() == binary.size)
+    };
+    let damaged: Vec<String> = all
+        .iter()
+        .map(|stored| &stored.manifest.binary)
+        .filter(|binary| !whole(binary))
+        .map(|binary| binary.sha256.clone())
+        .collect();
+    let stored = layout.programs().into_iter().filter(|sha256| !damaged.contains(sha256)).collect();
     Some(Installed {
         fleet: now.manifest.fleet.clone(),
         generation: now.number,
@@ -98,7 +109,7 @@ fn installed(layout: &Layout) -> Option<Installed> {
         by: now.manifest.by,
         unconfirmed: layout.under_way().map(|pending| pending.deployment),
         generations: all.into_iter().map(generation).collect(),
-        stored: layout.programs(),
+        stored,
     })
 }
 
@@ -111,22 +122,23 @@ fn generation(stored: Stored) -> Generation {
 /// The unit, and how what is on the disk differs from what was installed.
 fn told(now: &UnitNow, layout: &Layout) -> Unit {
     let enabled = if now.enabled.is_empty() { "not-found".into() } else { now.enabled.clone() };
-    Unit { active: now.active.clone(), enabled, drift: drift(now, layout), restarts: Some(now.restarts) }
+    let (active, drop_ins) = (now.active.clone(), now.drop_ins.clone());
+    Unit { active, enabled, drift: drift(now, layout), drop_ins, restarts: Some(now.restarts) }
 }
 
-fn drift(now: &UnitNow, layout: &Layout) -> Vec<String> {
+/// What is not as the generation in use has it. Drop-ins are the user's own.
+pub(super) fn drift(now: &UnitNow, layout: &Layout) -> Vec<String> {
     let Some(installed) = layout.installed() else { return Vec::new() };
     let mut drift = Vec::new();
     let dir = layout.generation(installed.number);
-    let same = |a: &Path, b: &Path| layout::bytes(a) == layout::bytes(b);
     match layout::bytes(&layout.unit_file()) {
         None => drift.push(format!("{} is missing", layout.unit_file().display())),
-        Some(_) if !same(&layout.unit_file(), &dir.join("unit")) => {
-            drift.push(format!("{} was edited", layout.unit_file().display()));
+        Some(now) => {
+            let was = layout::bytes(&dir.join("unit")).unwrap_or_default();
+            let file = layout.unit_file();
+            drift.extend(edits(&was, &now).map(|what| format!("{} was edited: {what}", file.display())));
         }
-        Some(_) => {}
     }
-    drift.extend(now.drop_ins.iter().map(|file| format!("{file} changes the unit")));
     if now.stale {
         drift.push("the unit was changed after systemd had read it".into());
     }
@@ -143,6 +155,30 @@ fn drift(now: &UnitNow, layout: &Layout) -> Vec<String> {
         drift.push(format!("{} is missing or has another size", program.display()));
     }
     drift
+}
+
+/// Lines that are told of an edited file.
+const TOLD: usize = 3;
+
+/// PURE. How a text differs from what it was, by its lines; none: not at all.
+fn edits(was: &[u8], now: &[u8]) -> Option<String> {
+    if was == now {
+        return None;
+    }
+    let [was, now] = [was, now].map(String::from_utf8_lossy);
+    let missing =
+        |from: &str, line: &&str| !line.trim().is_empty() && !from.lines().any(|other| other == *line);
+    let short = |line: &str| line.trim().chars().take(100).collect::<String>();
+    let added = now.lines().filter(|line| missing(&was, line)).map(|l| format!("`{}` was added", short(l)));
+    let gone = was.lines().filter(|line| missing(&now, line)).map(|l| format!("`{}` was removed", short(l)));
+    let all: Vec<String> = added.chain(gone).collect();
+    let mut told = all.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
+    if all.is_empty() {
+        told.push_str("lines were moved or doubled");
+    } else if all.len() > TOLD {
+        told.push_str(&format!(" and {} more", all.len() - TOLD));
+    }
+    Some(told)
 }
 
 /// The nearest directory that exists.
@@ -174,4 +210,21 @@ fn memory(name: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_file_was_edited() {
+        let check = |was: &str, now: &str, expected: Option<&str>| {
+            assert_eq!(edits(was.as_bytes(), now.as_bytes()).as_deref(), expected, "{now:?}");
+        };
+        check("a=1\nb=2\n", "a=1\nb=2\n", None);
+        check("a=1\nb=2\n", "a=1\nb=2\nNice=7\n", Some("`Nice=7` was added"));
+        check("a=1\nb=2\n", "a=1\nb=3\n", Some("`b=3` was added, `b=2` was removed"));
+        check("a=1\nb=2\n", "b=2\na=1\n", Some("lines were moved or doubled"));
+        check("1\n2\n3\n4\n5\n", "", Some("`1` was removed, `2` was removed, `3` was removed and 2 more"));
+    }
 }

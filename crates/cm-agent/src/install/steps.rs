@@ -117,6 +117,7 @@ impl Run<'_> {
             before,
             after,
             dropped,
+            unchanged: false,
         })
     }
 

@@ -51,8 +51,9 @@ use fake::{Fake, Fault, session};
 
 /// A deployment of a program with this text.
 fn order(fake: &mut Fake, deployment: &str, program: &str) -> Order {
-    let sha256 = fake.push(program);
-    Order::of(manifest(deployment, &sha256))
+    let mut manifest = manifest(deployment, &fake.push(program));
+    manifest.binary.size = program.len() as u64;
+    Order::of(manifest)
 }
 
 fn rollback(deployment: &str, to: Option<&str>) -> Order {

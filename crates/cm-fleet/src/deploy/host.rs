@@ -178,6 +178,9 @@ pub async fn finish(
     keys: &Keys,
     tell: &Tell,
 ) -> Outcome {
+    if done.unchanged {
+        return Outcome::Unchanged { sessions: done.after.len() };
+    }
     if manner.confirm_seconds > 0 {
         let began = Instant::now();
         if let Err(why) = confirm(job, done, deployment, manner, keys).await {
@@ -356,6 +359,7 @@ async fn after_a_cut(
                     before: Vec::new(),
                     after: facts.panes.clone(),
                     dropped: Vec::new(),
+                    unchanged: false,
                 });
             }
             _ if ours && Instant::now() < deadline => tokio::time::sleep(AGAIN).await,

@@ -209,7 +209,9 @@ pub fn plan(
     if reasons.is_empty() {
         return Plan::Nothing { sessions: facts.panes.len(), notes };
     }
-    let send = !facts.installed.as_ref().is_some_and(|i| i.stored.contains(&binary.sha256));
+    // Where another program runs than is installed, the installed one may have been overwritten.
+    let stale = reasons.iter().any(|reason| matches!(reason, Reason::Stale { .. }));
+    let send = stale || !facts.installed.as_ref().is_some_and(|i| i.stored.contains(&binary.sha256));
     if let Some(blocked) = blocked(wanted, facts, binary, manner, send) {
         return Plan::Blocked(blocked);
     }
@@ -289,6 +291,10 @@ fn notes(facts: &Facts, now: f64) -> Vec<Note> {
                 .to_owned(),
             remedy: Some(format!("on the host: sudo loginctl enable-linger {}", facts.user)),
         });
+    }
+    if let Some(file) = facts.unit.as_ref().and_then(|unit| unit.drop_ins.first()) {
+        let what = format!("a drop-in changes its unit, which deployments leave as it is: {file}");
+        notes.push(Note { what, remedy: None });
     }
     let off = facts.now - now;
     if facts.now > 0.0 && off.abs() > CLOCK {
@@ -388,6 +394,7 @@ mod tests {
                 active: "active".into(),
                 enabled: "enabled".into(),
                 drift: vec![],
+                drop_ins: vec![],
                 restarts: Some(0),
             }),
             panes: vec![Pane { session: "cm-1".into(), pid: 9, start: 1 }],
@@ -430,7 +437,7 @@ mod tests {
         check("a", &with(|f| f.running = None), &usual, "NotRunning");
         check("a", &with(|f| f.linger = Some(false)), &usual, "nothing 1");
         check("a", &with(|f| f.now = 400.0), &usual, "nothing 1");
-        check("a", &with(|f| f.running.as_mut().unwrap().sha256 = "z".into()), &usual, "Stale");
+        check("a", &with(|f| f.running.as_mut().unwrap().sha256 = "z".into()), &usual, "send Stale");
         check("a", &with(|f| f.unit.as_mut().unwrap().enabled = "disabled".into()), &usual, "Disabled");
         check("a", &with(|f| f.unit.as_mut().unwrap().drift = vec!["x".into()]), &usual, "Drift");
         check("a", &with(|f| f.installed.as_mut().unwrap().settings = "other".into()), &usual, "Settings");

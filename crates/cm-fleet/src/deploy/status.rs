@@ -223,6 +223,7 @@ mod tests {
                 active: "active".into(),
                 enabled: "enabled".into(),
                 drift: vec![],
+                drop_ins: vec![],
                 restarts: None,
             }),
             load: Some(0.42),

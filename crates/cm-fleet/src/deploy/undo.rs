@@ -77,8 +77,8 @@ pub async fn roll_back(
 
 /// Removes a host's agent; with `purge` what it remembers, too.
 pub async fn uninstall(job: &Job, mut ssh: Ssh, facts: &Facts, purge: bool, force: bool) -> Outcome {
-    let there = facts.installed.is_some() || facts.unit.is_some();
-    if !there && !purge {
+    // It is the installed program that removes everything: without one there is nothing to do it with.
+    if facts.installed.is_none() && facts.unit.is_none() {
         return Outcome::Nothing { why: "no agent is installed".to_owned() };
     }
     let fleet = facts.installed.as_ref().map_or(job.wanted.fleet.as_str(), |i| i.fleet.as_str());

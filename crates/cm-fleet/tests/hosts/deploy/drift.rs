@@ -27,7 +27,7 @@ fn what_was_changed_by_hand_is_planned_shown_and_mended() {
     has(mended(&fleet, &host, "drift").out, &["drift", "Nice=7"]);
 
     host.user_says("systemctl --user -q disable cm-agent");
-    has(mended(&fleet, &host, "good").out, &["disabled"]);
+    has(mended(&fleet, &host, "drift").out, &["disabled"]);
     assert_eq!(host.user_says("systemctl --user is-enabled cm-agent"), "enabled\n");
 
     host.user_says("systemctl --user stop cm-agent");
@@ -43,7 +43,7 @@ fn what_was_changed_by_hand_is_planned_shown_and_mended() {
 }
 
 #[test]
-fn a_drop_in_is_shown() {
+fn a_drop_in_is_shown_and_left_as_it_is() {
     let host = Cast::load().claim("plain");
     let fleet = Fleet::new(&[&host]);
     fleet.deploy(&[]).exits(0);
@@ -52,4 +52,7 @@ fn a_drop_in_is_shown() {
          printf '[Service]\\nNice=3\\n' > nice.conf; systemctl --user daemon-reload",
     );
     has(fleet.run("plan", &["--json"]).exits(0).out, &["cm-agent.service.d/nice.conf"]);
+    fleet.deploy(&[]).exits(0).is(&host.name, "unchanged");
+    assert_eq!(fleet.status(&host.name)["state"], "good");
+    host.user_says("test -e ~/.config/systemd/user/cm-agent.service.d/nice.conf");
 }
