@@ -69,7 +69,7 @@ impl Many {
         let key = key.join(" ");
         let user = Run::new("id").arg("-un").capture(SHORT)?;
         let mut text = format!(
-            "name: many\ndefaults:\n  user: {}\n  port: {port}\n  identity: {}\n  host_key: {}\nhosts:\n",
+            "fleet: many\ndefaults:\n  user: {}\n  port: {port}\n  identity: {}\n  host_key: {}\nhosts:\n",
             user.trim(),
             bench.path("many-user").display(),
             key.trim()
