@@ -52,16 +52,17 @@ pub fn all(workspace: &Workspace, hosts: u8, built: bool) -> Result<Vec<Row>, Fa
     let counted = counted::unchanged(&ways, &ground)?;
     println!("measuring from far away …");
     let far = Far::measure(&ways, &ground)?;
+    println!("first: {}\nnothing changed: {}", far::words(&far.first), far::words(&far.unchanged));
     ground.reset()?;
     println!("measuring {MANY} hosts …");
     let many = Many::start(workspace, &ways.bench)?;
-    let looks = (0..AGAIN).map(|_| many.look(&ways)).collect::<Result<Vec<_>, _>>()?;
+    let look = many.look(&ways)?;
     drop(many);
     let mut rows = against_others(&measured, hosts);
     rows.push(connections(counted));
     rows.push(processor(&measured, hosts));
     rows.extend(round_trips(&far));
-    let (wall, cpu) = (walls(&looks), median(looks.iter().map(|took| took.cpu)));
+    let Took { wall, cpu } = look;
     rows.push(Row {
         what: format!("{MANY} simulated hosts on this machine: connect and check, in one run"),
         measured: format!(
@@ -93,12 +94,13 @@ fn round(ways: &Ways, ground: &Ground, way: Way, into: &mut Measured) -> Result<
     if matches!(way, Way::Fleet | Way::ByHand) {
         into.upgrade.push(ways.deploy(way, 1)?.0);
     }
+    let upgrade = into.upgrade.last().map(|upgrade| format!(", upgrade {:.2} s", upgrade.wall));
     println!(
-        "{}: first {:.2} s, nothing changed {:.2} s, upgrade {:.2} s (load {})",
+        "{}: first {:.2} s, nothing changed {:.2} s{} (load {})",
         way.name(),
         first.wall,
         walls(&again),
-        into.upgrade.last().map_or(f64::NAN, |upgrade| upgrade.wall),
+        upgrade.unwrap_or_default(),
         load()
     );
     Ok(())
