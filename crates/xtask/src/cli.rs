@@ -53,6 +53,12 @@ enum Command {
         /// What to measure.
         #[arg(value_enum)]
         what: Bench,
+        /// For `deploy`: how many test hosts.
+        #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=100))]
+        hosts: u8,
+        /// For `deploy`: build nothing, measure the release builds that are there.
+        #[arg(long)]
+        built: bool,
     },
     /// Write docs/protocol.schema.json from the types of cm-protocol.
     Schema {
@@ -69,7 +75,7 @@ enum Bench {
     Agent,
     /// The real coding CLIs: whether their state is seen right, how fast they are answered, what that costs.
     Tools,
-    /// Deployments to twelve test hosts, beside OpenSSH by hand, pyinfra and ansible.
+    /// Deployments to test hosts, beside OpenSSH by hand, pyinfra and ansible.
     Deploy,
 }
 
@@ -129,9 +135,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tools { list: true, .. } => tools::list(&workspace),
         Command::Tools { path: Some(name), .. } => tools::path(&workspace, &name),
         Command::Tools { names, .. } => tools::install(&workspace, &names),
-        Command::Bench { what: Bench::Agent } => bench::agent(&workspace),
-        Command::Bench { what: Bench::Tools } => bench::tools(&workspace),
-        Command::Bench { what: Bench::Deploy } => bench::deploy(&workspace),
+        Command::Bench { what: Bench::Agent, .. } => bench::agent(&workspace),
+        Command::Bench { what: Bench::Tools, .. } => bench::tools(&workspace),
+        Command::Bench { what: Bench::Deploy, hosts, built } => bench::deploy(&workspace, hosts, built),
         Command::Schema { check: true } => schema::check(&workspace),
         Command::Schema { check: false } => schema::write(&workspace),
     }

@@ -161,8 +161,8 @@ impl<'a> Driver<'a> {
             Err(outcome) => return self.stage.finished(host, outcome, self.stage.elapsed()),
         };
         let job = &self.run.jobs[number];
-        let program = self.programs.get(job.binary.as_deref(), &facts.arch);
-        let program = program.as_ref().map(|program| &program.binary).map_err(ToString::to_string);
+        let found = self.programs.get(job.binary.as_deref(), &facts.arch);
+        let program = found.as_ref().map(|program| &program.binary).map_err(ToString::to_string);
         let program = program.as_ref().map_err(String::as_str).copied();
         let made = plan::plan(&job.wanted, &facts, program, &self.run.manner, now());
         self.stage.emit(DeployEventKind::HostPlanned { host: host.clone(), plan: made.clone() });
@@ -171,6 +171,10 @@ impl<'a> Driver<'a> {
             Plan::Blocked(blocked) => host::blocked(&blocked),
             Plan::Change(_) if self.run.verb == Verb::Plan => Outcome::WouldChange,
             Plan::Change(change) => {
+                if let (true, Ok(program)) = (change.send, found) {
+                    // Packed while others are still asked. Whoever sends it waits for that and sees how it went.
+                    tokio::task::spawn_blocking(move || program.packed().map(|_| ()));
+                }
                 self.ready.insert(number, (ssh, change));
                 return;
             }

@@ -51,12 +51,13 @@ pub fn tools(workspace: &Workspace) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Measures deployments beside other ways to do them, and prints the table.
+/// Measures deployments to so many test hosts beside other ways to do them, and prints the table. `built`: with the
+/// release builds that are there.
 ///
 /// # Errors
 /// The test hosts do not come up, or a deployment fails.
-pub fn deploy(workspace: &Workspace) -> Result<(), Failure> {
-    let rows = deploy::all(workspace)?;
+pub fn deploy(workspace: &Workspace, hosts: u8, built: bool) -> Result<(), Failure> {
+    let rows = deploy::all(workspace, hosts, built)?;
     println!("\n{}\n\n| what | measured | goal | |\n|---|---|---|---|", subject::machine());
     for row in rows {
         println!("| {} | {} | {} | {} |", row.what, row.measured, row.goal, row.mark());

@@ -36,10 +36,10 @@ pub fn unchanged(ways: &Ways, ground: &Ground) -> Result<Counted, Failure> {
     counted
 }
 
-/// PURE. Out of sshd's log.
+/// PURE. Out of sshd's log. A verbose one also has `Accepted key …` for each question about a key.
 fn count(log: &str) -> Counted {
     let lines = |begin: &str| log.lines().filter(|line| line.starts_with(begin)).count();
-    Counted { connections: lines("Accepted "), commands: lines("Starting session: ") }
+    Counted { connections: lines("Accepted publickey for "), commands: lines("Starting session: ") }
 }
 
 #[cfg(test)]
@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn sshd_tells() {
-        let log = "Connection from 172.17.0.1 port 1\nAccepted publickey for deploy from 172.17.0.1\n\
+        let log = "Connection from 172.17.0.1 port 1\nAccepted key ED25519 SHA256:x found at y:1\n\
+                   Accepted key ED25519 SHA256:x found at y:1\nAccepted publickey for deploy from 172.17.0.1\n\
                    Starting session: command for deploy from 172.17.0.1\nClose session: user deploy\n";
         assert_eq!(count(log), Counted { connections: 1, commands: 1 });
     }

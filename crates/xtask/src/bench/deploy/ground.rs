@@ -79,7 +79,7 @@ impl Ground {
 
 /// PURE. An inventory of these hosts, with this agent.
 pub fn inventory(hosts: &[Host], agent: &Path) -> String {
-    let mut text = format!("name: bench\ndefaults:\n  agent:\n    binary: {}\nhosts:\n", agent.display());
+    let mut text = format!("fleet: bench\ndefaults:\n  agent:\n    binary: {}\nhosts:\n", agent.display());
     for host in hosts {
         // Writing to a String cannot fail.
         let _ = writeln!(

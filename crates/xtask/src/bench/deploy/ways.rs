@@ -114,16 +114,9 @@ impl Way {
 }
 
 impl Ways {
-    /// Builds, installs and writes it all.
+    /// Installs and writes it all.
     pub fn ready(workspace: &Workspace, ground: &Ground) -> Result<Self, Failure> {
-        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        Run::cargo().dir(&workspace.root).args(["build", "--release", "-p", "cm-fleet"]).live(LONG)?;
-        Run::cargo()
-            .dir(&workspace.root)
-            .env("RUSTFLAGS", "-C target-feature=+crt-static")
-            .args(["build", "--release", "-p", "cm-agent", "--bin", "cm-agent", "--target", &target])
-            .live(LONG)?;
-        let agent = workspace.target.join(&target).join("release/cm-agent");
+        let agent = workspace.target.join(target()).join("release/cm-agent");
         let bench = Bench::new(workspace.target.join("bench-deploy"))?;
         let agents = [agent.clone(), another_build(&agent, "v2", &bench.path(""))];
         let ways = Self {
@@ -202,6 +195,20 @@ impl Ways {
     pub fn reach(&self) -> Result<Took, Failure> {
         self.bench.run(Path::new("sh"), &["true.sh"]).map(|(took, _)| took)
     }
+}
+
+/// Builds what is measured: `cm-fleet`, and an agent that runs on every host.
+pub fn build(workspace: &Workspace) -> Result<(), Failure> {
+    Run::cargo().dir(&workspace.root).args(["build", "--release", "-p", "cm-fleet"]).live(LONG)?;
+    Run::cargo()
+        .dir(&workspace.root)
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .args(["build", "--release", "-p", "cm-agent", "--bin", "cm-agent", "--target", &target()])
+        .live(LONG)
+}
+
+fn target() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
 /// Installs what is compared with, into the build directory. Without it the comparison has fewer columns.
