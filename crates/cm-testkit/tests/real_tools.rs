@@ -174,11 +174,11 @@ fn codex_works_in_a_terminal() {
     terminal.press(&["Enter"]).expect("pressed");
     terminal.shows("Would you like to make the following edits?", PATIENCE).expect("the question");
     // A key that comes right after the question was drawn is dropped: it is pressed until that is gone.
-    let pressed = std::cell::Cell::new(None::<std::time::Instant>);
+    let pressed = std::cell::Cell::new(None::<Instant>);
     let answered = |screen: &str| {
         let open = screen.contains("Would you like to make the following edits?");
         if open && pressed.get().is_none_or(|at| at.elapsed() > Duration::from_secs(1)) {
-            pressed.set(Some(std::time::Instant::now()));
+            pressed.set(Some(Instant::now()));
             terminal.press(&["y"]).expect("pressed");
         }
         !open
