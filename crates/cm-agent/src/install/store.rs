@@ -14,10 +14,13 @@ impl Run<'_> {
     pub(super) fn store(&mut self, chosen: &Chosen) -> Result<Vec<String>, Trouble> {
         let layout = self.layout;
         let own_place = layout.program(&chosen.own.sha256);
-        if !own_place.is_file() {
-            self.store_program(chosen, &own_place)?;
-        } else if chosen.own.path != own_place {
-            self.tidy_upload(chosen);
+        if chosen.own.path != own_place {
+            // One that is there and was damaged is replaced.
+            if self.stored_program(&chosen.own.sha256).is_err() {
+                self.store_program(chosen, &own_place)?;
+            } else {
+                self.tidy_upload(chosen);
+            }
         }
         let installer = PathBuf::from(format!("versions/{}/cm-agent", chosen.own.sha256));
         disk::link(self.host, &installer, &layout.installer()).map_err(at("link", &layout.installer()))?;

@@ -79,8 +79,8 @@ fn a_wrong_passphrase_is_said() {
 fn a_changed_host_key_is_refused_with_both_fingerprints_file_and_line() {
     let host = Cast::load().claim("plain");
     let mut fleet = Fleet::new(&[&host]);
-    let unpinned = fleet.hosts.lines().filter(|line| !line.contains("host_key:"));
-    fleet.hosts = unpinned.map(|line| format!("{line}\n")).collect();
+    let pinless = fleet.hosts.lines().filter(|line| !line.contains("host_key:"));
+    fleet.hosts = pinless.map(|line| format!("{line}\n")).collect();
     fleet.run("plan", &["--json"]).exits(0);
     let keys =
         |host: &Claimed| host.root_says("cat /etc/ssh/ssh_host_*.pub | ssh-keygen -l -f - | cut -d' ' -f2");
@@ -105,4 +105,20 @@ fn a_pin_that_does_not_match_is_refused() {
     fleet.hosts = fleet.hosts.replace(&host.host_key, pin);
     let run = fleet.deploy(&[]).exits(4);
     has(run.is(&host.name, "refused").to_string(), &[pin, "SHA256:"]);
+}
+
+/// All test hosts have the kernel's clock, so only what a host says of it is off.
+#[test]
+fn a_clock_that_is_ten_minutes_off_is_said_and_in_nobodys_way() {
+    let host = Cast::load().claim("plain");
+    let fleet = Fleet::new(&[&host]);
+    host.root_says(
+        "printf '#!/bin/sh\\nexec /bin/date -d \"600 seconds\" \"$@\"\\n' > /usr/local/bin/date; \
+         chmod 755 /usr/local/bin/date",
+    );
+    let run = fleet.deploy(&[]);
+    host.root_says("rm /usr/local/bin/date");
+    let run = run.exits(0);
+    has(run.plan(&host.name).to_string(), &["its clock is 10 min ahead", "set-ntp"]);
+    run.is(&host.name, "changed");
 }
