@@ -90,7 +90,7 @@ fn round(ways: &Ways, ground: &Ground, way: Way, into: &mut Measured) -> Result<
         });
     }
     into.unchanged.extend(&again);
-    // The others write into the program that runs, which the kernel refuses.
+    // pyinfra writes into the program that runs, which the kernel refuses; ansible would take minutes.
     if matches!(way, Way::Fleet | Way::ByHand) {
         into.upgrade.push(ways.deploy(way, 1)?.0);
     }
@@ -132,7 +132,7 @@ fn against_others(measured: &[(Way, Measured)], hosts: u8) -> Vec<Row> {
             .into_iter()
             .map(|way| match of(way) {
                 Some(theirs) => format!("{} {theirs:.1} s ({:.1} ×)", way.name(), theirs / by_hand),
-                None if what == "upgrade" => format!("{} cannot", way.name()),
+                None if what == "upgrade" => format!("{} not measured", way.name()),
                 None => format!("{} not here", way.name()),
             })
             .collect();
