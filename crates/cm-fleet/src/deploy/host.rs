@@ -363,6 +363,14 @@ async fn after_a_cut(
                 });
             }
             _ if ours && Instant::now() < deadline => tokio::time::sleep(AGAIN).await,
+            // Not to be called as it was: that is decided there, and not yet.
+            _ if ours => {
+                ssh.close().await;
+                let why = format!(
+                    "{error}; the host is reachable again and still at work on it: see `cm-fleet status`"
+                );
+                return Err(failed("send", why, None));
+            }
             _ => {
                 ssh.close().await;
                 return Err(failed(

@@ -92,8 +92,9 @@ fn a_host_that_reboots_before_the_confirmation_goes_back() {
     fleet.agent = another_build(&first, "v2", &fleet.path(""));
     let mut running = fleet.start_deploy(&soon(&["--confirm-within", "600"]));
     running.until_step("activate");
-    host.kill();
+    // Before it can confirm: pulling the plug takes longer than that.
     running.kill();
+    host.kill();
     host.start();
     fleet.agent = first;
     wait_until("the host is back", Duration::from_secs(30), || fleet.status(&host.name)["state"] == "good");

@@ -32,7 +32,7 @@ fn versions_and_rollback_to_one_of_them() {
 }
 
 #[test]
-fn a_new_token_is_another_one_and_works_at_once() {
+fn a_token_of_the_inventory_is_changed_there_and_not_by_rotating() {
     let host = Cast::load().claim("plain");
     let mut fleet = Fleet::new(&[&host]);
     fleet.settings = ", listen: \"127.0.0.1:9876\", token: env:T".into();
