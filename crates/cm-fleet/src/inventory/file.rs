@@ -151,7 +151,7 @@ keys! {
         lay dir: RemotePath,
         /// Its journal and transcripts on the host. Default: ~/.local/state/cm-agent.
         lay state_dir: RemotePath,
-        /// ADDRESS:PORT for TCP besides its socket; needs a token. Default: only the socket.
+        /// ADDRESS:PORT for TCP besides its socket; the host makes a token where none is given. Default: only the socket.
         lay listen: At<Listen>,
         /// What clients over TCP have to know: `env:NAME`, `file:PATH` or `cmd:COMMAND`.
         lay token: Token,

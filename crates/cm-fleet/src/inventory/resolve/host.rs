@@ -44,7 +44,7 @@ pub fn host(
         labels: settings.labels.map(|labels| labels.0).unwrap_or_default(),
         slots: settings.slots.map(|slots| slots.0),
         runtime,
-        agent: agent(settings.agent.unwrap_or_default(), reader),
+        agent: agent(settings.agent.unwrap_or_default()),
         policy: settings.policy.map(|policy| policy.0),
         env: settings.env.map(|env| env.0).unwrap_or_default(),
     }
@@ -67,13 +67,8 @@ fn container(keys: ContainerKeys) -> ContainerSettings {
     }
 }
 
-fn agent(keys: AgentKeys, reader: &mut Reader<'_>) -> AgentSettings {
-    // A token that could not be read is noted already.
-    let noted = reader.problems.iter().any(|problem| problem.secret);
-    if let (Some(listen), None, false) = (&keys.listen, &keys.token, noted) {
-        let message = "`listen` needs a `token`: without one the agent is anybody's who reaches the port";
-        reader.wrong(listen.place, message);
-    }
+/// `listen` without a `token` is good: the host makes one then, and keeps it (`cm-fleet rotate-token` changes it).
+fn agent(keys: AgentKeys) -> AgentSettings {
     AgentSettings {
         binary: keys.binary.map(|path| path.0),
         dir: keys.dir.map(|path| path.0),

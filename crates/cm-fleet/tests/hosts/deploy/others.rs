@@ -46,6 +46,23 @@ fn a_token_of_the_inventory_is_changed_there_and_not_by_rotating() {
 }
 
 #[test]
+fn a_token_that_the_host_has_made_is_rotated() {
+    let host = Cast::load().claim("plain");
+    let mut fleet = Fleet::new(&[&host]);
+    fleet.settings = ", listen: \"127.0.0.1:9876\"".into();
+    fleet.deploy(&[]).exits(0);
+    let token =
+        || host.user_says("cat ~/.local/share/cm-agent/token; stat -c %a ~/.local/share/cm-agent/token");
+    let first = token();
+    has(&first, &["600"]);
+    fleet.run("rotate-token", &["--yes", "--json"]).exits(0);
+    assert_ne!(token(), first);
+    has(token(), &["600"]);
+    assert_eq!(fleet.status(&host.name)["state"], "good");
+    fleet.deploy(&[]).exits(0).is(&host.name, "unchanged");
+}
+
+#[test]
 fn words_are_passed_on_as_they_are_also_to_fish() {
     let hosts = Cast::load().claim_all(&["fish", "plain"]);
     let fleet = Fleet::new(&[&hosts[0], &hosts[1]]);
