@@ -166,7 +166,7 @@ pub async fn run(args: Deploy) -> Result<Exit, Failure> {
 /// Shows what would change.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run()`].
 pub async fn plan(args: PlanArgs) -> Result<Exit, Failure> {
     let mut operator = Operator::watcher()?;
     let manner = Manner { by: who::by(), ..Manner::default() };
