@@ -6,6 +6,7 @@
 
 pub mod asked;
 pub mod binary;
+pub mod confirm;
 pub mod each;
 pub mod event;
 pub mod findings;
