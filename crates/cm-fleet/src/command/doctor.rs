@@ -1,18 +1,13 @@
 //! `cm-fleet doctor`: what is not as it should be on each host, and here, each with its remedy.
 
-use std::sync::Arc;
-
 use clap::Args;
 use cm_protocol::deploy::{Facts, Finding, Verdict};
 use serde::Serialize;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
 
 use super::hosts::{HostsArgs, Opened};
+use crate::deploy::each::ask_all;
 use crate::deploy::event::Outcome;
-use crate::deploy::host::{self, Tell};
 use crate::deploy::jobs::Depth;
-use crate::deploy::run::CONNECTING;
 use crate::deploy::stage::now;
 use crate::deploy::words::without_name;
 use crate::deploy::{findings, script};
@@ -59,25 +54,9 @@ struct Found {
 /// The inventory cannot be used.
 pub async fn run(args: Doctor) -> Result<Exit, Failure> {
     let Opened { jobs, keys, settled, inventory } = args.hosts.open(Depth::Reach).await?;
-    let room = Arc::new(Semaphore::new(CONNECTING));
-    let mut tasks = JoinSet::new();
-    let order: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
-    for job in jobs {
-        let (keys, room) = (Arc::clone(&keys), Arc::clone(&room));
-        tasks.spawn(async move {
-            let _permit = room.acquire_owned().await;
-            let (tell, _told) = mpsc::unbounded_channel();
-            let answer = host::ask(&job, &keys, script::DOCTOR, &Tell::new(&job.name, tell)).await;
-            (job, answer.map(|(_, facts)| facts))
-        });
-    }
-    let mut all = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        if let Ok((job, answer)) = done {
-            all.push(found(&job.name, &inventory.name, answer));
-        }
-    }
-    all.sort_by_key(|found| order.iter().position(|name| *name == found.host));
+    let answers = ask_all(jobs, &keys, script::DOCTOR).await;
+    let all: Vec<Found> =
+        answers.into_iter().map(|(host, answer)| found(&host, &inventory.name, answer)).collect();
     for found in &all {
         let text =
             if args.json { super::json(found)? } else { draw(found, args.all, terminal::paint_stdout()) };

@@ -1,18 +1,13 @@
 //! `cm-fleet versions`: the generations each host keeps, and can go back to.
 
-use std::sync::Arc;
-
 use clap::Args;
 use cm_protocol::deploy::{Facts, Generation};
 use serde::Serialize;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
 
 use super::hosts::{HostsArgs, Opened};
+use crate::deploy::each::ask_all;
 use crate::deploy::event::Outcome;
-use crate::deploy::host::{self, Tell};
 use crate::deploy::jobs::Depth;
-use crate::deploy::run::CONNECTING;
 use crate::deploy::words::{short_sha, without_name};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -50,23 +45,7 @@ struct Row<'a> {
 /// The inventory cannot be used.
 pub async fn run(args: Versions) -> Result<Exit, Failure> {
     let Opened { jobs, keys, .. } = args.hosts.open(Depth::Reach).await?;
-    let room = Arc::new(Semaphore::new(CONNECTING));
-    let mut tasks = JoinSet::new();
-    let order: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
-    for job in jobs {
-        let (keys, room) = (Arc::clone(&keys), Arc::clone(&room));
-        tasks.spawn(async move {
-            let _permit = room.acquire_owned().await;
-            let (tell, _told) = mpsc::unbounded_channel();
-            let answer = host::ask(&job, &keys, "", &Tell::new(&job.name, tell)).await;
-            (job.name, answer.map(|(_, facts)| facts))
-        });
-    }
-    let mut all: Vec<(String, Result<Facts, Outcome>)> = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        all.extend(done);
-    }
-    all.sort_by_key(|(host, _)| order.iter().position(|name| name == host));
+    let all = ask_all(jobs, &keys, "").await;
     let mut rows = Vec::new();
     let mut unreached = 0;
     for (host, answer) in &all {

@@ -42,6 +42,34 @@ pub struct Reached {
     pub keys: Arc<Keys>,
 }
 
+/// Asks every host what it is, all at once; the answers in the order of the hosts. `more`: as for
+/// [`script::ask`](super::script::ask).
+pub async fn ask_all(
+    jobs: Vec<Job>,
+    keys: &Arc<Keys>,
+    more: &'static str,
+) -> Vec<(String, Result<Facts, Outcome>)> {
+    let room = Arc::new(Semaphore::new(CONNECTING));
+    let mut tasks = JoinSet::new();
+    let order: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+    for job in jobs {
+        let (keys, room) = (Arc::clone(keys), Arc::clone(&room));
+        tasks.spawn(async move {
+            // Closed never: it lives as long as we do.
+            let _permit = room.acquire_owned().await;
+            let (tell, _told) = mpsc::unbounded_channel();
+            let answer = host::ask(&job, &keys, more, &Tell::new(&job.name, tell)).await;
+            (job.name, answer.map(|(_, facts)| facts))
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        all.extend(done);
+    }
+    all.sort_by_key(|(host, _)| order.iter().position(|name| name == host));
+    all
+}
+
 /// Does it. A Ctrl-C ends it: hosts under way are left as they are.
 pub async fn each<Act, Fut>(
     each: Each,

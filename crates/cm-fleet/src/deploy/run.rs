@@ -58,8 +58,7 @@ enum Woken {
     Tick,
 }
 
-/// Runs it to its end. `show` is called with every event and the state that contains it, and, with no event, at
-/// every tick.
+/// Runs it to its end; `show` is called at every moment.
 ///
 /// # Errors
 /// None: what fails is in the summary, host by host.

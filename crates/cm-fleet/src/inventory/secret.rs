@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+pub use cm_ssh::Secret;
 use serde::{Serialize, Serializer};
 use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;
@@ -23,10 +24,6 @@ pub enum SecretRef {
     /// `cmd:COMMAND`: what a command prints, run by `sh -c` here.
     Cmd(String),
 }
-
-/// A secret. It is wiped from memory when it goes, and `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
 
 /// A secret that cannot be had. No variant holds a part of it.
 #[derive(Debug, thiserror::Error)]
@@ -56,24 +53,6 @@ pub enum SecretError {
     /// Nothing, too much, or no text.
     #[error("the secret {0} {1}")]
     Unfit(String, &'static str),
-}
-
-impl Secret {
-    /// A secret of this text.
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The text; whoever calls this keeps it out of argv, logs and files others can read.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 impl SecretRef {
