@@ -24,10 +24,10 @@ pub(super) enum Tool {
 
 /// What it said.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub success: bool,
     pub stdout: String,
-    stderr: String,
+    pub stderr: String,
 }
 
 impl Answer {
@@ -74,26 +74,7 @@ impl Tool {
         args: &[&str],
         within: Duration,
     ) -> Result<Answer, NoAnswer> {
-        let mut command = Command::new(self.name());
-        command
-            .args(args)
-            .env("XDG_RUNTIME_DIR", runtime)
-            // One left over from another login would lead elsewhere; without it the runtime directory counts.
-            .env_remove("DBUS_SESSION_BUS_ADDRESS")
-            .env("LC_ALL", "C")
-            .env("SYSTEMD_PAGER", "")
-            .env("SYSTEMD_COLORS", "0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let talk = async {
-            let mut child = command.spawn()?;
-            let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-            let (stdout, stderr) = tokio::try_join!(all_of(stdout), all_of(stderr))?;
-            let status = child.wait().await?;
-            Ok(Answer { success: status.success(), stdout, stderr })
-        };
+        let talk = hear(self.name(), runtime, args, OUTPUT);
         timeout(within, talk).await.map_err(|_| NoAnswer::Timeout)?.map_err(NoAnswer::Io)
     }
 }
@@ -105,14 +86,37 @@ pub(super) fn first_lines(file: &Path) -> Option<String> {
     Some(on_one_line(&String::from_utf8_lossy(&text))).filter(|text| !text.is_empty())
 }
 
-fn on_one_line(text: &str) -> String {
+pub(crate) fn on_one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-async fn all_of(from: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+/// Runs a program of the system's in a clean environment and hears it out, at most `most` bytes of each output.
+/// It is killed when this is dropped. The deadline is the caller's.
+pub(crate) async fn hear(program: &str, runtime: &Path, args: &[&str], most: u64) -> std::io::Result<Answer> {
+    let mut command = Command::new(program);
+    command
+        .args(args)
+        .env("XDG_RUNTIME_DIR", runtime)
+        // One left over from another login would lead elsewhere; without it the runtime directory counts.
+        .env_remove("DBUS_SESSION_BUS_ADDRESS")
+        .env("LC_ALL", "C")
+        .env("SYSTEMD_PAGER", "")
+        .env("SYSTEMD_COLORS", "0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = tokio::try_join!(all_of(stdout, most), all_of(stderr, most))?;
+    let status = child.wait().await?;
+    Ok(Answer { success: status.success(), stdout, stderr })
+}
+
+async fn all_of(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     if let Some(from) = from {
-        let mut from = from.take(OUTPUT);
+        let mut from = from.take(most);
         from.read_to_end(&mut bytes).await?;
         // The rest is read and dropped, so that the tool can end.
         tokio::io::copy(&mut from.into_inner(), &mut tokio::io::sink()).await?;

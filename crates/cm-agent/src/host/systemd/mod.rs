@@ -4,7 +4,7 @@
 //! relation to the agent's unit, and stays when that one stops, restarts or is replaced. It goes with the user
 //! manager: without lingering, at the last logout.
 
-mod command;
+pub(crate) mod command;
 mod parse;
 
 use std::{
