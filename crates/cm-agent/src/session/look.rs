@@ -87,9 +87,8 @@ impl Actor {
     /// Takes in what was seen.
     pub(super) fn take_in(&mut self, seen: &Snapshot) {
         let screen = screen_of(seen);
-        let full = seen.status.history + u64::from(seen.status.rows) >= seen.status.history_limit / 10 * 9;
         let finished = &screen.lines[..self.finished_of(seen).min(screen.lines.len())];
-        self.view.numbering.see(screen.history, full, finished);
+        self.view.numbering.see(screen.history, is_full(seen), finished);
         if self.view.screen.as_deref() != Some(&screen) {
             self.view.screen = Some(Arc::new(screen));
             self.view.revision += 1;
@@ -156,6 +155,11 @@ pub(super) fn screen_of(seen: &Snapshot) -> Screen {
         ..Screen::default()
     };
     screen.with_text(&String::from_utf8_lossy(&seen.screen))
+}
+
+/// Whether the history is so full that tmux may have thrown rows away: it lets go of a tenth of it at a time.
+pub(super) fn is_full(seen: &Snapshot) -> bool {
+    seen.status.history + u64::from(seen.status.rows) >= seen.status.history_limit / 10 * 9
 }
 
 /// Rows of a screen that will not change any more: those above the cursor, or all with text once the program

@@ -36,12 +36,15 @@ impl Numbering {
         }
     }
 
-    /// Takes in all rows there are, history and screen, of which `finished` will not change any more. From
-    /// here on numbers are certain again. Where the anchor is not among them, all of them are new, and at
+    /// Takes in all rows there are, history and screen, of which `finished` will not change any more; `full` as
+    /// in [`Numbering::see`]: it may have become full only since the last look. From here on numbers are certain again. Where the anchor is not among them, all of them are new, and at
     /// least one row was never seen.
-    pub fn count(&mut self, rows: &[Row], history: u64, finished: usize) {
+    pub fn count(&mut self, rows: &[Row], history: u64, full: bool, finished: usize) {
+        self.uncertain |= full;
         let (number, anchor) = &self.anchor;
-        let found = if anchor.is_empty() { None } else { find(rows, anchor) };
+        // Rows only ever leave, so it stands no later than where it would with all of them still there.
+        let latest = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let found = if anchor.is_empty() { None } else { find(rows, anchor, latest) };
         let counted = match found {
             Some(at) => number.saturating_sub(at as u64),
             None if self.uncertain => self.screen().max(number + anchor.len() as u64) + 1,
@@ -74,10 +77,11 @@ fn last<T>(rows: &[T]) -> &[T] {
     &rows[rows.len().saturating_sub(ANCHOR)..]
 }
 
-/// Where these rows stand, the last place if there are several.
-fn find(rows: &[Row], anchor: &[String]) -> Option<usize> {
+/// Where these rows stand, the last place up to `latest` if there are several.
+fn find(rows: &[Row], anchor: &[String], latest: usize) -> Option<usize> {
     let is_here = |window: &[Row]| window.iter().zip(anchor).all(|(row, text)| row.text.trim_end() == text);
-    rows.windows(anchor.len()).rposition(is_here)
+    let end = latest.saturating_add(anchor.len()).min(rows.len());
+    rows[..end].windows(anchor.len()).rposition(is_here)
 }
 
 #[cfg(test)]
@@ -111,7 +115,7 @@ mod tests {
         numbering.see(before, false, &texts(before..before + 10));
         numbering.see(history, true, &[]);
         assert!(numbering.is_uncertain());
-        numbering.count(&rows(first..first + history + 10), history, 10);
+        numbering.count(&rows(first..first + history + 10), history, true, 10);
         assert_eq!((numbering.first(), numbering.screen()), (expected, expected + history));
     }
 
@@ -130,12 +134,32 @@ mod tests {
     }
 
     #[test]
+    fn a_history_that_filled_since_the_last_look_is_not_taken_for_the_whole() {
+        let mut numbering = Numbering::default();
+        numbering.see(50, false, &texts(50..60));
+        numbering.count(&rows(500..600), 90, true, 100);
+        assert_eq!(numbering.first(), 61, "something is missing");
+    }
+
+    #[test]
+    fn an_anchor_is_not_found_where_it_cannot_stand() {
+        // One blank row was certain; since then a flood came, and the newest row is blank again.
+        let mut numbering = Numbering::default();
+        numbering.see(0, false, &[String::new()]);
+        numbering.see(90, true, &[]);
+        let mut flood = rows(5000..5099);
+        flood.push(Row { text: String::new(), wraps: false });
+        numbering.count(&flood, 90, true, 99);
+        assert_eq!(numbering.first(), 91, "something is missing");
+    }
+
+    #[test]
     fn counting_again_goes_on_from_there() {
         let mut numbering = Numbering::default();
         numbering.see(50, false, &texts(50..60));
         for first in [30, 60, 95] {
             numbering.see(92, true, &[]);
-            numbering.count(&rows(first..first + 100), 92, 100);
+            numbering.count(&rows(first..first + 100), 92, true, 100);
             assert_eq!(numbering.first(), first);
         }
     }
@@ -148,7 +172,7 @@ mod tests {
         let mut before = 0;
         for history in [90, 91, 90, 95] {
             numbering.see(history, true, &[]);
-            numbering.count(&same, history, 100);
+            numbering.count(&same, history, true, 100);
             assert!(numbering.first() >= before);
             before = numbering.first();
         }

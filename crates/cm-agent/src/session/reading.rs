@@ -4,6 +4,7 @@ use cm_protocol::{ErrorReply, TranscriptPage};
 
 use super::actor::Actor;
 use super::effects::not_now;
+use super::look::is_full;
 use super::transcript::{self, Row, Wanted};
 use crate::tmux::{Capture, CommandError, Control, Range};
 
@@ -72,7 +73,7 @@ impl Actor {
         let visible = usize::from(seen.status.rows);
         if range == Range::All {
             let finished = rows.len().saturating_sub(visible) + self.finished_of(&seen);
-            self.view.numbering.count(&rows, seen.status.history, finished);
+            self.view.numbering.count(&rows, seen.status.history, is_full(&seen), finished);
         }
         self.take_in(&seen);
         let above = rows.len().saturating_sub(visible) as u64;
