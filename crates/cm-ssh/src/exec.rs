@@ -175,6 +175,11 @@ impl<'a> Run<'a> {
                     lines.end(on);
                     return Ok((stdout, stderr));
                 }
+                // Looking for one output may have taken in the other one's, to the last packet: then nothing
+                // more comes from the socket.
+                if pump.has_more() && Instant::now() < self.by {
+                    continue;
+                }
                 pump.wire.wait(self.by).map_err(|error| {
                     SshError::of_wire(self.at, "running a command", self.exec.deadline, error)
                 })?;

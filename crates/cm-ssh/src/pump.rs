@@ -46,6 +46,11 @@ impl Pump {
         self.half
     }
 
+    /// Whether something has arrived that was not read, on either side.
+    pub fn has_more(&self) -> bool {
+        self.half.is_none() && self.channel.read_window().available > 0
+    }
+
     /// Reads what is there. `Ok(0)`: no more will come on this side, or not before the other side was read.
     pub fn read(&mut self, side: Side, buffer: &mut [u8]) -> io::Result<usize> {
         self.attempt(Op::Read(side), |channel| match side {

@@ -149,3 +149,16 @@ async fn noise_of_a_login_shell_comes_with_the_output() {
     assert_eq!(output.stdout_text(), "welcome\n--- begin\ndata");
     assert_eq!(output.stderr_text(), "motd\n");
 }
+
+/// Looking for one output takes in what has come of the other: the end of a command was waited for in vain when
+/// that had been the last there was.
+#[tokio::test]
+async fn outputs_that_arrive_between_two_looks_are_not_waited_for() {
+    let server = Server::start();
+    let mut ssh = server.connect().await;
+    for round in 0..40 {
+        let output = ssh.exec("echo out; echo err >&2; echo out", Input::None, LONG).await;
+        let output = output.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert_eq!((output.stdout_text(), output.stderr_text()), ("out\nout\n".into(), "err\n".into()));
+    }
+}
