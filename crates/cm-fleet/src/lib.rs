@@ -11,6 +11,7 @@ pub mod dispatch;
 pub mod exit;
 pub mod failure;
 pub mod fleet;
+pub mod inbox;
 pub mod inventory;
 pub mod local;
 pub mod parse;

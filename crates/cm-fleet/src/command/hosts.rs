@@ -61,11 +61,6 @@ pub struct AtArgs {
 }
 
 impl AtArgs {
-    /// The hosts, for commands that can talk to several.
-    pub fn hosts(&self) -> &HostsOption {
-        &self.hosts
-    }
-
     /// The agent that is meant: with neither `--on` nor `-i`, this machine's; `start` says whether it may be
     /// brought to life.
     ///
@@ -106,10 +101,15 @@ pub struct ReachArgs {
 }
 
 impl ReachArgs {
+    /// What each step of a connection may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.connect_timeout)
+    }
+
     fn how(&self) -> jobs::Reach {
         jobs::Reach {
             accept_new: self.accept_new,
-            connect_timeout: Duration::from_secs(self.connect_timeout),
+            connect_timeout: self.timeout(),
             ssh_config: self.ssh_config.clone(),
         }
     }
@@ -161,7 +161,16 @@ impl HostsArgs {
 }
 
 impl ReachArgs {
-    async fn open(&self, inventory: Inventory, hosts: Vec<Host>, depth: Depth) -> Result<Opened, Failure> {
+    /// Finds out how these hosts are reached.
+    ///
+    /// # Errors
+    /// A secret or policy cannot be had.
+    pub async fn open(
+        &self,
+        inventory: Inventory,
+        hosts: Vec<Host>,
+        depth: Depth,
+    ) -> Result<Opened, Failure> {
         let jobs::Jobs { jobs, settled } = jobs::jobs(&inventory, &hosts, &self.how(), depth).await?;
         let keys = Arc::new(Keys::new(Passphrases));
         Ok(Opened { inventory, jobs, settled, keys })
@@ -276,7 +285,11 @@ impl Operator {
     /// Asks, if there is something to ask.
     pub async fn confirms(&mut self, hosts: usize) -> bool {
         let Some(question) = self.question else { return true };
-        let question = question.replace("{}", &crate::deploy::words::hosts(hosts));
+        self.asks(question.replace("{}", &crate::deploy::words::hosts(hosts))).await
+    }
+
+    /// Asks a question that is answered with yes or no; Ctrl-C is no.
+    pub async fn asks(&mut self, question: String) -> bool {
         let answer = tokio::task::spawn_blocking(move || {
             // Nobody to ask is nobody who says yes.
             let _ = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stderr().flush());

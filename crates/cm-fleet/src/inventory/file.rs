@@ -155,6 +155,9 @@ keys! {
         lay listen: At<Listen>,
         /// What clients over TCP have to know: `env:NAME`, `file:PATH` or `cmd:COMMAND`.
         lay token: Token,
+        /// For an agent that cm-fleet has not installed: it is reached through ssh at this port of the
+        /// host's 127.0.0.1, with `token`. Default: at its socket.
+        lay port: Port,
         /// Living sessions allowed. Default: 256.
         lay max_sessions: Count,
         /// Clients at a time. Default: 1024.

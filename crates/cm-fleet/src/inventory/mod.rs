@@ -14,6 +14,7 @@ pub use problem::{Diagnostic, InventoryError};
 pub use secret::{Secret, SecretError, SecretRef};
 pub use select::{SelectError, Selector};
 
+pub mod contexts;
 pub mod doubt;
 pub mod draft;
 pub mod file;
@@ -198,6 +199,8 @@ pub struct AgentSettings {
     pub listen: Option<core::net::SocketAddr>,
     /// What clients over TCP have to know.
     pub token: Option<SecretRef>,
+    /// The port of the host's 127.0.0.1 where it is reached, in place of its socket.
+    pub port: Option<u16>,
     /// Living sessions allowed.
     pub max_sessions: Option<u32>,
     /// Clients at a time.

@@ -75,6 +75,7 @@ fn agent(keys: AgentKeys) -> AgentSettings {
         state_dir: keys.state_dir.map(|path| path.0),
         listen: keys.listen.map(|listen| listen.value.0),
         token: keys.token.map(|token| token.0),
+        port: keys.port.map(|port| port.0),
         max_sessions: keys.max_sessions.map(|count| count.0),
         max_clients: keys.max_clients.map(|count| count.0),
         keep_finished: keys.keep_finished.map(|seconds| seconds.0),
