@@ -20,7 +20,7 @@ Examples:
                                                         a coding tool, its work checked
   cm-fleet dispatch --tool shell \"make\" \"make doc\"      two scripts at once
   cm-fleet dispatch --tool shell -d -f tasks.txt        start what is in a file, and leave
-  cm-fleet sessions                                     what goes on, here and on all hosts of fleet.yaml
+  cm-fleet sessions                                     what goes on, here and on all hosts
   cm-fleet inbox                                        what waits for an answer; --watch follows
   cm-fleet approve 1a2b3c                               allow it
   cm-fleet logs -f 1a2b3c                               what a session prints

@@ -37,6 +37,19 @@ fn lines_that_are_and_are_not_understood() {
         "send abc --no-enter y --key C-c --key Escape",
         "waiting --json",
         "inbox",
+        "inbox --watch --notify ./ring --no-bell --json",
+        "inbox --ctx lab --ctx other",
+        "sessions --local",
+        "sessions --on @gpu -i lab.yaml",
+        "attach abc --take",
+        "attach abc --read-only --on web",
+        "kill --all --yes",
+        "ctx add lab --host h --user u --port 22 --identity k --identity l",
+        "ctx add lab --agent-port 9876 --agent-token-file t --force",
+        "ctx list --json",
+        "ctx show lab",
+        "ctx rm lab",
+        "start claude task --ctx lab --detach --json -C /s -e A=1",
         "approve",
         "approve a b/3",
         "approve --all",
@@ -90,6 +103,17 @@ fn lines_that_are_and_are_not_understood() {
         "answer a",
         "answer a b --text words",
         "explain",
+        "inbox --notify x",
+        "inbox --no-bell",
+        "sessions --local --on a",
+        "sessions --ctx a -i b.yaml",
+        "attach a --take --read-only",
+        "ctx",
+        "ctx add",
+        "ctx add lab --agent-port 1",
+        "ctx add lab --agent-token-file t",
+        "start claude task",
+        "start claude --ctx lab",
         "replay",
         "kill",
         "kill --all a",
@@ -126,11 +150,13 @@ fn help_teaches() {
 
     Commands:
       dispatch      Give tasks to agents and follow them to the end
-      sessions      List sessions [alias: ls]
+      start         Give one task to the agent of a context
+      sessions      List the sessions of all hosts [alias: ls]
       logs          Show what a session has printed
       attach        Open a session's terminal here
       send          Type into a session
-      waiting       Show what waits for an answer, each with its whole prompt [alias: inbox]
+      inbox         Show what waits for an answer on all hosts, each with its whole prompt [alias:
+                    waiting]
       approve       Allow what sessions ask for, this one time
       deny          Refuse what sessions ask for
       answer        Answer a session's question
@@ -151,6 +177,7 @@ fn help_teaches() {
       rotate-token  Give agents new tokens
       exec          Run a command on every host
       doctor        Find what is not as it should be on hosts, each with its remedy
+      ctx           Hosts of your own by name, in no inventory
       agent         This machine's background agent
       man           Print or write manual pages
       completions   Print a shell's completion script
@@ -175,8 +202,8 @@ fn help_teaches() {
                                                             a coding tool, its work checked
       cm-fleet dispatch --tool shell "make" "make doc"      two scripts at once
       cm-fleet dispatch --tool shell -d -f tasks.txt        start what is in a file, and leave
-      cm-fleet sessions                                     what goes on
-      cm-fleet waiting                                      what waits for an answer
+      cm-fleet sessions                                     what goes on, here and on all hosts
+      cm-fleet inbox                                        what waits for an answer; --watch follows
       cm-fleet approve 1a2b3c                               allow it
       cm-fleet logs -f 1a2b3c                               what a session prints
       cm-fleet attach 1a2b3c                                look and type for yourself

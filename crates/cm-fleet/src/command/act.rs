@@ -36,8 +36,8 @@ pub struct Kill {
     /// Every session; of several hosts only with leave
     #[arg(long, conflicts_with = "sessions")]
     all: bool,
-    /// Do not ask for leave
-    #[arg(long, short, requires = "all")]
+    /// With --all: do not ask for leave
+    #[arg(long, short)]
     yes: bool,
 }
 

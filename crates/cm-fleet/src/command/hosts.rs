@@ -1,5 +1,6 @@
 //! What all commands over hosts share: inventory → hosts to work on, keys, the terminal's person, the view.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -104,6 +105,14 @@ impl ReachArgs {
     /// What each step of a connection may take.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.connect_timeout)
+    }
+
+    /// The same as arguments, for another command.
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words = vec![format!("--connect-timeout={}", self.connect_timeout).into()];
+        words.extend(self.accept_new.then(|| "--accept-new".into()));
+        words.extend(self.ssh_config.iter().flat_map(|file| ["--ssh-config".into(), file.into()]));
+        words
     }
 
     fn how(&self) -> jobs::Reach {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 
 use super::dispatch::{self, Dispatch};
+use super::hosts::ReachArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -66,6 +67,8 @@ pub struct Start {
     /// Only what failed
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    reach: ReachArgs,
 }
 
 /// `dispatch` alone, to be parsed from what was asked for.
@@ -93,6 +96,7 @@ impl Start {
         let mut all: Vec<OsString> =
             vec!["--tool".into(), self.tool.into(), "--inventory".into(), contexts.into(), "--on".into()];
         all.push(self.ctx.into());
+        all.extend(self.reach.words());
         let mut give = |option: &str, value: OsString| {
             let mut joined = OsString::from(format!("--{option}="));
             joined.push(value);

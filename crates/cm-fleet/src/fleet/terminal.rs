@@ -1,5 +1,6 @@
 //! This terminal joined to one on a host: keys there, pictures here, its size; put back as it was in any case.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -19,8 +20,10 @@ use super::looking::Looking;
 const ENDING: Duration = Duration::from_secs(5);
 /// Bytes taken at once.
 const PIECE: usize = 16 * 1024;
-/// What a program that was cut off had no time for: margins, modes of keys and mouse, the other screen, colours,
-/// the cursor.
+/// How a program says that it takes the other screen, as tmux does.
+const OTHER_SCREEN: &[u8] = b"\x1b[?1049h";
+/// What a program on the other screen that was cut off had no time for: margins, modes of keys and mouse, that
+/// screen, colours, the cursor.
 const TIDY: &[u8] = b"\x1b[r\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\
 \x1b[?2004l\x1b[>4;0m\x1b[?1049l\x1b[0m\x1b[?25h\r\n";
 
@@ -38,6 +41,8 @@ pub enum End {
 /// This process's own terminal.
 pub struct Terminal {
     tty: Arc<AsyncFd<File>>,
+    /// A program has taken the other screen.
+    other_screen: Cell<bool>,
 }
 
 /// Keys come one by one and unseen, as long as it lives.
@@ -57,7 +62,7 @@ impl Terminal {
         // A file owns its descriptor for as long as it lives, which is all that the new way asks for, unsafely.
         #[allow(deprecated)]
         let tty = AsyncFd::new(tty)?;
-        Ok(Self { tty: Arc::new(tty) })
+        Ok(Self { tty: Arc::new(tty), other_screen: Cell::new(false) })
     }
 
     /// Its size; one of the usual size where it does not say.
@@ -92,7 +97,7 @@ impl Terminal {
             Ok(other) => other,
             Err(error) => End::Lost(error.to_string()),
         };
-        if !matches!(end, End::Ended(_)) {
+        if end != End::Ended(Status::Exited(0)) && self.other_screen.get() {
             // Nobody there says how to leave the screen tidy. That it cannot be told is no news.
             let _ = tokio::time::timeout(ENDING, self.write(TIDY)).await;
         }
@@ -107,7 +112,11 @@ impl Terminal {
             match from.read(&mut buffer).await? {
                 0 => return Ok(End::Ended(Status::Exited(0))),
                 count => {
-                    if self.write(&buffer[..count]).await.is_err() {
+                    let shown = &buffer[..count];
+                    if shown.windows(OTHER_SCREEN.len()).any(|part| part == OTHER_SCREEN) {
+                        self.other_screen.set(true);
+                    }
+                    if self.write(shown).await.is_err() {
                         return Ok(End::Left);
                     }
                 }

@@ -3,6 +3,8 @@
 
 mod agent;
 mod answers;
+mod fake;
+mod fleet;
 mod inventory;
 mod output;
 mod runs;

@@ -49,6 +49,11 @@ impl<'a> Terminal<'a> {
         .await
     }
 
+    pub fn resize(&self, columns: &str) {
+        let resized = self.tmux(&["resize-window", "-t", self.columns, "-x", columns]).status();
+        assert!(resized.expect("tmux runs").success());
+    }
+
     pub fn close(self) {
         assert!(self.tmux(&["kill-server"]).status().expect("tmux runs").success());
     }
