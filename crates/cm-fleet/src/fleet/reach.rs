@@ -54,8 +54,10 @@ impl Unreached {
             [only] => only,
             [_, causes @ ..] => causes.last().map_or("", String::as_str),
         };
-        let host = clean(&self.host);
-        format!("{host}: {}", clean(crate::deploy::words::without_name(&host, why)))
+        let (host, why) = (clean(&self.host), clean(why));
+        // Errors of ssh begin with the host and how it was called.
+        let named = why.strip_prefix(&host).is_some_and(|rest| rest.starts_with([':', ' ']));
+        if named { why } else { format!("{host}: {why}") }
     }
 }
 

@@ -130,7 +130,7 @@ mod tests {
 hosts:
   plain: {address: 10.0.0.1}
   'on':
-    address: it's.example.com
+    address: it.example.com
     port: 2222
     user: '${EMPTY:-op}'
     identity: ['/k/a b', '/k/$x']
