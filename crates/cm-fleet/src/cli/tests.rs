@@ -15,7 +15,7 @@ fn the_definition_is_sound() {
 }
 
 #[test]
-fn lines_that_are_and_are_not_understood() {
+fn lines_that_are_understood() {
     for good in [
         "dispatch task",
         "dispatch one two --jobs 2 --tool shell",
@@ -79,6 +79,10 @@ fn lines_that_are_and_are_not_understood() {
     ] {
         check(good, true);
     }
+}
+
+#[test]
+fn lines_that_are_not_understood() {
     for bad in [
         "",
         "dispatch --json --plain task",

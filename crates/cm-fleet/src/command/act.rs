@@ -117,7 +117,10 @@ async fn each(
     act: impl AsyncFn(&Client, &SessionInfo) -> Result<String, ClientError>,
 ) -> Result<Exit, Failure> {
     let fleet = fleet.fleet(global).await?;
-    let roll = Roll::call(&fleet).await?;
+    let roll = match &which {
+        Which::All { .. } => Roll::call(&fleet).await?,
+        Which::Named(names) => Roll::naming(&fleet, names).await?,
+    };
     super::say(&reach::lost_lines(&roll.lost));
     // All names are looked up before anything is done: a slip in the third must not leave two killed.
     let meant: Vec<&Seen> = match &which {

@@ -47,7 +47,7 @@ impl FleetArgs {
         }
         if named || !self.ctx.is_empty() {
             let (inventory, hosts) = self.named()?;
-            return Ok(self.members(global, inventory, hosts, false).await?);
+            return self.members(global, inventory, hosts, false).await;
         }
         if global.names_socket() {
             return Ok(only_here());

@@ -169,7 +169,9 @@ async fn settle(
     done: &str,
     decide: impl Fn(Open<'_>) -> Result<Answer, Failure>,
 ) -> Result<Exit, Failure> {
-    let roll = Roll::call(&fleet.fleet(global).await?).await?;
+    let fleet = fleet.fleet(global).await?;
+    let every = wanted.all || wanted.same || wanted.names.is_empty();
+    let roll = if every { Roll::call(&fleet).await? } else { Roll::naming(&fleet, &wanted.names).await? };
     super::say(&reach::lost_lines(&roll.lost));
     let picked = waiting::pick(&roll.seen, &wanted)?;
     if picked.is_empty() {
@@ -187,10 +189,7 @@ async fn settle(
         });
     }
     // A host that did not answer may have had what is like it.
-    let exit = match wanted.all || wanted.same {
-        true => reach::with_lost(worst(&exits), &roll.lost),
-        false => worst(&exits),
-    };
+    let exit = if every { reach::with_lost(worst(&exits), &roll.lost) } else { worst(&exits) };
     roll.close().await;
     Ok(exit)
 }

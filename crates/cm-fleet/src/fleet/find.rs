@@ -50,8 +50,27 @@ impl Roll {
         Self::until(fleet, |_| Sureness::Open).await
     }
 
-    /// Asks all hosts, and stops early where `sure` says so of what is known so far.
-    async fn until(fleet: &Fleet, sure: impl Fn(&[Seen]) -> Sureness) -> Result<Self, Failure> {
+    /// Asks all hosts for these sessions, and does not wait for hosts that hardly have another one of these names.
+    ///
+    /// # Errors
+    /// None of them answers.
+    pub async fn naming(fleet: &Fleet, names: &[String]) -> Result<Self, Failure> {
+        let mut open: Vec<&str> = names.iter().map(|name| query(name)).collect();
+        let all = open.iter().map(|query| sureness(query)).min().unwrap_or(Sureness::Open);
+        let sure = |news: &[Seen]| {
+            open.retain(|query| resolve(news, query).is_err());
+            if open.is_empty() { all } else { Sureness::Open }
+        };
+        let mut roll = Self::until(fleet, sure).await?;
+        if all == Sureness::Certain && open.is_empty() {
+            // A whole id is on no other host, whatever that one would have said.
+            roll.lost.clear();
+        }
+        Ok(roll)
+    }
+
+    /// Asks all hosts, and stops early where `sure` says so, which is told what each host says.
+    async fn until(fleet: &Fleet, mut sure: impl FnMut(&[Seen]) -> Sureness) -> Result<Self, Failure> {
         let mut answers = Answers::default();
         let mut give_up: Option<Instant> = None;
         {
@@ -65,8 +84,12 @@ impl Roll {
                     () = sleep_until(give_up) => break,
                 };
                 let Some((member, answer)) = answer else { break };
+                let news: Vec<Seen> = match &answer {
+                    Ok((_, sessions)) => Seen::on(&member.host, sessions.clone()).collect(),
+                    Err(_) => Vec::new(),
+                };
                 answers.take(member, answer);
-                match sure(&answers.seen(fleet)) {
+                match sure(&news) {
                     Sureness::Open => {}
                     Sureness::Likely => give_up = give_up.or_else(|| Some(Instant::now() + GRACE)),
                     Sureness::Certain => break,
@@ -149,11 +172,7 @@ impl Answers {
 /// # Errors
 /// No host answers, or none or several sessions fit.
 pub async fn find(fleet: &Fleet, query: &str) -> Result<Found, Failure> {
-    let sure = |seen: &[Seen]| match resolve(seen, query) {
-        Ok(_) => sureness(query),
-        Err(_) => Sureness::Open,
-    };
-    let mut roll = Roll::until(fleet, sure).await?;
+    let mut roll = Roll::naming(fleet, &[query.to_owned()]).await?;
     let (session, host) = match resolve(&roll.seen, query) {
         Ok(seen) => (seen.info.clone(), seen.host.clone()),
         Err(failure) => {
@@ -162,13 +181,20 @@ pub async fn find(fleet: &Fleet, query: &str) -> Result<Found, Failure> {
             return Err(named.into_iter().fold(failure, Failure::hint));
         }
     };
-    // A whole id is on no other host, whatever that one would have said.
-    let lost = if sureness(query) == Sureness::Certain { Vec::new() } else { std::mem::take(&mut roll.lost) };
+    let lost = std::mem::take(&mut roll.lost);
     let (Some(client), Some(way)) = (roll.clients.remove(&host), fleet.way(&host).cloned()) else {
         return Err(Failure::new(Kind::Unreachable, format!("there is no connection to {host}")));
     };
     roll.close().await;
     Ok(Found { session, host, way, client, lost })
+}
+
+/// The session of a name that may have a prompt's number behind it.
+fn query(name: &str) -> &str {
+    match name.rsplit_once('/') {
+        Some((session, number)) if number.parse::<u64>().is_ok() => session,
+        _ => name,
+    }
 }
 
 /// One line for all hosts that were not looked at.
