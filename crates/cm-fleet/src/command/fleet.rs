@@ -17,6 +17,7 @@ use crate::fleet::tunnel::Tunnel;
 use crate::fleet::way::Way;
 use crate::inventory::{self, Host, Inventory, InventoryError, Runtime};
 use crate::local::Local;
+use crate::sessions::LOCAL;
 
 /// The agents meant: with neither `-i`, `--on` nor `--ctx` all hosts of the inventory where there is one, and
 /// this machine.
@@ -59,9 +60,10 @@ impl FleetArgs {
         let hosts = inventory.hosts.clone();
         // This machine's agent is one of them, unless it has nothing to say.
         let mut fleet = self.members(global, inventory, hosts, true).await?;
-        let local = global.local(false);
-        if !fleet.members.iter().any(|member| !member.way.is_remote()) && local.runs().await {
-            fleet.members.insert(0, Member::here(local));
+        let taken = |member: &Member| !member.way.is_remote() || member.host == LOCAL;
+        if !fleet.members.iter().any(taken) && global.local(false).runs().await {
+            // Should it die while it is followed, it is started again.
+            fleet.members.insert(0, Member::here(global.local(true)));
         }
         Ok(fleet)
     }

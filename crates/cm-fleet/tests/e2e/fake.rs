@@ -83,7 +83,8 @@ impl Agent {
             let said = match ClientFrame::parse(&text).expect("the client speaks the protocol") {
                 ClientFrame::Auth(auth) => match &self.token {
                     Some(token) if *token != auth.auth_token => {
-                        let refused = r#"{"status":"error","message":"wrong token","code":"unauthorized"}"#;
+                        let refused = AuthReply::refused("wrong token", ErrorCode::Unauthorized);
+                        let refused = serde_json::to_string(&refused).expect("it serializes");
                         ws.send(Message::text(refused)).await.ok()?;
                         return None;
                     }

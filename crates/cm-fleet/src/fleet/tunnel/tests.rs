@@ -26,7 +26,7 @@ async fn agent() -> (SocketAddr, AbortOnDropHandle<()>) {
             let said = ws.next().await.expect("a log-in").expect("a log-in").into_text().expect("text");
             let answer = match said.contains("s3cret") {
                 true => r#"{"status":"authenticated"}"#,
-                false => r#"{"status":"error","message":"no","code":"unauthorized"}"#,
+                false => r#"{"error":"Unauthorized","message":"no"}"#,
             };
             // A client that has left does not mind.
             let _ = ws.send(Message::text(answer)).await;
