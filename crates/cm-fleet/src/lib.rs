@@ -1,7 +1,8 @@
 //! The operator's command: gives tasks to agents, shows how they fare, finds them again.
 //!
 //! Rooms: [`cli`] parses and hands over to one function in [`command`]; [`local`] finds or starts the
-//! agent of this machine; [`dispatch`] runs tasks; [`report`] turns the run's events into bars, lines,
+//! agent of this machine, [`fleet`] reaches those of hosts; [`inbox`] is what waits for a person on any of
+//! them; [`dispatch`] runs tasks; [`report`] turns the run's events into bars, lines,
 //! JSON and a table. Everything shown comes from one stream of [`report::event::RunEvent`]s.
 
 pub mod cli;

@@ -101,6 +101,7 @@ fn lines_that_are_not_understood() {
         "dispatch --policy",
         "logs",
         "logs a b",
+        "logs --agent --local",
         "approve --all a",
         "approve --message no",
         "answer",

@@ -38,7 +38,7 @@ pub struct Logs {
     #[arg(required_unless_present = "agent", conflicts_with = "agent")]
     session: Option<String>,
     /// What the agents on an inventory's hosts say of themselves, instead of a session's text
-    #[arg(long)]
+    #[arg(long, conflicts_with = "local")]
     agent: bool,
     #[command(flatten)]
     fleet: FleetArgs,

@@ -132,6 +132,13 @@ async fn sessions_of_all_hosts_whoever_is_silent() {
     let found = fleet.expect(0, "explain two -i fleet.yaml").await;
     has(&found.out, &["bbbb0000  two"]);
     has(&found.err, &["not looked at: dead (", "stuck: "]);
+    // Those who are silent for long hold nobody up: an id is known soon, a whole one at once.
+    let patient = ["-i", "fleet.yaml", "-F", "ssh_config", "--connect-timeout", "300"];
+    let printed = fleet.place.expect(0, &[&["explain", "bbbb0000"], &patient[..]].concat()).await;
+    has(&printed.err, &["not looked at: ", "mute: no answer within 2 s after another host's"]);
+    let whole = format!("cm-{:0<32}", "bbbb");
+    let whole = fleet.place.expect(0, &[&["explain", &whole], &patient[..]].concat()).await;
+    assert_eq!(whole.err, "");
     let unclear = fleet.expect(2, "explain same --on h*").await;
     has(&unclear.err, &["`same` could be any of 2 sessions", "h1  abab00  running", "h2  cccc00  running"]);
     let nobody = fleet.expect(1, "logs nobody --on h*,dead").await;
@@ -165,6 +172,10 @@ async fn an_inventory_that_lies_here_is_meant_and_gets_no_token() {
     let asked = fleet.expect(3, "sessions").await;
     has(&asked.err, &["cannot reach the agent on h1", "-i fleet.yaml names it"]);
     fleet.expect(0, "sessions --on all").await;
+    let good = std::fs::read_to_string(fleet.place.path("w/fleet.yaml")).expect("read");
+    std::fs::write(fleet.place.path("w/fleet.yaml"), "bundles: []\n").expect("written");
+    has(&fleet.expect(2, "sessions").await.err, &["there is no key `bundles`", "--local means this machine"]);
+    std::fs::write(fleet.place.path("w/fleet.yaml"), good).expect("written");
     // This machine's agent is one of those asked, if it runs.
     fleet.expect(3, "sessions --local --no-start").await;
     let id = fleet.place.detach(&["--name", "here", "exec cat"]).await;
@@ -222,9 +233,16 @@ async fn questions_on_a_terminal_ring() {
     let terminal = Terminal::open(&fleet.place, "100", &[]);
     terminal.enter("clear; cm-fleet inbox --watch -i fleet.yaml -F ssh_config; echo \"left\"=$?");
     terminal.shows("nothing waits").await;
+    let written = fleet.place.path("written");
+    terminal.pipe(&written);
     one.becomes(vec![session("aaaa", "one", command(3, "make"))]);
     let screen = terminal.shows("cm-fleet approve aaaa0000/3").await;
     has(&screen, &["1 waits", "aaaa0000  h1 · one"]);
+    until("it rings", || {
+        let text = std::fs::read_to_string(&written).unwrap_or_default();
+        text.contains("\x07\x1b]9;cm-fleet: h1  aaaa0000/3 one asks to run make\x07").then_some(())
+    })
+    .await;
     one.becomes(vec![]);
     terminal.shows("nothing waits").await;
     terminal.keys(&["C-c"]);

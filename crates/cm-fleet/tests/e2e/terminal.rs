@@ -49,6 +49,12 @@ impl<'a> Terminal<'a> {
         .await
     }
 
+    /// Copies what is written to it from now on into a file.
+    pub fn pipe(&self, file: &std::path::Path) {
+        let copy = format!("cat > {}", file.display());
+        assert!(self.tmux(&["pipe-pane", &copy]).status().expect("tmux runs").success());
+    }
+
     pub fn resize(&self, columns: &str) {
         let resized = self.tmux(&["resize-window", "-t", self.columns, "-x", columns]).status();
         assert!(resized.expect("tmux runs").success());
