@@ -162,6 +162,7 @@ pub fn lost_lines(lost: &[Unreached]) -> String {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::StreamExt;
 
@@ -198,25 +199,62 @@ mod tests {
         assert_eq!(with_lost(Exit::Refused, &all), Exit::Refused);
     }
 
+    /// Something that takes connections and never says a word; the most it had open at the same time.
+    fn deaf(path: &std::path::Path) -> Arc<AtomicUsize> {
+        let listener = tokio::net::UnixListener::bind(path).expect("a socket");
+        let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let told = Arc::clone(&most);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                most.fetch_max(open.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                let open = Arc::clone(&open);
+                tokio::spawn(async move {
+                    // Until the other end leaves.
+                    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                    open.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+        });
+        told
+    }
+
+    async fn told(members: Vec<Member>) -> Vec<(String, bool)> {
+        let fleet = Fleet { members, lost: Vec::new(), within: Duration::from_secs(30) };
+        let visits = fleet.visit(|client: Client| async move {
+            client.close().await;
+            Ok(())
+        });
+        visits.map(|(member, got)| (member.host.clone(), got.is_err())).collect().await
+    }
+
+    fn member(host: &str, path: PathBuf) -> Member {
+        Member { host: host.to_owned(), way: Way::Here(Local::At(path)) }
+    }
+
     /// Agents that say nothing at all cost their own time, and the others are told before.
     #[tokio::test(start_paused = true)]
     async fn silent_ones_hold_nobody_up() {
         let dir = tempfile::tempdir().expect("a directory");
-        let deaf = dir.path().join("deaf");
-        let _deaf = tokio::net::UnixListener::bind(&deaf).expect("a socket");
-        let member =
-            |host: &str, path: PathBuf| Member { host: host.to_owned(), way: Way::Here(Local::At(path)) };
+        let path = dir.path().join("deaf");
+        deaf(&path);
         let mut members: Vec<Member> =
-            (0..CONNECTING - 1).map(|n| member(&format!("deaf-{n}"), deaf.clone())).collect();
+            (1..CONNECTING).map(|n| member(&format!("deaf-{n}"), path.clone())).collect();
         members.push(member("gone", dir.path().join("none")));
-        let fleet = Fleet { members, lost: Vec::new(), within: Duration::from_secs(30) };
-        let visits = fleet.visit(async |client: Client| {
-            client.close().await;
-            Ok(())
-        });
-        let told: Vec<_> = visits.map(|(member, got)| (member.host.clone(), got.is_err())).collect().await;
+        let told = told(members).await;
         assert_eq!(told.len(), CONNECTING);
         assert_eq!(told[0], ("gone".to_owned(), true));
         assert!(told.iter().all(|(_, failed)| *failed));
+    }
+
+    /// Of one agent there is a first look whether somebody listens, then the connection: two at most.
+    #[tokio::test(start_paused = true)]
+    async fn many_are_reached_gently() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("deaf");
+        let most = deaf(&path);
+        let members = (0..CONNECTING * 5).map(|n| member(&n.to_string(), path.clone())).collect();
+        assert_eq!(told(members).await.len(), CONNECTING * 5);
+        let most = most.load(Ordering::Relaxed);
+        assert!((1..=CONNECTING * 2).contains(&most), "{most}");
     }
 }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use cm_ssh::{Size, SshPty, Status, Window};
@@ -148,8 +149,7 @@ impl Terminal {
                     to.write_all(&pass).await?;
                 }
                 Some(()) = signals.resized.recv() => window.set(self.size()),
-                Some(()) = signals.ended.recv() => return Ok(End::Left),
-                Some(()) = signals.hung_up.recv() => return Ok(End::Left),
+                () = Signals::any(&mut signals.ending) => return Ok(End::Left),
             }
             to.flush().await?;
         }
@@ -178,17 +178,30 @@ impl Terminal {
 /// What else can happen here.
 struct Signals {
     resized: Signal,
-    ended: Signal,
-    hung_up: Signal,
+    /// What would end this process and leave the terminal as it is.
+    ending: [Signal; 4],
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
             resized: signal(SignalKind::window_change())?,
-            ended: signal(SignalKind::terminate())?,
-            hung_up: signal(SignalKind::hangup())?,
+            ending: [
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::hangup())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::quit())?,
+            ],
         })
+    }
+
+    /// Waits for any of them.
+    async fn any(of: &mut [Signal]) {
+        std::future::poll_fn(|cx| match of.iter_mut().any(|signal| signal.poll_recv(cx).is_ready()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
     }
 }
 
