@@ -54,7 +54,8 @@ async fn a_program_has_a_terminal_and_is_typed_to() {
 #[tokio::test]
 async fn its_size_follows() {
     let server = Server::start();
-    let script = "trap 'stty size' WINCH; echo ready; until [ -e over ]; do sleep 0.05; done";
+    // A shell loses a WINCH that comes while it runs the trap of the one before: so the size itself is looked at.
+    let script = "echo ready; until [ -e over ]; do stty size; sleep 0.05; done";
     let mut pty = begin(&server, &format!("cd {}; {script}", server.home.path().display())).await;
     until(&mut pty, "ready").await;
     let window = pty.window();
