@@ -4,6 +4,7 @@
 //! agent of this machine; [`dispatch`] runs tasks; [`report`] turns the run's events into bars, lines,
 //! JSON and a table. Everything shown comes from one stream of [`report::event::RunEvent`]s.
 
+pub mod circle;
 pub mod cli;
 pub mod command;
 pub mod deploy;
@@ -18,3 +19,4 @@ pub mod policy;
 pub mod report;
 pub mod sessions;
 pub mod waiting;
+pub mod yaml;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Definitions, jump};
 use crate::inventory::file::{AgentKeys, ContainerKeys, Settings};
-use crate::inventory::node::{Many, Reader};
 use crate::inventory::value::Word;
 use crate::inventory::{AgentSettings, ContainerSettings, Host, Runtime, SystemdSettings};
+use crate::yaml::{Many, Reader};
 
 /// The host. `own_jump`: the way to it is said of it alone.
 pub fn host(
