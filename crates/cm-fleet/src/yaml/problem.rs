@@ -132,7 +132,7 @@ impl Sources {
         let Problem { place, message, secret } = problem;
         // A line is shown for its other mistakes, too.
         let mut line = self.line(place).to_owned();
-        for hidden in secrets.iter().filter(|s| (s.file, s.line) == (place.file, place.line) && !secret) {
+        for hidden in secrets.iter().filter(|s| (s.file, s.line) == (place.file, place.line)) {
             let from = hidden.column.saturating_sub(1) as usize;
             let to = from + hidden.len as usize;
             line = line
