@@ -108,7 +108,7 @@ enum Command {
     Init(command::init::Init),
     /// Say whether an inventory can be used, and which hosts a selector selects
     Check(command::check::Check),
-    /// Print the JSON Schema of an inventory, for editors
+    /// Print the JSON Schema of an inventory or a file of tasks, for editors
     Schema(command::schema::Schema),
     /// Show what a deployment would change, and why
     Plan(Box<command::deploy::PlanArgs>),

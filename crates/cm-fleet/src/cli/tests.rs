@@ -58,6 +58,8 @@ fn lines_that_are_and_are_not_understood() {
         "check lab.yaml --on @gpu --on !gpu-3 --json",
         "check -i lab.yaml",
         "schema",
+        "schema inventory",
+        "schema tasks",
         "agent",
         "agent status --json",
         "agent stop --drain --timeout 5m",
@@ -141,7 +143,7 @@ fn help_teaches() {
       resume        Let paused sessions go on
       init          Write an inventory to begin with
       check         Say whether an inventory can be used, and which hosts a selector selects
-      schema        Print the JSON Schema of an inventory, for editors
+      schema        Print the JSON Schema of an inventory or a file of tasks, for editors
       plan          Show what a deployment would change, and why
       deploy        Make an inventory's hosts what it says: agents installed, verified, running
       status        Show every host: what runs, what should, sessions, load

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 pub mod plan;
 pub mod run;
 pub mod schedule;
+pub mod tasks;
 pub mod translate;
 
 mod asking;

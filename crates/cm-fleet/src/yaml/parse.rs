@@ -191,7 +191,12 @@ impl Shape<'_> {
                 What::Scalar { text, quoted }
             }
             Raw::List(items) => What::List(items.into_iter().map(|item| self.node(item)).collect()),
-            Raw::Map(entries) => What::Map(self.map(entries)),
+            Raw::Map(entries) => {
+                // `key: {{ x }}`: it was to be a text, and is no map with one key less.
+                let braces = entries.iter().any(|(key, _)| matches!(key.value, Raw::Map(_)));
+                let map = self.map(entries);
+                if braces { What::Noted } else { What::Map(map) }
+            }
         };
         Node { place, what }
     }
