@@ -16,7 +16,7 @@ const SHOWN: usize = 20;
 const AROUND: usize = 60;
 
 /// A place in one of the files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
     /// Which file, by its number in [`Sources`].
     pub file: u16,

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::lock::Lock;
-use self::write::Writer;
+use self::write::{WAITING, Writer};
 
 pub use self::error::LedgerError;
 pub use self::files::{PLAN, read_private, request_stop, take_stop, write_private};
@@ -60,7 +60,7 @@ pub struct Opened<E> {
 }
 
 impl Ledger {
-    /// Begins a ledger in a run's directory. `now`: for the lock.
+    /// Begins a ledger in a run's directory. `now`: for the lock, which is waited for up to 0.2 s.
     ///
     /// # Errors
     /// There is one already, somebody else holds the lock, or the file system refuses.
@@ -72,7 +72,7 @@ impl Ledger {
         }
         let file = sink::open(&path)?;
         sink::sync_dir(dir)?;
-        let writer = Writer::start(sink::Disk::new(file, 0), path.clone(), 0)?;
+        let writer = Writer::start(sink::Disk::new(file, 0), path.clone(), 0, WAITING)?;
         Ok(Self { writer, _lock: lock, path })
     }
 
@@ -91,7 +91,7 @@ impl Ledger {
         }
         sink::sync_dir(dir)?;
         let disk = sink::Disk::new(file, whole.good);
-        let writer = Writer::start(disk, path.clone(), whole.lines)?;
+        let writer = Writer::start(disk, path.clone(), whole.lines, WAITING)?;
         let ledger = Self { writer, _lock: lock, path };
         Ok(Opened { ledger, events: whole.events, torn: whole.torn })
     }

@@ -13,7 +13,7 @@ use super::error::LedgerError;
 use super::sink::Disk;
 
 /// Bytes that may wait for the disk. A single line may be longer.
-const WAITING: usize = 64 << 20;
+pub const WAITING: usize = 64 << 20;
 /// How long closing waits for the disk.
 const CLOSE: Duration = Duration::from_secs(30);
 
@@ -50,6 +50,7 @@ struct Shared {
     wake: Condvar,
     state: watch::Sender<State>,
     path: PathBuf,
+    most: usize,
 }
 
 /// The end of the queue that lines are put in.
@@ -95,16 +96,17 @@ impl Synced {
 }
 
 impl Writer {
-    /// Starts the thread. `lines`: those that are there.
+    /// Starts the thread. `lines`: those that are there; `most`: bytes that may wait.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(disk: Disk, path: PathBuf, lines: u64) -> Result<Self, LedgerError> {
+    pub fn start(disk: Disk, path: PathBuf, lines: u64, most: usize) -> Result<Self, LedgerError> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { lines, ..Queue::default() }),
             wake: Condvar::new(),
             state: watch::Sender::new(State { synced: lines, ..State::default() }),
             path,
+            most,
         });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || {
@@ -124,7 +126,7 @@ impl Writer {
             return Err(LedgerError::Closed);
         }
         let waiting = queue.bytes.len() + queue.taken;
-        if waiting > 0 && waiting + line.len() > WAITING {
+        if waiting > 0 && waiting + line.len() > self.shared.most {
             return Err(LedgerError::Behind { path: self.shared.path.clone(), bytes: waiting });
         }
         queue.bytes.append(&mut line);

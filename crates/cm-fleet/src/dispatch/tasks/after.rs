@@ -1,6 +1,6 @@
 //! Which task waits for which: names to combinations, and no circles. PURE.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::MOST;
 use super::file::Read;
@@ -8,7 +8,7 @@ use super::kind::Earlier;
 use super::spread::All;
 use super::template::Seat;
 use crate::circle::circle;
-use crate::yaml::{Reader, meant};
+use crate::yaml::{Place, Reader, meant};
 
 /// How often tasks may wait for others, all together.
 const LINKS: usize = 10 * MOST;
@@ -51,6 +51,8 @@ impl<'a> Links<'a> {
                 links.later.push(name.split("{{").next().unwrap_or_default());
             }
         }
+        links.later.sort_unstable();
+        links.later.dedup();
         links
     }
 
@@ -58,6 +60,8 @@ impl<'a> Links<'a> {
     pub fn find(&self, reader: &mut Reader<'_>) -> Vec<Vec<usize>> {
         let mut edges: Vec<Vec<usize>> = vec![Vec::new(); self.all.made.len()];
         let mut links = 0_usize;
+        // What is no name at all has been noted.
+        let known: HashSet<Place> = reader.problems.iter().map(|problem| problem.place).collect();
         for (task, range) in self.read.tasks.iter().zip(&self.all.of) {
             for earlier in &task.after {
                 for at in range.clone() {
@@ -70,8 +74,7 @@ impl<'a> Links<'a> {
                         }
                         Means::Later => {}
                         Means::Nothing(why) => {
-                            // That it is no name at all has been noted.
-                            if !reader.problems.iter().any(|known| known.place == earlier.0.place) {
+                            if !known.contains(&earlier.0.place) {
                                 reader.wrong(earlier.0.place, why);
                             }
                             break;

@@ -82,6 +82,9 @@ pub struct Read {
     pub defaults: Option<(Place, Place)>,
 }
 
+/// Bytes of `defaults` times tasks at most.
+const DEFAULTS: usize = 512 << 20;
+
 const FILE: &[&str] = &["defaults", "tasks"];
 const TASK: &[&str] = &["task", "name", "after"];
 
@@ -89,11 +92,13 @@ impl Read {
     /// Reads the tree of a file.
     pub fn from_node(node: &Node, reader: &mut Reader<'_>) -> Self {
         let (mut defaults, mut tasks, mut span) = (Settings::default(), None, None);
+        let mut weight = 0;
         let Some(entries) = top(node, reader) else { return Self::default() };
         for (key, value) in entries {
             match key.value.as_str() {
                 "defaults" => {
                     span = Some((key.place, last(value)));
+                    weight = self::weight(value);
                     defaults = defaults_of(value, reader);
                 }
                 "tasks" => tasks = Some(value),
@@ -105,7 +110,7 @@ impl Read {
             }
         }
         let read = match tasks {
-            Some(tasks) => list(tasks, &defaults, reader),
+            Some(tasks) => list(tasks, &defaults, weight, reader),
             None => {
                 reader.wrong(node.place, "there is no `tasks`: a list of what is to be done");
                 Vec::new()
@@ -121,12 +126,30 @@ impl Read {
     }
 }
 
-fn list(node: &Node, defaults: &Settings, reader: &mut Reader<'_>) -> Vec<Task> {
+/// About how much memory a piece of YAML takes.
+fn weight(node: &Node) -> usize {
+    const EACH: usize = 64;
+    match &node.what {
+        What::Scalar { text, .. } => EACH + text.len(),
+        What::List(items) => items.iter().map(weight).sum::<usize>() + EACH,
+        What::Map(entries) => {
+            entries.iter().map(|(key, value)| key.value.len() + weight(value)).sum::<usize>() + EACH
+        }
+        What::Null | What::Noted => EACH,
+    }
+}
+
+fn list(node: &Node, defaults: &Settings, weight: usize, reader: &mut Reader<'_>) -> Vec<Task> {
     let What::List(items) = &node.what else {
         return node.expected("a list of tasks", reader).unwrap_or_default();
     };
     if items.is_empty() {
         reader.wrong(node.place, "there is no task in the list");
+    }
+    // Every task has them all, in memory too.
+    if weight.saturating_mul(items.len()) > DEFAULTS {
+        reader.wrong(node.place, "these are too many tasks for so long `defaults`");
+        return Vec::new();
     }
     items.iter().filter_map(|item| Task::read(item, defaults, reader)).collect()
 }

@@ -14,6 +14,8 @@ use crate::yaml::{At, FromNode, Layer, Node, Reader, What};
 
 /// Bytes of a check's command at most; agents take no more.
 const CHECK_BYTES: usize = 16 * 1024;
+/// Keys of a matrix at most.
+const KEYS: usize = 32;
 /// The longest time, in seconds: a year. Agents take no more.
 const LONGEST: f64 = 365.0 * 24.0 * 3600.0;
 
@@ -285,6 +287,10 @@ impl FromNode for Matrix {
         let entries = node.map(reader)?;
         if entries.is_empty() {
             reader.wrong(node.place, "the matrix has no keys; write `key: [value, value]`");
+        }
+        if entries.len() > KEYS {
+            reader.wrong(node.place, format!("a matrix has at most {KEYS} keys"));
+            return None;
         }
         for (key, value) in entries {
             if let Some(why) = bad_key(&key.value) {

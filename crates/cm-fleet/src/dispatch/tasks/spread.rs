@@ -1,5 +1,6 @@
 //! The combinations of a file's tasks: matrix, then hosts, then names, order and values. PURE.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::after::Links;
@@ -158,8 +159,9 @@ fn seats<'a>(
 /// Gives every combination's task to `take`; one that is wrong is noted, and its task's others are left out.
 fn each(read: &Read, all: &All<'_>, reader: &mut Reader<'_>, mut take: impl FnMut(usize, Wanted)) {
     let mut bytes = 0_usize;
+    let mut known: HashSet<Place> = reader.problems.iter().map(|problem| problem.place).collect();
     for (task, range) in read.tasks.iter().zip(&all.of) {
-        let mut branches = std::collections::HashSet::new();
+        let mut branches = HashSet::new();
         for at in range.clone() {
             let Some(made) = all.made.get(at) else { return };
             let before = reader.problems.len();
@@ -169,7 +171,7 @@ fn each(read: &Read, all: &All<'_>, reader: &mut Reader<'_>, mut take: impl FnMu
                 reader.wrong(place, why);
             }
             if reader.problems.len() > before {
-                want::say_once(read, task, before, reader);
+                want::say_once(read, task, before, &mut known, reader);
                 break;
             }
             let Some(wanted) = wanted else { break };

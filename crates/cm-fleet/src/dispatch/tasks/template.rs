@@ -7,6 +7,9 @@ pub const HOST: &str = "host";
 /// What the keys of labels begin with.
 pub const LABEL: &str = "labels.";
 
+/// Bytes of a text that was filled in at most.
+const BYTES: usize = 16 << 20;
+
 /// A text as it stands in the file, its keys found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
@@ -140,6 +143,9 @@ impl Template {
                         filled.text.push_str(&placeholder(key));
                     }
                 },
+            }
+            if filled.text.len() > BYTES {
+                return Err("filled in, this text is over 16 MiB".to_owned());
             }
         }
         Ok(filled)

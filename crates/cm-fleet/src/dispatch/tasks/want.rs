@@ -9,7 +9,7 @@ use super::file::{Read, Settings, Task};
 use super::kind::TreeKind;
 use super::spread::Made;
 use super::template::{Scope, Seat};
-use crate::yaml::Reader;
+use crate::yaml::{Place, Reader};
 
 /// The task of a combination, without what it waits for. None: its text could not be read, or depends on a host that
 /// is not known yet.
@@ -133,11 +133,17 @@ pub fn shared(wanted: &Wanted, branches: &mut HashSet<[Option<String>; 4]>) -> O
     })
 }
 
-/// Of what was noted since `before`, keeps what is not known of the same place, and says of a mistake under
+/// Of what was noted since `before`, keeps what is not `known` of the same place, and says of a mistake under
 /// `defaults` for which task it is one.
-pub fn say_once(read: &Read, task: &Task, before: usize, reader: &mut Reader<'_>) {
+pub fn say_once(
+    read: &Read,
+    task: &Task,
+    before: usize,
+    known: &mut HashSet<Place>,
+    reader: &mut Reader<'_>,
+) {
     for mut problem in reader.problems.split_off(before) {
-        if reader.problems.iter().any(|known| known.place == problem.place) {
+        if !known.insert(problem.place) {
             continue;
         }
         if read.is_default(problem.place) {

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use rustix::io::Errno;
 
 use super::super::sink::{Disk, Sink};
@@ -14,6 +15,9 @@ use super::{LedgerError, Mark, PathBuf, RunEvent, Stop, Synced, directory, event
 
 /// No wait of these tests is longer.
 const LONG: Duration = Duration::from_secs(20);
+
+/// Bytes that may wait in these tests.
+const ROOM: usize = 1 << 20;
 
 /// A disk of which a test says how much room it has and whether it syncs.
 #[derive(Clone, Default)]
@@ -35,7 +39,7 @@ impl Small {
     }
 
     fn writer(&self) -> Writer {
-        Writer::start(Disk::new(self.clone(), 0), PathBuf::from("/d/events.jsonl"), 0).expect("started")
+        Writer::start(Disk::new(self.clone(), 0), PathBuf::from("/d/events.jsonl"), 0, ROOM).expect("started")
     }
 }
 
@@ -141,6 +145,35 @@ async fn a_full_disk_loses_nothing() {
     writer.close().await.expect("closed");
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// However often the disk is full or does not sync: what is said to be there is, each line once, in order.
+    #[test]
+    fn nothing_is_lost_or_doubled(steps in proptest::collection::vec((1_usize..5, 0_usize..600, any::<bool>()), 1..12)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (disk, mut all, mut marks) = (Small::default(), Vec::new(), Vec::new());
+        let mut writer = disk.writer();
+        for (count, room, sick) in steps {
+            disk.with(|inside| (inside.room, inside.sick) = (inside.room + room, sick));
+            let more: Vec<RunEvent> = (all.len()..all.len() + count).map(event).collect();
+            marks.extend(append_all(&writer, &more));
+            all.extend(more);
+            writer.retry();
+            let waited = runtime.block_on(wait(&writer.synced(), *marks.last().expect("some")));
+            let said = marks.iter().filter(|mark| writer.synced().has(**mark)).count();
+            prop_assert!(waited.is_err() || said == marks.len());
+            let safe = lines(&all[..said]);
+            disk.with(|inside| assert!(inside.synced >= safe.len() && inside.bytes.starts_with(&safe)));
+        }
+        disk.with(|inside| (inside.room, inside.sick) = (usize::MAX, false));
+        writer.retry();
+        runtime.block_on(wait(&writer.synced(), *marks.last().expect("some"))).expect("written");
+        prop_assert_eq!(disk.with(|inside| inside.bytes.clone()), lines(&all));
+        runtime.block_on(writer.close()).expect("closed");
+    }
+}
+
 #[tokio::test]
 async fn a_sync_that_fails_is_written_anew() {
     let disk = Small::default();
@@ -166,11 +199,11 @@ async fn a_sync_that_fails_is_written_anew() {
 async fn more_than_memory_holds_is_refused() {
     let disk = Small::default();
     let writer = disk.writer();
-    let long = "x".repeat(10 << 20);
-    let marks: Vec<_> = (0..8).map(|_| writer.append(&long)).collect();
+    let long = "x".repeat(ROOM / 4);
+    let marks: Vec<_> = (0..6).map(|_| writer.append(&long)).collect();
     assert!(marks[0].is_ok());
     let refused = marks.into_iter().find_map(Result::err).expect("too much");
-    assert!(matches!(refused, LedgerError::Behind { bytes, .. } if bytes > 32 << 20), "{refused}");
+    assert!(matches!(refused, LedgerError::Behind { bytes, .. } if bytes > ROOM / 2), "{refused}");
 }
 
 #[tokio::test]

@@ -106,9 +106,16 @@ fn what_grows_without_end_is_refused() {
     let half = format!("matrix: {{a: [{values}], b: [{sixty}]}}");
     let many = format!("tasks: [{{task: x, {half}}}, {{task: x, {half}}}]\n");
     assert!(said(&many).contains("more than 100000 tasks"), "{}", said(&many));
-    let keys = (0..40).map(|n| format!("k{n}: [{values}]")).collect::<Vec<_>>().join(", ");
+    let keys = (0..30).map(|n| format!("k{n}: [{values}]")).collect::<Vec<_>>().join(", ");
     assert!(said(&format!("tasks: [{{task: x, matrix: {{{keys}}}}}]\n")).contains("more than 100000"));
+    let keys = (0..40).map(|n| format!("k{n}: [1]")).collect::<Vec<_>>().join(", ");
+    assert!(said(&format!("tasks: [{{task: x, matrix: {{{keys}}}}}]\n")).contains("at most 32 keys"));
     let long = "x".repeat(1 << 20);
+    let again = "{{ a }}".repeat(100);
+    let huge = said(&format!("tasks: [{{task: '{again}', matrix: {{a: ['{long}']}}}}]\n"));
+    assert!(huge.contains("filled in, this text is over 16 MiB"), "{huge:.300}");
+    let many = format!("defaults: {{check: '{long}'}}\ntasks: [{}]\n", "x,".repeat(1000));
+    assert!(said(&many).contains("too many tasks for so long `defaults`"));
     let big = format!("tasks: [{{task: '{long} {{{{ a }}}}', matrix: {{a: [{values}]}}}}]\n");
     assert!(said(&big).contains("the texts of all tasks are over 256 MiB"));
     let square = format!(
