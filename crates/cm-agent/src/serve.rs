@@ -19,7 +19,7 @@ use crate::life::Life;
 use crate::policies_dir;
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
 use crate::session::record::{Record, recover};
-use crate::session::{Engine, Surroundings, adopt_all};
+use crate::session::{Engine, Surroundings, adopt_all, watch_owned};
 use crate::settings;
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
@@ -105,11 +105,12 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let manager = manager(args.placement, env.get("XDG_RUNTIME_DIR").map(Path::new)).await?;
     let boot_id = identity::boot_id();
     let opened = Journal::open::<Record>(&state.join("journal"), args.journal_limits(), &boot_id)?;
-    let sessions = recover(opened.checkpoint, opened.tail);
+    let known = recover(opened.checkpoint, opened.tail);
+    let sessions = known.sessions.clone();
     for problem in &opened.problems {
         tracing::error!("{problem}");
     }
-    let hub = Hub::new(opened.journal, sessions.clone(), opened.head, opened.problems.clone());
+    let hub = Hub::new(opened.journal, known, opened.head, opened.problems.clone(), args.retention());
     let transcripts = state.join("transcripts");
     dirs::make_private(&transcripts)?;
     let socket = match args.socket.clone() {
@@ -139,6 +140,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         home_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         socket: socket.display().to_string(),
         max_sessions: args.max_sessions,
+        slots: args.settings.slots,
         keep_finished: args.keep(),
         limits: Limits { login_seconds: args.login_timeout, ..Limits::default() },
         boot_id: boot_id.clone(),
@@ -156,13 +158,13 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         engine.hub.notice("configuration", problem);
     }
     adopt_all(&engine, &sessions);
+    watch_owned(&engine);
     let (shutdown, shutdowns) = mpsc::channel(16);
     let server = Server::new(ServerParts {
         engine: engine.clone(),
         facts: facts(boot_id),
         token,
         max_clients: args.max_clients,
-        slots: args.settings.slots,
         installation: args.config.as_deref().and_then(settings::installation),
         shutdown,
     });

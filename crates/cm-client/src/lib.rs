@@ -121,7 +121,7 @@ mod pending;
 pub mod reconnect;
 mod wire;
 
-pub use actions::{Answered, Created};
+pub use actions::{Answered, Created, Probed, Renewed};
 pub use client::{Client, DEFAULT_TIMEOUT};
 pub use cm_protocol as protocol;
 pub use endpoint::{Endpoint, Token};

@@ -102,6 +102,7 @@ mod tests {
             alive,
             name: name.map(str::to_owned),
             task: None,
+            owner: None,
             summary: "make test".into(),
             created_at: 0.0,
             reason: None,

@@ -149,6 +149,7 @@ pub(crate) mod tests {
             alive: !state.is_terminal(),
             name: (!name.is_empty()).then(|| name.to_owned()),
             task: None,
+            owner: None,
             summary: "fix the login test".into(),
             created_at: 0.0,
             reason: None,

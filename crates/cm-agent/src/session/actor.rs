@@ -237,13 +237,8 @@ impl Actor {
             }
         }
         self.inbox.close();
-        for id in self.engine.hub.detach(&self.record.id) {
-            // Forgotten sessions need no text; one that is not there is as good.
-            let _ = std::fs::remove_file(self.engine.transcript_file(&id));
-            let _ = std::fs::remove_file(self.engine.recording_file(&id));
-            let _ = std::fs::remove_file(self.engine.patch_file(&id));
-            let _ = std::fs::remove_dir_all(self.engine.base_dir(&id));
-        }
+        let forgotten = self.engine.hub.detach(&self.record.id);
+        self.engine.forget(&forgotten);
     }
 
     /// Finds the terminal's server. `None`: it is dead and that has been told, or the agent lets go.
@@ -341,8 +336,8 @@ impl Actor {
             };
             match command {
                 None => return false,
-                Some(Command::Kill { answer }) => {
-                    self.kill_unreachable(answer).await;
+                Some(Command::Kill { why, answer }) => {
+                    self.kill_unreachable(why, answer).await;
                     return false;
                 }
                 Some(command) => command.refuse(&ErrorReply::new(

@@ -5,13 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cm_protocol::{
-    Check, CreateSession, ErrorCode, ErrorReply, OnDone, PolicyChoice, ResourceLimits, SessionId, Size,
-    TaskRef, Worktree,
+    Check, CreateSession, ErrorCode, ErrorReply, Lease, OnDone, PolicyChoice, ResourceLimits, SessionId,
+    Size, TaskRef, Worktree,
 };
 
 use super::Engine;
 use super::environment::{self, Marks};
 use super::launch::HOOKS;
+use super::owned::check_lease;
 use crate::tool::Profile;
 
 /// Bytes of all variables, and of all arguments, a task may bring.
@@ -46,6 +47,7 @@ pub(super) struct Spec {
     pub(super) check: Option<Check>,
     pub(super) worktree: Option<Worktree>,
     pub(super) tool_version: Option<String>,
+    pub(super) lease: Option<Lease>,
 }
 
 /// A program, and how it is asked for its version.
@@ -108,6 +110,7 @@ impl Spec {
         version: Option<String>,
         engine: &Engine,
     ) -> Result<Self, Refusal> {
+        can_be_done(&request)?;
         let resumed = resumed(&mut request, engine)?;
         let tool = tool(request.tool())?;
         let task_text = text("task", request.task(), engine.limits.task_bytes)?;
@@ -141,6 +144,7 @@ impl Spec {
             policy: policy(request.policy, engine)?,
             check: check(request.check)?,
             worktree: request.worktree,
+            lease: lease(request.lease)?,
             tool_version: version,
             size: size(request.size)?,
             on_done: request.on_done.unwrap_or_default(),
@@ -191,6 +195,25 @@ fn text(field: &'static str, value: &str, limit: usize) -> Result<String, Refusa
     Ok(value.to_owned())
 }
 
+/// What this agent knows by name and cannot do yet.
+fn can_be_done(request: &CreateSession) -> Result<(), Refusal> {
+    let tree = request.worktree.as_ref();
+    let asked = [
+        ("context.repo", request.context.as_ref().is_some_and(|context| context.repo.is_some())),
+        ("worktree.saveEvery", tree.is_some_and(|tree| tree.save_every.is_some())),
+        ("worktree.continues", tree.is_some_and(|tree| tree.continues.is_some())),
+    ];
+    match asked.iter().find(|(_, is_asked)| *is_asked) {
+        Some((field, _)) => Err(bad(field, format!("{field}: this agent cannot do that yet"))),
+        None => Ok(()),
+    }
+}
+
+fn lease(lease: Option<Lease>) -> Result<Option<Lease>, Refusal> {
+    lease.as_ref().map_or(Ok(()), check_lease).map_err(|(field, why)| bad(field, why))?;
+    Ok(lease)
+}
+
 /// A policy must be one that can be followed, before anything is started.
 fn policy(choice: Option<PolicyChoice>, engine: &Engine) -> Result<Option<PolicyChoice>, Refusal> {
     match engine.policies.resolve(Some(engine.policy_of(choice.as_ref()))) {
@@ -217,7 +240,7 @@ fn resumed(request: &mut CreateSession, engine: &Engine) -> Result<Option<String
     };
     request.tool = Some(record.tool);
     if request.path().is_none() {
-        request.context = Some(cm_protocol::Context { path: Some(record.path) });
+        request.context = Some(cm_protocol::Context { path: Some(record.path), ..Default::default() });
     }
     Ok(Some(conversation))
 }

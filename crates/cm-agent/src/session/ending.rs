@@ -57,17 +57,17 @@ impl Actor {
         round
     }
 
-    pub(super) async fn kill(&mut self, control: &Control, answer: Answer<()>) -> Round {
+    pub(super) async fn kill(&mut self, control: &Control, why: Option<String>, answer: Answer<()>) -> Round {
         // First the decision, so that the program's end is not taken for its own doing.
-        self.step(Some(control), Input::KillRequested).await;
+        self.step(Some(control), Input::KillRequested { why }).await;
         let round = self.close(Some(control)).await;
         let _ = answer.send(Ok(()));
         round
     }
 
     /// Ends a session whose terminal does not answer.
-    pub(super) async fn kill_unreachable(&mut self, answer: Answer<()>) {
-        self.step(None, Input::KillRequested).await;
+    pub(super) async fn kill_unreachable(&mut self, why: Option<String>, answer: Answer<()>) {
+        self.step(None, Input::KillRequested { why }).await;
         self.close(None).await;
         let _ = answer.send(Ok(()));
     }

@@ -49,6 +49,14 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
     record_warnings.extend(warnings(&record));
     record_warnings.extend(neighbours(engine, &spec));
     record_warnings.extend(spec.tool_version.as_deref().and_then(|version| spec.profile.doubt(version)));
+    // Getting the ground ready may have taken a while, and the attempt may be over by now.
+    if let Some(over) = record.task.as_ref().and_then(|task| engine.hub.by_task(task).err()) {
+        if let Some(tree) = &record.tree {
+            // Nothing was done in it; what stays of it harms nobody.
+            let _ = work::remove_worktree(tree, false).await;
+        }
+        return Err(super::not_claimed(over));
+    }
     engine.hub.remember(record.clone());
     let (control, notices) = terminal(engine, &spec, &record, &socket).await?;
     let pane = control.inspect().await.map_err(internal)?;
@@ -173,6 +181,8 @@ fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) 
         base: None,
         tree: None,
         receipts: Vec::new(),
+        lease: spec.lease.clone(),
+        acknowledged: false,
     }
 }
 
@@ -200,7 +210,8 @@ fn neighbours(engine: &Engine, spec: &Spec) -> Option<String> {
     let at_work = |other: &SessionInfo| {
         other.alive && !other.state.is_terminal() && other.path == spec.path && other.session_id != spec.id
     };
-    let others = engine.hub.list(false).into_iter().filter(|other| at_work(other) && coding(&other.tool));
+    let others =
+        engine.hub.list(false, None).into_iter().filter(|other| at_work(other) && coding(&other.tool));
     let others: Vec<String> = others.map(|other| format!("{} ({})", other.session_id, other.tool)).collect();
     (coding(&spec.tool) && !others.is_empty()).then(|| {
         let others = others.join(", ");

@@ -19,7 +19,7 @@ async fn refused(path: &Path, spec: Worktree) -> WorkError {
 }
 
 fn spec(branch: Option<&str>, base: Option<&str>) -> Worktree {
-    Worktree { branch: branch.map(Into::into), base: base.map(Into::into) }
+    Worktree { branch: branch.map(Into::into), base: base.map(Into::into), ..Worktree::default() }
 }
 
 #[tokio::test]

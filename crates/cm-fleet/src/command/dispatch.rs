@@ -152,7 +152,7 @@ async fn go_on(plan: &mut Plan, wanted: &str, elsewhere: bool, client: &Client) 
     request.resume = Some(session.session_id);
     request.tool = Some(session.tool.clone());
     if !elsewhere {
-        request.context = Some(Context { path: Some(session.path.clone()) });
+        request.context = Some(Context { path: Some(session.path.clone()), ..Context::default() });
     }
     for task in &mut plan.tasks {
         task.tool.clone_from(&session.tool);
@@ -206,6 +206,7 @@ fn planned(args: Dispatch, there: bool) -> Result<Plan, Failure> {
         worktree: args.worktree.map(|branch| Worktree {
             branch: Some(branch).filter(|branch| !branch.is_empty()),
             base: args.base,
+            ..Worktree::default()
         }),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -94,7 +94,7 @@ pub fn plan(asked: Asked, run: String, jobs: usize, detach: bool) -> Result<Plan
         requests.push(CreateSession {
             tool: Some(asked.tool.clone()),
             task: Some(text.clone()),
-            context: Some(Context { path: Some(asked.path.clone()) }),
+            context: Some(Context { path: Some(asked.path.clone()), ..Context::default() }),
             task_id: Some(task.task_id.clone()),
             attempt: Some(1),
             name,
@@ -108,6 +108,7 @@ pub fn plan(asked: Asked, run: String, jobs: usize, detach: bool) -> Result<Plan
             check: asked.check.clone(),
             worktree: asked.worktree.clone(),
             resume: None,
+            lease: None,
         });
         tasks.push(task);
     }
@@ -154,7 +155,8 @@ mod tests {
 
     #[test]
     fn several_tasks_do_not_share_a_branch() {
-        let tree = |branch: Option<&str>| Worktree { branch: branch.map(str::to_owned), base: None };
+        let tree =
+            |branch: Option<&str>| Worktree { branch: branch.map(str::to_owned), ..Worktree::default() };
         let check = |tasks: &[&str], branch: Option<&str>, good: bool| {
             let planned = plan(Asked { worktree: Some(tree(branch)), ..asked(tasks) }, "r".into(), 1, false);
             assert_eq!(planned.is_ok(), good, "{tasks:?} {branch:?}");

@@ -135,6 +135,7 @@ fn session(digits: &str, name: &str, prompt: Option<Prompt>) -> SessionInfo {
         alive: true,
         name: Some(name.into()),
         task: None,
+        owner: None,
         summary: "fix the login test".into(),
         created_at: 0.0,
         reason: None,
