@@ -33,3 +33,5 @@ mod sessions;
 mod slots;
 #[path = "agent/wire.rs"]
 mod wire;
+#[path = "agent/work.rs"]
+mod work;

@@ -13,6 +13,7 @@ use super::Engine;
 use super::environment::{self, Marks};
 use super::launch::HOOKS;
 use super::owned::check_lease;
+use super::wanted::{self, Wanted};
 use crate::tool::Profile;
 
 /// Bytes of all variables, and of all arguments, a task may bring.
@@ -46,6 +47,8 @@ pub(super) struct Spec {
     pub(super) policy: Option<PolicyChoice>,
     pub(super) check: Option<Check>,
     pub(super) worktree: Option<Worktree>,
+    /// The repository it works on, where that is given by its address; `path` leads to it later.
+    pub(super) repo: Option<Wanted>,
     pub(super) tool_version: Option<String>,
     pub(super) lease: Option<Lease>,
 }
@@ -110,7 +113,6 @@ impl Spec {
         version: Option<String>,
         engine: &Engine,
     ) -> Result<Self, Refusal> {
-        can_be_done(&request)?;
         let resumed = resumed(&mut request, engine)?;
         let tool = tool(request.tool())?;
         let task_text = text("task", request.task(), engine.limits.task_bytes)?;
@@ -118,7 +120,12 @@ impl Spec {
             text("args", arg, EXTRAS_BYTES)?;
         }
         at_most("args", request.args.iter().map(String::len).sum(), EXTRAS_BYTES)?;
-        let path = directory(request.path(), engine)?;
+        let repo = wanted::repository(&request)?;
+        wanted::worktree(request.worktree.as_ref())?;
+        let path = match repo {
+            Some(_) => String::new(),
+            None => directory(request.path(), engine)?,
+        };
         let env = variables(&request.env)?;
         let profile = engine.profiles.for_version(&tool, version.as_deref());
         let marks = Marks { session: id.as_str(), agent_socket: &engine.socket };
@@ -145,6 +152,7 @@ impl Spec {
             check: check(request.check)?,
             worktree: request.worktree,
             lease: lease(request.lease)?,
+            repo,
             tool_version: version,
             size: size(request.size)?,
             on_done: request.on_done.unwrap_or_default(),
@@ -179,6 +187,12 @@ fn bad(field: &'static str, why: impl Into<String>) -> Refusal {
     Refusal { code: ErrorCode::BadRequest, field: Some(field), why: why.into() }
 }
 
+impl From<wanted::Bad> for Refusal {
+    fn from((field, why): wanted::Bad) -> Self {
+        bad(field, format!("{field}: {why}"))
+    }
+}
+
 fn at_most(field: &'static str, bytes: usize, limit: usize) -> Result<(), Refusal> {
     if bytes <= limit {
         return Ok(());
@@ -193,20 +207,6 @@ fn text(field: &'static str, value: &str, limit: usize) -> Result<String, Refusa
         return Err(bad(field, format!("{field} contains a NUL character")));
     }
     Ok(value.to_owned())
-}
-
-/// What this agent knows by name and cannot do yet.
-fn can_be_done(request: &CreateSession) -> Result<(), Refusal> {
-    let tree = request.worktree.as_ref();
-    let asked = [
-        ("context.repo", request.context.as_ref().is_some_and(|context| context.repo.is_some())),
-        ("worktree.saveEvery", tree.is_some_and(|tree| tree.save_every.is_some())),
-        ("worktree.continues", tree.is_some_and(|tree| tree.continues.is_some())),
-    ];
-    match asked.iter().find(|(_, is_asked)| *is_asked) {
-        Some((field, _)) => Err(bad(field, format!("{field}: this agent cannot do that yet"))),
-        None => Ok(()),
-    }
 }
 
 fn lease(lease: Option<Lease>) -> Result<Option<Lease>, Refusal> {
@@ -239,6 +239,9 @@ fn resumed(request: &mut CreateSession, engine: &Engine) -> Result<Option<String
         return Err(bad("resume", why));
     };
     request.tool = Some(record.tool);
+    if request.context.as_ref().is_some_and(|context| context.repo.is_some()) {
+        return Err(bad("context.repo", "context.repo: a conversation goes on where it was"));
+    }
     if request.path().is_none() {
         request.context = Some(cm_protocol::Context { path: Some(record.path), ..Default::default() });
     }

@@ -151,6 +151,7 @@ impl Actor {
         signal: Option<String>,
     ) {
         self.look_for_conversation().await;
+        self.save_last().await;
         let proven = self.proof(state).await;
         self.look_at_the_end(control).await;
         let tail = self.tail(control).await;

@@ -125,7 +125,7 @@ impl Actor {
     async fn leave_tree(&self) {
         let Some(tree) = &self.record.tree else { return };
         match work::remove_worktree(tree, false).await {
-            Ok(Removed::Gone) => {}
+            Ok(Removed::Gone) => self.forget_saved().await,
             Ok(Removed::Kept(why)) => tracing::info!(session = %self.record.id, why, "its work tree stays"),
             Err(error) => {
                 tracing::warn!(session = %self.record.id, %error, "its work tree cannot be removed")

@@ -9,6 +9,7 @@ use cm_protocol::{ErrorCode, ErrorReply, EventKind, ReplyBody, SessionId, Sessio
 use super::Engine;
 use super::actor::Actor;
 use super::create::Spec;
+use super::ground;
 use super::record::{Phase, SessionRecord, shorten};
 use crate::host::clock;
 use crate::host::process::{self, Grace, Marker, ProcessId};
@@ -40,10 +41,12 @@ pub(super) async fn birth(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody
 }
 
 async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor), ErrorReply> {
+    let (mut spec, mut record_warnings) = (spec, Vec::new());
+    // Before its turn: it may take minutes, and others need not wait for that.
+    ground::fetch(engine, &mut spec).await?;
     let _turn = engine.launches.acquire().await.map_err(|_| internal("the agent is ending"))?;
     let socket = engine.runtime.session_socket(&spec.id).map_err(internal)?;
-    let (mut spec, mut record_warnings) = (spec, Vec::new());
-    let (base, tree) = ground(engine, &mut spec, &mut record_warnings).await?;
+    let (base, tree) = ground::prepare(engine, &mut spec, &mut record_warnings).await?;
     let unit = engine.manager.as_ref().map(|_| unit_name(&spec.id));
     let mut record = SessionRecord { base, tree, ..record_of(&spec, &socket, unit, engine) };
     record_warnings.extend(warnings(&record));
@@ -89,45 +92,6 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
     let mut env = spec.base_env;
     env.extend(spec.task_env);
     Ok((created, Actor::born(engine.clone(), record, machine, (control, notices), env)))
-}
-
-/// The ground a task works on: a work tree of its own if it is to have one, and where the repository stands.
-async fn ground(
-    engine: &Engine,
-    spec: &mut Spec,
-    warnings: &mut Vec<String>,
-) -> Result<(Option<work::Base>, Option<work::Tree>), ErrorReply> {
-    let refused = |error: work::WorkError| {
-        let mut reply = ErrorReply::create_failed(ErrorCode::BadRequest, error);
-        reply.field = Some("worktree".into());
-        reply
-    };
-    let tree = match &spec.worktree {
-        None => None,
-        Some(wanted) => {
-            let task = spec.name.clone().or_else(|| spec.task.as_ref().map(|task| task.task_id.clone()));
-            let task = task.unwrap_or_else(|| spec.id.to_string());
-            let parent = engine.worktrees().join(spec.id.as_str());
-            let tree = work::add_worktree(Path::new(&spec.path), wanted, &task, &parent).await;
-            let tree = tree.map_err(refused)?;
-            spec.path = tree.dir.display().to_string();
-            warnings.extend(tree.warnings.iter().cloned());
-            Some(tree)
-        }
-    };
-    // A repository that cannot be read is no reason not to start: only what changed will not be told.
-    // A script is over in a moment and says itself what it does; the work of a coding tool is worth telling
-    // apart from what stood there before.
-    let keep = tree.is_none() && !spec.profile.life_is_process();
-    let keep = keep.then(|| engine.base_dir(&spec.id));
-    let base = match work::base(Path::new(&spec.path), keep.as_deref()).await {
-        Ok(base) => base,
-        Err(error) => {
-            warnings.push(format!("what changes cannot be told: {error}"));
-            None
-        }
-    };
-    Ok((base, tree))
 }
 
 fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) -> SessionRecord {

@@ -9,6 +9,7 @@ use super::create::Spec;
 use super::{CHECK, Engine};
 use crate::host::limits;
 use crate::tool::login;
+use crate::work::repo::is_present;
 
 /// Tools and repositories in one command.
 const MOST: usize = 32;
@@ -59,9 +60,4 @@ impl Engine {
         let present = is_present(&self.state, &url);
         RepoFound { url, present }
     }
-}
-
-/// Whether a repository has been cloned already: the place for `crate::work::repo::is_present`.
-fn is_present(_state: &Path, _url: &str) -> bool {
-    false
 }
