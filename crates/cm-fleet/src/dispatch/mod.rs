@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+pub mod carry;
 pub mod plan;
 pub mod run;
 pub mod schedule;
