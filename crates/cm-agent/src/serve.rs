@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cm_protocol::{Limits, PolicyChoice};
@@ -18,7 +19,7 @@ use crate::journal::{Journal, JournalError};
 use crate::life::Life;
 use crate::policies_dir;
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
-use crate::session::record::{Record, recover};
+use crate::session::record::{Record, SessionRecord, recover};
 use crate::session::{Engine, Surroundings, adopt_all, watch_owned};
 use crate::settings;
 use crate::tmux::{Tmux, TmuxError};
@@ -104,13 +105,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let tmux = Tmux::find(path.as_ref(), MANAGER).await?;
     let manager = manager(args.placement, env.get("XDG_RUNTIME_DIR").map(Path::new)).await?;
     let boot_id = identity::boot_id();
-    let opened = Journal::open::<Record>(&state.join("journal"), args.journal_limits(), &boot_id)?;
-    let known = recover(opened.checkpoint, opened.tail);
-    let sessions = known.sessions.clone();
-    for problem in &opened.problems {
-        tracing::error!("{problem}");
-    }
-    let hub = Hub::new(opened.journal, known, opened.head, opened.problems.clone(), args.retention());
+    let Remembered { hub, sessions, unreadable } = remembered(&args, &state, &boot_id)?;
     let transcripts = state.join("transcripts");
     dirs::make_private(&transcripts)?;
     let socket = match args.socket.clone() {
@@ -152,7 +147,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         session_env: settings::session_env(&args.settings),
         env,
     });
-    tell_problems(&engine, opened.problems);
+    tell_problems(&engine, unreadable);
     for problem in problems {
         tracing::warn!("{problem}");
         engine.hub.notice("configuration", problem);
@@ -185,6 +180,25 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     }
     drop(lock);
     Ok(())
+}
+
+/// What an earlier agent remembered.
+struct Remembered {
+    hub: Arc<Hub>,
+    sessions: Vec<SessionRecord>,
+    /// What was wrong with the journal.
+    unreadable: Vec<String>,
+}
+
+fn remembered(args: &ServeArgs, state: &Path, boot_id: &str) -> Result<Remembered, ServeError> {
+    let opened = Journal::open::<Record>(&state.join("journal"), args.journal_limits(), boot_id)?;
+    let known = recover(opened.checkpoint, opened.tail);
+    let (sessions, unreadable) = (known.sessions.clone(), opened.problems);
+    for problem in &unreadable {
+        tracing::error!("{problem}");
+    }
+    let hub = Hub::new(opened.journal, known, opened.head, unreadable.clone(), args.retention());
+    Ok(Remembered { hub, sessions, unreadable })
 }
 
 /// What is known of tools and of what may be done.

@@ -25,7 +25,7 @@ async fn f37_an_attempt_that_was_given_up_is_ended_and_comes_no_more() {
     let other = CreateSession { task_id: Some("t-2".into()), ..shell("sleep 600") };
     let other = client.create_session(other).await.expect("made").session_id;
     assert_eq!(client.fence("t", 1).await.expect("fenced"), []);
-    assert_eq!(client.fence("t", 2).await.expect("fenced"), [first.clone()]);
+    assert_eq!(client.fence("t", 2).await.expect("fenced"), std::slice::from_ref(&first));
     assert!(!is_alive(pid), "nothing of it runs any more");
     let outcome = end_of(&mut events, &first).await;
     assert_eq!((outcome.state, outcome.reason.as_deref()), (State::Killed, Some(SUPERSEDED)));
