@@ -119,6 +119,10 @@ pub struct RepoFound {
     pub url: String,
     /// It need not be cloned, only brought up to date.
     pub present: bool,
+    /// The directory on the host where it is, or will be: work to go on with can be sent there beforehand.
+    /// Absent: it is no address that can be cloned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
 }
 
 /// A git repository that the host is to have: cloned the first time, brought up to date later.

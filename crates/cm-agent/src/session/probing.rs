@@ -9,6 +9,7 @@ use super::create::Spec;
 use super::{CHECK, Engine};
 use crate::host::limits;
 use crate::tool::login;
+use crate::work::Remote;
 use crate::work::repo::is_present;
 
 /// Tools and repositories in one command.
@@ -58,6 +59,7 @@ impl Engine {
 
     fn find_repo(&self, url: String) -> RepoFound {
         let present = is_present(&self.state, &url);
-        RepoFound { url, present }
+        let mirror = Remote::read(&url).ok().map(|remote| remote.mirror(&self.state));
+        RepoFound { url, present, directory: mirror.map(|dir| dir.display().to_string()) }
     }
 }

@@ -87,7 +87,11 @@ pub async fn obtain(state: &Path, remote: &Remote, reference: Option<&str>) -> R
         let began = Instant::now();
         let within = WITHIN.saturating_sub(asked.elapsed());
         match there {
-            true => update(&dir, remote, within).await?,
+            true => {
+                // It may have been made only to be sent an earlier attempt's work.
+                configure(&dir, remote).await?;
+                update(&dir, remote, within).await?;
+            }
             false => clone(&dir, remote, within).await?,
         }
         *fresh_since = Some(began);
@@ -164,7 +168,7 @@ async fn remove(dir: &Path) {
     let _ = tokio::task::spawn_blocking(move || fs::remove_dir_all(dir)).await;
 }
 
-/// An empty one, from which `git fetch` and `git push` lead to the original.
+/// An empty one.
 async fn make(dir: &Path, remote: &Remote) -> Result<(), WorkError> {
     DirBuilder::new().mode(0o700).create(dir).map_err(|source| WorkError::Io {
         act: "make",
@@ -173,8 +177,17 @@ async fn make(dir: &Path, remote: &Remote) -> Result<(), WorkError> {
     })?;
     let git = Git::new("make a mirror in", dir, LOOKING);
     git.ask(&["-c", "init.defaultBranch=main", "init", "--quiet", "--bare", "--template="]).await?;
-    git.ask(&["config", "remote.origin.url", remote.url()]).await?;
-    git.ask(&["config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"]).await?;
+    configure(dir, remote).await
+}
+
+/// Has `git fetch` and `git push` lead from it to the original.
+async fn configure(dir: &Path, remote: &Remote) -> Result<(), WorkError> {
+    let git = Git::new("set up the mirror in", dir, LOOKING);
+    let known = git.run(&["config", "remote.origin.url"], b"", 1 << 12).await?;
+    if String::from_utf8_lossy(&known.out).trim() != remote.url() {
+        git.ask(&["config", "remote.origin.url", remote.url()]).await?;
+        git.ask(&["config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"]).await?;
+    }
     Ok(())
 }
 

@@ -88,7 +88,11 @@ async fn what_a_host_has_is_told_and_nothing_is_started_for_it() {
         ]
     );
     assert!(found.tools[4].path.is_some() && found.tools[4].login.is_none());
-    assert_eq!(found.repos, [RepoFound { url: url.into(), present: false }]);
+    let mirror = agent.state().join("repos");
+    let [RepoFound { present: false, directory: Some(directory), .. }] = &found.repos[..] else {
+        panic!("{:?}", found.repos)
+    };
+    assert!(directory.starts_with(&mirror.display().to_string()) && directory.ends_with("/shop.git"));
     assert!(found.load.cores > 0, "{:?}", found.load);
     assert!(!started.exists());
 }

@@ -188,6 +188,32 @@ async fn a_repository_is_had_by_its_address() {
 }
 
 #[tokio::test]
+async fn another_host_goes_on_although_it_has_never_had_the_repository() {
+    let room = Room::new().await;
+    let client = room.agent.client().await;
+    let wip = git(&room.repo, &["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "work of the lost host"]);
+    git(&room.repo, &["update-ref", "refs/cm/lost/wip", &wip]);
+    // Sent beforehand, to where the mirror will be.
+    let found = client.probe(vec![], vec![room.url()]).await.expect("told").repos.remove(0);
+    let mirror = PathBuf::from(found.directory.expect("a place"));
+    assert!(!found.present);
+    std::fs::create_dir_all(&mirror).expect("made");
+    git(&mirror, &["init", "-q", "--bare"]);
+    git(&mirror, &["fetch", "-q", &room.url(), &format!("{wip}:refs/cm/lost/wip")]);
+    git(&room.repo, &["update-ref", "-d", "refs/cm/lost/wip"]);
+
+    let continues = Some(Continues { host: "lost".into(), attempt: 1, commit: wip.clone() });
+    let worktree = Some(Worktree { continues, ..Worktree::default() });
+    let request =
+        CreateSession { worktree, ..room.by_address("git log --format=%s; git remote", None, None) };
+    let id = made(&client, request).await;
+    let (ended, changes) = outcome(&client, &id).await;
+    assert_eq!(ended.tail, ["work of the lost host", "first", "origin"]);
+    assert_eq!(changes.base, Some(wip));
+    assert!(client.probe(vec![], vec![room.url()]).await.expect("told").repos[0].present);
+}
+
+#[tokio::test]
 async fn what_cannot_be_had_is_said_by_field() {
     let room = Room::new().await;
     let mut raw = room.agent.raw().await;
