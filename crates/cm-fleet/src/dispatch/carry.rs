@@ -242,6 +242,7 @@ async fn carry(
 }
 
 /// What a script left behind, here or there.
+#[derive(Debug)]
 struct Said {
     code: Option<i32>,
     out: Vec<u8>,

@@ -94,3 +94,45 @@ async fn end(child: &mut Child) {
     // One that hangs in a dead disk ends when the disk answers; nobody waits for that.
     let _ = timeout(GONE, child.wait()).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::script;
+    use super::*;
+
+    async fn said(script: &str, input: &str, limit: usize, within: Duration) -> io::Result<Said> {
+        run(script, &[input.as_bytes().into()], limit, within).await
+    }
+
+    #[tokio::test]
+    async fn it_is_bounded_in_bytes_and_time() {
+        let patience = Duration::from_secs(30);
+        let all = said("cat; exit 3", "abc", 3, patience).await.expect("run");
+        assert_eq!((all.code, &all.out[..], all.cut), (Some(3), &b"abc"[..], false));
+        let some = said("cat", "abcd", 3, patience).await.expect("run");
+        assert_eq!((&some.out[..], some.cut), (&b"abc"[..], true));
+        let long = "x".repeat(1 << 20);
+        let deaf = said("exec 0<&-; echo done", &long, 100, patience).await.expect("run");
+        assert_eq!(&deaf.out[..], b"done\n");
+        let late = said("sleep 600 & wait", "", 3, Duration::from_millis(50)).await.map(drop);
+        assert_eq!(late.expect_err("ended").kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_bundle_that_is_too_large_is_cut_and_says_so() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let made = "git init -q . && echo x > x && git add x && \
+                    git -c user.name=x -c user.email=x@x commit -qm x && git update-ref refs/cm/t/wip HEAD";
+        let made = format!("cd {} && {made}", dir.path().display());
+        assert_eq!(said(&made, "", 1 << 10, Duration::from_secs(30)).await.expect("run").code, Some(0));
+        let input = format!("{}\nrefs/cm/t/wip\n", dir.path().display());
+        for (most, whole) in [(1 << 20, true), (20, false)] {
+            let answer =
+                said(&script::give(most), &input, 1 << 21, Duration::from_secs(30)).await.expect("run");
+            let bundle = script::answer(&answer.out).expect("a mark");
+            assert_eq!(bundle.len() <= most, whole, "{answer:?}");
+            assert!(bundle.starts_with(b"# v2 git bundle"));
+            assert!(!whole || script::status(&answer.complaints).0 == Some(0), "{answer:?}");
+        }
+    }
+}
