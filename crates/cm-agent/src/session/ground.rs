@@ -15,7 +15,14 @@ use crate::work::{self, WorkError, repo};
 /// What to answer.
 pub(super) async fn fetch(engine: &Engine, spec: &mut Spec) -> Result<(), ErrorReply> {
     let Some(wanted) = &spec.repo else { return Ok(()) };
-    let obtained = repo::obtain(&engine.state, &wanted.remote, wanted.reference.as_deref()).await;
+    let obtain = repo::obtain(&engine.state, &wanted.remote, wanted.reference.as_deref());
+    let obtained = tokio::select! {
+        obtained = obtain => obtained,
+        // Its end need not wait for a clone.
+        () = engine.stop.cancelled() => {
+            return Err(ErrorReply::create_failed(ErrorCode::Internal, "the agent is ending"));
+        }
+    };
     let mirror = obtained.map_err(|error| match error {
         WorkError::UnknownReference { .. } => bad("context.repo.ref", &error),
         _ => ErrorReply::create_failed(ErrorCode::Internal, error),

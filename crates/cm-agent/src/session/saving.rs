@@ -43,8 +43,9 @@ impl Actor {
     /// Saves, without anybody waiting for it. One that is still under way is left alone.
     pub(super) fn save(&mut self) {
         let (stop, work) = (self.engine.stop.clone(), self.work());
-        let (Some(saving), Some(work)) = (&mut self.saving, work) else { return };
+        let Some(saving) = &mut self.saving else { return };
         saving.due = clock::now() + saving.every;
+        let Some(work) = work else { return };
         if saving.running.as_ref().is_some_and(|running| !running.is_finished()) {
             return;
         }

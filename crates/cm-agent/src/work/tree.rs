@@ -132,8 +132,12 @@ async fn left_behind(found: &Found, commit: &str) -> Vec<String> {
     let mut warnings = Vec::new();
     let git = Git::new("see what is not committed in", &found.root, LOOKING);
     let (place, short) = (found.root.display(), &commit[..commit.len().min(10)]);
-    match base::status(&git).await {
-        _ if found.bare => {}
+    let status = match found.bare {
+        // Nothing stands there.
+        true => Ok(Default::default()),
+        false => base::status(&git).await,
+    };
+    match status {
         Ok((status, _)) if status.uncommitted() == 0 => {}
         Ok((status, _)) => {
             let changes = match status.uncommitted() {
