@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use cm_protocol::Limits;
 use cm_protocol::deploy::AgentSettings;
 
+use crate::hub::Retention;
 use crate::journal::JournalLimits;
 use crate::server::Token;
 
@@ -92,6 +93,14 @@ pub struct ServeArgs {
     /// Bytes of events kept for clients that ask for the past
     #[arg(long, value_name = "BYTES", default_value_t = JournalLimits::default().total_bytes, hide = true)]
     pub journal_bytes: u64,
+
+    /// Closed sessions that are remembered
+    #[arg(long, value_name = "N", default_value_t = Retention::default().closed, hide = true)]
+    pub remember: usize,
+
+    /// Closed sessions that are remembered besides until whoever dispatched them has fetched their results
+    #[arg(long, value_name = "N", default_value_t = Retention::default().unfetched, hide = true)]
+    pub remember_unfetched: usize,
 }
 
 /// A start that makes no sense.
@@ -172,6 +181,11 @@ impl ServeArgs {
             segment_bytes: usual.segment_bytes.min(self.journal_bytes / 8),
             total_bytes: self.journal_bytes,
         }
+    }
+
+    /// How much is remembered of what has ended.
+    pub fn retention(&self) -> Retention {
+        Retention { closed: self.remember, unfetched: self.remember_unfetched, ..Retention::default() }
     }
 
     /// How long the terminal of an ended program is kept.

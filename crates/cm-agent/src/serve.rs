@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cm_protocol::{Limits, PolicyChoice};
@@ -18,8 +19,8 @@ use crate::journal::{Journal, JournalError};
 use crate::life::Life;
 use crate::policies_dir;
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
-use crate::session::record::{Record, recover};
-use crate::session::{Engine, Surroundings, adopt_all};
+use crate::session::record::{Record, SessionRecord, recover};
+use crate::session::{Engine, Surroundings, adopt_all, watch_owned};
 use crate::settings;
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
@@ -104,12 +105,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let tmux = Tmux::find(path.as_ref(), MANAGER).await?;
     let manager = manager(args.placement, env.get("XDG_RUNTIME_DIR").map(Path::new)).await?;
     let boot_id = identity::boot_id();
-    let opened = Journal::open::<Record>(&state.join("journal"), args.journal_limits(), &boot_id)?;
-    let sessions = recover(opened.checkpoint, opened.tail);
-    for problem in &opened.problems {
-        tracing::error!("{problem}");
-    }
-    let hub = Hub::new(opened.journal, sessions.clone(), opened.head, opened.problems.clone());
+    let Remembered { hub, sessions, unreadable } = remembered(&args, &state, &boot_id)?;
     let transcripts = state.join("transcripts");
     dirs::make_private(&transcripts)?;
     let socket = match args.socket.clone() {
@@ -139,6 +135,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         home_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         socket: socket.display().to_string(),
         max_sessions: args.max_sessions,
+        slots: args.settings.slots,
         keep_finished: args.keep(),
         limits: Limits { login_seconds: args.login_timeout, ..Limits::default() },
         boot_id: boot_id.clone(),
@@ -150,19 +147,19 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         session_env: settings::session_env(&args.settings),
         env,
     });
-    tell_problems(&engine, opened.problems);
+    tell_problems(&engine, unreadable);
     for problem in problems {
         tracing::warn!("{problem}");
         engine.hub.notice("configuration", problem);
     }
     adopt_all(&engine, &sessions);
+    watch_owned(&engine);
     let (shutdown, shutdowns) = mpsc::channel(16);
     let server = Server::new(ServerParts {
         engine: engine.clone(),
         facts: facts(boot_id),
         token,
         max_clients: args.max_clients,
-        slots: args.settings.slots,
         installation: args.config.as_deref().and_then(settings::installation),
         shutdown,
     });
@@ -183,6 +180,25 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     }
     drop(lock);
     Ok(())
+}
+
+/// What an earlier agent remembered.
+struct Remembered {
+    hub: Arc<Hub>,
+    sessions: Vec<SessionRecord>,
+    /// What was wrong with the journal.
+    unreadable: Vec<String>,
+}
+
+fn remembered(args: &ServeArgs, state: &Path, boot_id: &str) -> Result<Remembered, ServeError> {
+    let opened = Journal::open::<Record>(&state.join("journal"), args.journal_limits(), boot_id)?;
+    let known = recover(opened.checkpoint, opened.tail);
+    let (sessions, unreadable) = (known.sessions.clone(), opened.problems);
+    for problem in &unreadable {
+        tracing::error!("{problem}");
+    }
+    let hub = Hub::new(opened.journal, known, opened.head, unreadable.clone(), args.retention());
+    Ok(Remembered { hub, sessions, unreadable })
 }
 
 /// What is known of tools and of what may be done.

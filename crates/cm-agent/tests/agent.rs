@@ -11,6 +11,10 @@ mod contract;
 mod elsewhere;
 #[path = "agent/faults.rs"]
 mod faults;
+#[path = "agent/fence.rs"]
+mod fence;
+#[path = "agent/leases.rs"]
+mod leases;
 #[path = "agent/limits.rs"]
 mod limits;
 #[path = "agent/past_and_end.rs"]
@@ -25,5 +29,9 @@ mod restart;
 mod security;
 #[path = "agent/sessions.rs"]
 mod sessions;
+#[path = "agent/slots.rs"]
+mod slots;
 #[path = "agent/wire.rs"]
 mod wire;
+#[path = "agent/work.rs"]
+mod work;

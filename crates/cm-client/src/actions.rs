@@ -1,10 +1,10 @@
 //! A method for every action: what it asks, what it answers.
 
 use cm_protocol::{
-    Action, AgentInfo, Answer, CapturePane, ConfirmDeployment, CreateSession, ExplainSession, Explanation,
-    GetSession, Hook, KeysObserved, KillSession, ListSessions, PauseSession, ReplyBody, Report,
-    ResumeSession, SendKeys, SessionDetail, SessionId, SessionInfo, Shutdown, Subscribe, Transcript,
-    TranscriptPage, UnwatchScreen, WatchScreen,
+    Acknowledge, Action, AgentInfo, Answer, CapturePane, ConfirmDeployment, CreateSession, ExplainSession,
+    Explanation, Fence, GetSession, Hook, KeysObserved, KillSession, ListSessions, Load, PauseSession, Probe,
+    RenewLease, ReplyBody, RepoFound, Report, ResumeSession, SendKeys, SessionDetail, SessionId, SessionInfo,
+    Shutdown, Subscribe, ToolFound, Transcript, TranscriptPage, UnwatchScreen, WatchScreen,
 };
 
 use crate::client::Client;
@@ -30,6 +30,26 @@ pub struct Answered {
     pub prompt_id: u64,
     /// What was seen to happen; only [`KeysObserved::Submitted`] is success.
     pub observed: KeysObserved,
+}
+
+/// The answer to [`Client::renew_lease`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Renewed {
+    /// How many of the owner's sessions live.
+    pub sessions: usize,
+    /// How busy the host is.
+    pub load: Load,
+}
+
+/// The answer to [`Client::probe`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probed {
+    /// In the order they were asked for.
+    pub tools: Vec<ToolFound>,
+    /// In the order they were asked for.
+    pub repos: Vec<RepoFound>,
+    /// How busy the host is.
+    pub load: Load,
 }
 
 /// Each method sends one command and waits for its answer, at most as long as
@@ -101,7 +121,7 @@ impl Client {
     /// # Errors
     /// See above.
     pub async fn list_sessions(&self) -> Result<Vec<SessionInfo>, ClientError> {
-        self.list(false).await
+        self.list(ListSessions::default()).await
     }
 
     /// All sessions the agent remembers, also those whose terminal is closed, oldest first.
@@ -109,11 +129,19 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn list_all_sessions(&self) -> Result<Vec<SessionInfo>, ClientError> {
-        self.list(true).await
+        self.list(ListSessions { all: true, ..ListSessions::default() }).await
     }
 
-    async fn list(&self, all: bool) -> Result<Vec<SessionInfo>, ClientError> {
-        self.pick(Action::ListSessions(ListSessions { all }), |body| match body {
+    /// One owner's sessions, also those whose terminal is closed, oldest first.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn list_sessions_of(&self, owner: &str) -> Result<Vec<SessionInfo>, ClientError> {
+        self.list(ListSessions { all: true, owner: Some(owner.to_owned()) }).await
+    }
+
+    async fn list(&self, wanted: ListSessions) -> Result<Vec<SessionInfo>, ClientError> {
+        self.pick(Action::ListSessions(wanted), |body| match body {
             ReplyBody::SessionsList { sessions } => Some(sessions),
             _ => None,
         })
@@ -269,6 +297,58 @@ impl Client {
         let explain = ExplainSession { session_id: session.clone() };
         self.pick(Action::ExplainSession(explain), |body| match body {
             ReplyBody::Explained { explanation } => Some(*explanation),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Says that an owner's sessions are still wanted, for so many seconds from now on; `None` gives the
+    /// lease up, and they go on whatever happens.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn renew_lease(&self, owner: &str, seconds: Option<f64>) -> Result<Renewed, ClientError> {
+        let renew = RenewLease { owner: owner.to_owned(), seconds };
+        self.pick(Action::RenewLease(renew), |body| match body {
+            ReplyBody::LeaseRenewed { sessions, load, .. } => Some(Renewed { sessions, load }),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Says that these sessions' results have arrived, at most 1,000; how many of them the agent knew.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn acknowledge(&self, sessions: Vec<SessionId>) -> Result<usize, ClientError> {
+        self.pick(Action::Acknowledge(Acknowledge { sessions }), |body| match body {
+            ReplyBody::Acknowledged { sessions } => Some(sessions),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Ends the attempts at a task below a number, and refuses those that come later; which sessions were
+    /// ended.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn fence(&self, task_id: &str, below: u32) -> Result<Vec<SessionId>, ClientError> {
+        let fence = Fence { task_id: task_id.to_owned(), below };
+        self.pick(Action::Fence(fence), |body| match body {
+            ReplyBody::Fenced { sessions, .. } => Some(sessions),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Which of these tools and repositories the host has, at most 32 of each, and how busy it is.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn probe(&self, tools: Vec<String>, repos: Vec<String>) -> Result<Probed, ClientError> {
+        self.pick(Action::Probe(Probe { tools, repos }), |body| match body {
+            ReplyBody::Probed { tools, repos, load } => Some(Probed { tools, repos, load }),
             _ => None,
         })
         .await

@@ -121,11 +121,11 @@ mod pending;
 pub mod reconnect;
 mod wire;
 
-pub use actions::{Answered, Created};
+pub use actions::{Answered, Created, Probed, Renewed};
 pub use client::{Client, DEFAULT_TIMEOUT};
 pub use cm_protocol as protocol;
 pub use endpoint::{Endpoint, Token};
 pub use error::{ClientError, Closed};
 pub use events::{Events, Incoming};
-pub use reconnect::{Connector, Follower, Update};
+pub use reconnect::{Connector, Current, Follower, Update};
 pub use wire::MAX_FRAME_BYTES;

@@ -138,7 +138,12 @@ impl Follower {
 
     /// The current connection, if one stands.
     pub fn try_client(&self) -> Option<Client> {
-        self.current.borrow().clone().filter(|client| client.ended().is_none())
+        self.current().get()
+    }
+
+    /// A handle on the current connection, for whoever hands the follower itself to something else.
+    pub fn current(&self) -> Current {
+        Current(self.current.clone())
     }
 
     /// Stops following and closes the connection.
@@ -149,6 +154,17 @@ impl Follower {
         if let Some(client) = client {
             client.close().await;
         }
+    }
+}
+
+/// The connection a [`Follower`] has at the moment.
+#[derive(Debug, Clone)]
+pub struct Current(watch::Receiver<Option<Client>>);
+
+impl Current {
+    /// The connection, if one stands.
+    pub fn get(&self) -> Option<Client> {
+        self.0.borrow().clone().filter(|client| client.ended().is_none())
     }
 }
 

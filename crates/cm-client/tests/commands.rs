@@ -81,6 +81,12 @@ async fn every_method_asks_and_reads_its_own() {
             ("hook", "hook_answered.nothing"),
             ("answer", "answered"),
             ("explain_session", "explained"),
+            ("renew_lease", "lease_renewed"),
+            ("renew_lease", "lease_renewed.given_up"),
+            ("acknowledge", "acknowledged"),
+            ("fence", "fenced"),
+            ("probe", "probed"),
+            ("list_sessions", "sessions_list.owner"),
             ("confirm_deployment", "deployment_confirmed"),
             ("shutdown", "shutting_down"),
             ("list_sessions", "keys_sent"),
@@ -113,6 +119,16 @@ async fn every_method_asks_and_reads_its_own() {
         let answered = client.answer(answer).await.unwrap();
         assert_eq!((answered.prompt_id, answered.observed), (3, KeysObserved::Submitted));
         assert_eq!(client.explain_session(&s).await.unwrap().authority, "hooks");
+        let renewed = client.renew_lease("r", Some(60.0)).await.unwrap();
+        assert_eq!((renewed.sessions, renewed.load.cores), (2, 8));
+        assert_eq!(client.renew_lease("r", None).await.unwrap().load.memory_pressure, None);
+        assert_eq!(client.acknowledge(vec![s.clone()]).await.unwrap(), 2);
+        assert_eq!(client.fence("r-3", 2).await.unwrap().len(), 1);
+        let probed = client.probe(vec!["claude".into()], Vec::new()).await.unwrap();
+        assert_eq!(probed.tools[0].login, Some(true));
+        assert!(probed.tools[1].path.is_none() && probed.repos[0].present);
+        let owned = client.list_sessions_of("run-00c0ffee00c0ffee").await.unwrap();
+        assert_eq!(owned[0].owner.as_deref(), Some("run-00c0ffee00c0ffee"));
         assert_eq!(client.confirm_deployment("d-1").await.unwrap(), 4);
         assert_eq!(client.shutdown(cm_client::protocol::Shutdown::default()).await.unwrap(), 2);
         client.list_sessions().await.unwrap_err()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cm_fleet::report::View;
-use cm_fleet::report::event::{RunEvent, RunEventKind as E, TaskPlan};
+use cm_fleet::report::event::{FleetPlan, RunEvent, RunEventKind as E, TaskPlan};
 use cm_fleet::report::fold::RunState;
 use cm_fleet::report::terminal;
 use cm_fleet::report::tty::Tty;
@@ -24,9 +24,18 @@ fn main() -> std::io::Result<()> {
         tool: "shell".into(),
         path: "/".into(),
         summary: (*summary).into(),
+        after: Vec::new(),
+        pool: 0,
+        retries: 0,
     });
-    show.tell(E::RunStarted { run: "run".into(), jobs: 4, detach: false, tasks: tasks.collect() })?;
-    show.tell(E::HostConnected { host: "local".into(), agent: "0.1.0".into(), again: false })?;
+    show.tell(E::RunStarted {
+        run: "run".into(),
+        jobs: 4,
+        detach: false,
+        tasks: tasks.collect(),
+        fleet: FleetPlan::default(),
+    })?;
+    show.tell(E::HostConnected { host: "local".into(), agent: "0.1.0".into(), again: false, slots: None })?;
     for task in 1..=4 {
         show.tell(E::TaskPlaced { task, host: "local".into(), attempt: 1 })?;
         let session_id = SessionId::from_bits(u128::MAX / (task as u128 + 1));
@@ -43,8 +52,17 @@ fn main() -> std::io::Result<()> {
                 show.tell(E::TaskState { task: 2, state: State::Waiting, reason: None, prompt })?;
             }
             8 => show.end(4, State::Failed, 2, &["make: *** No rule to make target 'x'.  Stop."])?,
-            10 => show.tell(E::HostLost { host: "local".into(), error: "the agent closed it".into() })?,
-            12 => show.tell(E::HostConnected { host: "local".into(), agent: "0.1.0".into(), again: true })?,
+            10 => show.tell(E::HostLost {
+                host: "local".into(),
+                error: "the agent closed it".into(),
+                heard: None,
+            })?,
+            12 => show.tell(E::HostConnected {
+                host: "local".into(),
+                agent: "0.1.0".into(),
+                again: true,
+                slots: None,
+            })?,
             14 => {
                 show.end(1, State::Done, 0, &["test result: ok. 46 passed", "\x1b[31mred\x1b[0m herring"])?
             }

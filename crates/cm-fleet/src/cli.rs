@@ -20,8 +20,8 @@ Examples:
                                                         a coding tool, its work checked
   cm-fleet dispatch --tool shell \"make\" \"make doc\"      two scripts at once
   cm-fleet dispatch --tool shell -d -f tasks.txt        start what is in a file, and leave
-  cm-fleet sessions                                     what goes on
-  cm-fleet waiting                                      what waits for an answer
+  cm-fleet sessions                                     what goes on, here and on all hosts
+  cm-fleet inbox                                        what waits for an answer; --watch follows
   cm-fleet approve 1a2b3c                               allow it
   cm-fleet logs -f 1a2b3c                               what a session prints
   cm-fleet attach 1a2b3c                                look and type for yourself
@@ -62,6 +62,11 @@ pub struct Global {
 }
 
 impl Global {
+    /// Whether one agent was named by its socket.
+    pub fn names_socket(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// The agent meant; `start` says whether this command may bring one to life.
     pub fn local(&self, start: bool) -> Local {
         match (&self.socket, start && !self.no_start) {
@@ -76,7 +81,13 @@ impl Global {
 enum Command {
     /// Give tasks to agents and follow them to the end
     Dispatch(Box<command::dispatch::Dispatch>),
-    /// List sessions
+    /// Give one task to the agent of a context
+    Start(Box<command::start::Start>),
+    /// List runs; show, follow, go on with or stop one
+    Runs(command::runs::Runs),
+    /// Bring the results of a run's tasks together: how they ended, texts, patches, branches
+    Collect(command::collect::Collect),
+    /// List the sessions of all hosts
     #[command(visible_alias = "ls")]
     Sessions(command::sessions::Sessions),
     /// Show what a session has printed
@@ -85,9 +96,9 @@ enum Command {
     Attach(command::attach::Attach),
     /// Type into a session
     Send(command::send::Send),
-    /// Show what waits for an answer, each with its whole prompt
-    #[command(visible_alias = "inbox")]
-    Waiting(command::waiting::Waiting),
+    /// Show what waits for an answer on all hosts, each with its whole prompt
+    #[command(visible_alias = "waiting")]
+    Inbox(command::inbox::Inbox),
     /// Allow what sessions ask for, this one time
     Approve(command::settle::Approve),
     /// Refuse what sessions ask for
@@ -108,7 +119,7 @@ enum Command {
     Init(command::init::Init),
     /// Say whether an inventory can be used, and which hosts a selector selects
     Check(command::check::Check),
-    /// Print the JSON Schema of an inventory, for editors
+    /// Print the JSON Schema of an inventory or a file of tasks, for editors
     Schema(command::schema::Schema),
     /// Show what a deployment would change, and why
     Plan(Box<command::deploy::PlanArgs>),
@@ -128,6 +139,8 @@ enum Command {
     Exec(Box<command::exec::ExecArgs>),
     /// Find what is not as it should be on hosts, each with its remedy
     Doctor(Box<command::doctor::Doctor>),
+    /// Hosts of your own by name, in no inventory
+    Ctx(command::ctx::Ctx),
     /// This machine's background agent
     Agent(command::agent::Agent),
     /// Print or write manual pages
@@ -189,11 +202,14 @@ async fn act(cli: Cli) -> Result<Exit, Failure> {
     let Cli { global, command } = cli;
     match command {
         Command::Dispatch(args) => command::dispatch::run(*args, &global).await,
+        Command::Start(args) => command::start::run(*args, &global).await,
+        Command::Runs(args) => command::runs::run(args, &global).await,
+        Command::Collect(args) => command::collect::run(args, &global).await,
         Command::Sessions(args) => command::sessions::run(args, &global).await,
         Command::Logs(args) => command::logs::run(*args, &global).await,
         Command::Attach(args) => command::attach::run(args, &global).await,
         Command::Send(args) => command::send::run(args, &global).await,
-        Command::Waiting(args) => command::waiting::run(args, &global).await,
+        Command::Inbox(args) => command::inbox::run(args, &global).await,
         Command::Approve(args) => command::settle::approve(args, &global).await,
         Command::Deny(args) => command::settle::deny(args, &global).await,
         Command::Answer(args) => command::settle::run(args, &global).await,
@@ -214,6 +230,7 @@ async fn act(cli: Cli) -> Result<Exit, Failure> {
         Command::RotateToken(args) => command::undo::rotate_token(*args).await,
         Command::Exec(args) => command::exec::run(*args).await,
         Command::Doctor(args) => command::doctor::run(*args).await,
+        Command::Ctx(args) => command::ctx::run(args),
         Command::Agent(args) => command::agent::run(args, &global).await,
         Command::Man(args) => command::man::run(&args),
         Command::Completions(args) => command::completions::run(&args),

@@ -138,6 +138,32 @@ pub fn task_lines(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// How long a host may be silent: a duration of at least 6 seconds, for it is asked six times in that.
+///
+/// # Errors
+/// As [`duration`], or it is too short.
+pub fn grace(text: &str) -> Result<f64, String> {
+    match duration(text)? {
+        seconds if seconds < 6.0 => Err("a host is given 6 seconds at least".to_owned()),
+        seconds => Ok(seconds),
+    }
+}
+
+/// How often something is done: `30s`; `0` is never.
+///
+/// # Errors
+/// No duration, or shorter than a second.
+pub fn every(text: &str) -> Result<f64, String> {
+    match text {
+        "0" | "0s" => Ok(0.0),
+        text => match duration(text)? {
+            seconds if seconds < 1.0 => Err("once a second at most; 0 is never".to_owned()),
+            seconds if seconds > 86_400.0 => Err("once a day at least; 0 is never".to_owned()),
+            seconds => Ok(seconds),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +189,19 @@ mod tests {
         check("2d", Some(172_800.0));
         check("250ms", Some(0.25));
         for bad in ["", "0", "0s", "-5", "-5m", "m", "10x", "10 m", "1h30", "inf", "nan", "1e99", "1..5s"] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn intervals() {
+        let check = |text: &str, expected: Option<f64>| assert_eq!(every(text).ok(), expected, "{text:?}");
+        check("0", Some(0.0));
+        check("0s", Some(0.0));
+        check("1s", Some(1.0));
+        check("5m", Some(300.0));
+        check("24h", Some(86_400.0));
+        for bad in ["", "0.5", "500ms", "25h", "-1", "never"] {
             check(bad, None);
         }
     }

@@ -1,11 +1,11 @@
 //! What waits for an answer, and which of it a person means. PURE.
 
-use cm_protocol::{Prompt, SessionInfo, State};
+use cm_protocol::{Prompt, State};
 
 use crate::failure::{Failure, Kind};
 use crate::report::clean::{clean, fit};
 use crate::report::words;
-use crate::sessions::resolve;
+use crate::sessions::{Seen, resolve};
 
 /// Columns of a session's name in one line.
 const NAME: usize = 24;
@@ -14,7 +14,7 @@ const NAME: usize = 24;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Open<'a> {
     /// The session.
-    pub session: &'a SessionInfo,
+    pub session: &'a Seen,
     /// Its prompt.
     pub prompt: &'a Prompt,
 }
@@ -31,12 +31,12 @@ pub struct Wanted {
 }
 
 /// All that waits for a person: living sessions, the ones with a prompt and the ones with only a reason.
-pub fn waiting(sessions: &[SessionInfo]) -> impl Iterator<Item = &SessionInfo> {
+pub fn waiting(sessions: &[Seen]) -> impl Iterator<Item = &Seen> {
     sessions.iter().filter(|s| s.alive && s.state == State::Waiting)
 }
 
 /// All prompts that are open.
-pub fn open(sessions: &[SessionInfo]) -> Vec<Open<'_>> {
+pub fn open(sessions: &[Seen]) -> Vec<Open<'_>> {
     waiting(sessions)
         .filter_map(|session| session.prompt.as_ref().map(|prompt| Open { session, prompt }))
         .collect()
@@ -47,7 +47,7 @@ pub fn open(sessions: &[SessionInfo]) -> Vec<Open<'_>> {
 /// # Errors
 /// Nothing waits, several do and none was named, a name fits none or several sessions, the one it fits does
 /// not wait, or waits on another prompt.
-pub fn pick<'a>(sessions: &'a [SessionInfo], wanted: &Wanted) -> Result<Vec<Open<'a>>, Failure> {
+pub fn pick<'a>(sessions: &'a [Seen], wanted: &Wanted) -> Result<Vec<Open<'a>>, Failure> {
     let open = open(sessions);
     let mut picked: Vec<Open<'a>> = if wanted.all {
         open.clone()
@@ -90,7 +90,7 @@ fn only<'a>(open: &[Open<'a>], same: bool) -> Result<Open<'a>, Failure> {
 }
 
 /// The prompt of the session meant by `name`: `SESSION` or `SESSION/PROMPT`.
-fn named<'a>(sessions: &'a [SessionInfo], name: &str) -> Result<Open<'a>, Failure> {
+fn named<'a>(sessions: &'a [Seen], name: &str) -> Result<Open<'a>, Failure> {
     let (query, id) = split(sessions, name);
     let session = resolve(sessions, query)?;
     let shown = words::short(&session.session_id);
@@ -114,7 +114,7 @@ fn named<'a>(sessions: &'a [SessionInfo], name: &str) -> Result<Open<'a>, Failur
 }
 
 /// `SESSION/PROMPT` in its parts. A session's name may have a slash of its own.
-fn split<'a>(sessions: &[SessionInfo], name: &'a str) -> (&'a str, Option<u64>) {
+fn split<'a>(sessions: &[Seen], name: &'a str) -> (&'a str, Option<u64>) {
     let whole = sessions.iter().any(|s| s.name.as_deref() == Some(name));
     match name.rsplit_once('/') {
         Some((query, id)) if !whole => match id.parse() {
@@ -125,22 +125,27 @@ fn split<'a>(sessions: &[SessionInfo], name: &'a str) -> (&'a str, Option<u64>) 
     }
 }
 
-/// A prompt in one line: the session, its name, what is asked.
+/// A prompt in one line: the host where it is not this machine, the session, its name, what is asked.
 pub fn line(open: Open<'_>) -> String {
     let id = words::prompt::name(&open.session.session_id, open.prompt);
     let name = open.session.name.as_deref().map(|name| format!(" {}", fit(&clean(name), NAME)));
-    format!("{id}{} {}", name.unwrap_or_default(), words::prompt::asks(open.prompt))
+    let host = match open.session.is_elsewhere() {
+        true => format!("{}  ", clean(&open.session.host)),
+        false => String::new(),
+    };
+    format!("{host}{id}{} {}", name.unwrap_or_default(), words::prompt::asks(open.prompt))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use cm_protocol::SessionId;
+    use cm_protocol::{SessionId, SessionInfo};
 
     use super::*;
     use crate::report::words::prompt::tests::{permission, question};
+    use crate::sessions::LOCAL;
 
-    pub(crate) fn session(id: &str, name: &str, state: State, prompt: Option<Prompt>) -> SessionInfo {
-        SessionInfo {
+    pub(crate) fn session(id: &str, name: &str, state: State, prompt: Option<Prompt>) -> Seen {
+        let info = SessionInfo {
             session_id: SessionId(format!("cm-{id:0<32}")),
             tool: "claude".into(),
             state,
@@ -149,32 +154,38 @@ pub(crate) mod tests {
             alive: !state.is_terminal(),
             name: (!name.is_empty()).then(|| name.to_owned()),
             task: None,
+            owner: None,
             summary: "fix the login test".into(),
             created_at: 0.0,
             reason: None,
             prompt,
             outcome: None,
-        }
+        };
+        Seen { host: LOCAL.to_owned(), info }
+    }
+
+    /// The same session on another host.
+    pub(crate) fn on(host: &str, seen: Seen) -> Seen {
+        Seen { host: host.to_owned(), ..seen }
     }
 
     /// Four that wait on a prompt (the first two of one class), one that waits on a limit, one that works.
-    pub(crate) fn some() -> Vec<SessionInfo> {
+    pub(crate) fn some() -> Vec<Seen> {
+        let mut limited = session("eeeeee11", "limited", State::Waiting, None);
+        limited.info.reason = Some("rate_limited: come back".into());
         let other = Prompt { class: None, subject: Some("rm -rf target".into()), ..permission() };
         vec![
             session("aaaaaa11", "one", State::Waiting, Some(permission())),
             session("bbbbbb11", "two", State::Waiting, Some(Prompt { id: 9, ..permission() })),
             session("cccccc11", "feature/3", State::Waiting, Some(other)),
             session("dddddd11", "", State::Waiting, Some(question())),
-            SessionInfo {
-                reason: Some("rate_limited: come back".into()),
-                ..session("eeeeee11", "limited", State::Waiting, None)
-            },
+            limited,
             session("ffffff11", "busy", State::Running, None),
         ]
     }
 
     fn ids(picked: &[Open<'_>]) -> String {
-        picked.iter().map(|one| one.session.session_id.0[3..4].to_owned()).collect()
+        picked.iter().map(|one| one.session.info.session_id.0[3..4].to_owned()).collect()
     }
 
     #[test]
@@ -223,6 +234,13 @@ pub(crate) mod tests {
           hint: bbbbbb11/9 two asks to run git push ⏎ origin main
                 cccccc11/3 feature/3 asks to run rm -rf target
                 dddddd11/4 asks: Which database?
+        ");
+        let [one, two] = [on("web-01", all[1].clone()), on("gpu", all[0].clone())];
+        assert_eq!(ids(&pick(&[one.clone(), two.clone()], &same).expect("on two hosts")), "ba");
+        insta::assert_snapshot!(pick(&[one, two], &none).expect_err("two wait").to_string(), @r"
+        error: 2 sessions wait; say which
+          hint: web-01  bbbbbb11/9 two asks to run git push ⏎ origin main
+                gpu  aaaaaa11/3 one asks to run git push ⏎ origin main
         ");
         assert!(pick(&all[5..], &Wanted { all: true, ..Wanted::default() }).expect("fine").is_empty());
     }

@@ -175,6 +175,10 @@ impl ServerFrame {
                 | "hook_answered"
                 | "answered"
                 | "explained"
+                | "lease_renewed"
+                | "acknowledged"
+                | "fenced"
+                | "probed"
                 | "deployment_confirmed"
                 | "shutting_down",
             ) => read(value).map(Self::Reply),

@@ -11,6 +11,7 @@ pub mod deploy;
 pub mod error;
 pub mod event;
 pub mod explain;
+pub mod fleet;
 mod forms;
 pub mod frame;
 pub mod outcome;
@@ -26,6 +27,9 @@ pub mod session;
 pub use error::{ErrorCode, ErrorReply};
 pub use event::{Event, EventKind, Notice, ScreenFrame, Snapshot};
 pub use explain::{Channel, ExplainSession, Explanation, Hook, Step};
+pub use fleet::{
+    Acknowledge, Continues, Fence, Lease, Load, Orphan, Probe, RenewLease, Repo, RepoFound, ToolFound,
+};
 pub use frame::{Auth, AuthReply, ClientFrame, FrameError, PROTOCOL_VERSION, ServerFrame};
 pub use outcome::{Changes, Check, CheckResult, Outcome, Proof, Worktree};
 pub use policy::{Policy, PolicyChoice, PolicyRule, PolicyVerdict};

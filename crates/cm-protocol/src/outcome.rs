@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::fleet::Continues;
 use crate::forms::{Short, short_or_full};
 use crate::prompt::Receipt;
 use crate::session::State;
@@ -29,7 +30,7 @@ pub struct Outcome {
     pub tail: Vec<String>,
     /// The cause, where the state alone does not say it. Begins with a stable word where a program may want
     /// to branch: `rate_limited`, `login_required`, `api_error`, `interrupted`, `crashed`, `out_of_memory`,
-    /// `check_failed`, `denied`, followed by a colon and the words.
+    /// `check_failed`, `denied`, `lease_expired`, `superseded`, followed by a colon and the words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// With `rate_limited`: when it is over, Unix seconds, where the tool said so.
@@ -153,11 +154,18 @@ pub struct Changes {
     /// A file on the host with everything since the base as one patch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<String>,
+    /// The repository's directory on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The earlier attempt whose work it went on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continues>,
 }
 
 /// A git work tree and branch for this task alone. On the wire `true` is all of it by default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct Worktree {
     /// The branch; `cm/<task>` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,22 +173,35 @@ pub struct Worktree {
     /// The commit, branch or tag it starts from; `HEAD` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
+    /// Every so many seconds work in progress is committed to `refs/cm/<task>/wip`; absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save_every: Option<f64>,
+    /// The work of an earlier attempt to go on with, in place of `base`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continues>,
 }
 
 impl<'de> Deserialize<'de> for Worktree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
+        #[serde(deny_unknown_fields, rename_all = "camelCase")]
         struct Full {
             branch: Option<String>,
             base: Option<String>,
+            save_every: Option<f64>,
+            continues: Option<Continues>,
         }
         let short = |short: Short<'_>| match short {
             Short::Flag(true) => Ok(Self::default()),
             Short::Flag(false) => Err("leave it out, instead of saying false"),
-            Short::Text(_) => Err("expected true, or `branch` and `base`"),
+            Short::Text(_) => Err("expected true, or `branch`, `base` and the like"),
         };
-        let full = |full: Full| Self { branch: full.branch, base: full.base };
-        short_or_full(deserializer, "true, or `branch` and `base`", short, full)
+        let full = |full: Full| Self {
+            branch: full.branch,
+            base: full.base,
+            save_every: full.save_every,
+            continues: full.continues,
+        };
+        short_or_full(deserializer, "true, or `branch`, `base` and the like", short, full)
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::explain::Explanation;
+use crate::fleet::{Load, RepoFound, ToolFound};
 use crate::request::RequestId;
 use crate::session::{SessionDetail, SessionId, SessionInfo};
 
@@ -126,6 +127,36 @@ pub enum ReplyBody {
     Explained {
         /// Why the session is in its state.
         explanation: Box<Explanation>,
+    },
+    /// To `renew_lease`.
+    LeaseRenewed {
+        /// Whose sessions.
+        owner: String,
+        /// How many of them live.
+        sessions: usize,
+        /// How busy the host is.
+        load: Load,
+    },
+    /// To `acknowledge`.
+    Acknowledged {
+        /// How many of them are known here and have ended.
+        sessions: usize,
+    },
+    /// To `fence`: nothing below runs any more.
+    Fenced {
+        /// The task.
+        task_id: String,
+        /// The sessions that were ended for it.
+        sessions: Vec<SessionId>,
+    },
+    /// To `probe`.
+    Probed {
+        /// In the order they were asked for.
+        tools: Vec<ToolFound>,
+        /// In the order they were asked for.
+        repos: Vec<RepoFound>,
+        /// How busy the host is.
+        load: Load,
     },
     /// To `confirm_deployment`: it stays.
     DeploymentConfirmed {

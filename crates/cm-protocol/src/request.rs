@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::explain::{ExplainSession, Hook};
+use crate::fleet::{Acknowledge, Fence, Lease, Probe, RenewLease, Repo};
 use crate::outcome::{Check, Worktree};
 use crate::policy::PolicyChoice;
 use crate::prompt::Answer;
@@ -72,6 +73,14 @@ pub enum Action {
     Answer(Answer),
     /// Why a session is in its state.
     ExplainSession(ExplainSession),
+    /// An owner's sessions are still wanted.
+    RenewLease(RenewLease),
+    /// These sessions' results have arrived.
+    Acknowledge(Acknowledge),
+    /// Earlier attempts at a task are over.
+    Fence(Fence),
+    /// What the host has, and how busy it is.
+    Probe(Probe),
     /// Keep the deployment this agent came with, instead of going back by itself.
     ConfirmDeployment(ConfirmDeployment),
     /// End the agent; sessions go on.
@@ -99,6 +108,10 @@ impl Action {
             Self::Hook(_) => "hook",
             Self::Answer(_) => "answer",
             Self::ExplainSession(_) => "explain_session",
+            Self::RenewLease(_) => "renew_lease",
+            Self::Acknowledge(_) => "acknowledge",
+            Self::Fence(_) => "fence",
+            Self::Probe(_) => "probe",
             Self::ConfirmDeployment(_) => "confirm_deployment",
             Self::Shutdown(_) => "shutdown",
         }
@@ -158,6 +171,9 @@ pub struct CreateSession {
     /// A git work tree and branch for this task alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worktree: Option<Worktree>,
+    /// Whose it is, and what becomes of it when nobody asks after it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
 }
 
 impl CreateSession {
@@ -181,9 +197,12 @@ impl CreateSession {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Context {
-    /// The working directory, absolute; the agent's own if absent.
+    /// The working directory, absolute; the agent's own if absent. With `repo`: inside its work tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The repository to work on; the task gets a work tree of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<Repo>,
 }
 
 /// A terminal's size in character cells.
@@ -270,6 +289,9 @@ pub struct ListSessions {
     /// Also those whose terminal is closed, as far as they are remembered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
+    /// Only those of this owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// `kill_session`.
@@ -421,6 +443,10 @@ pub const ACTIONS: &[&str] = &[
     "hook",
     "answer",
     "explain_session",
+    "renew_lease",
+    "acknowledge",
+    "fence",
+    "probe",
     "confirm_deployment",
     "shutdown",
 ];

@@ -142,6 +142,9 @@ pub struct SessionInfo {
     /// Which attempt at which task it is.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskRef>,
+    /// Whose it is, where it was created with a lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// The task's first line, at most 120 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,

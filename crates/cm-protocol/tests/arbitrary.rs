@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use cm_protocol::{
-    Action, Answer, AnswerDecision, AuthReply, CapturePane, Check, ClientFrame, ConfirmDeployment, Context,
-    CreateSession, ExplainSession, GetSession, Hook, KillSession, ListSessions, OnDone, PauseSession, Policy,
-    PolicyChoice, PolicyRule, PolicyVerdict, Report, ReportStatus, Request, RequestId, ResourceLimits,
+    Acknowledge, Action, Answer, AnswerDecision, AuthReply, CapturePane, Check, ClientFrame,
+    ConfirmDeployment, Context, Continues, CreateSession, ExplainSession, Fence, GetSession, Hook,
+    KillSession, Lease, ListSessions, OnDone, Orphan, PauseSession, Policy, PolicyChoice, PolicyRule,
+    PolicyVerdict, Probe, RenewLease, Repo, Report, ReportStatus, Request, RequestId, ResourceLimits,
     ResumeSession, SendKeys, ServerFrame, SessionId, Shutdown, Size, Subscribe, Transcript, UnwatchScreen,
     WatchScreen, Worktree, frame::to_text, request::ACTIONS,
 };
@@ -124,12 +125,27 @@ fn proof() -> impl Strategy<Value = (Option<Check>, Option<Worktree>)> {
         timeout,
         retries,
     });
-    let worktree = (of(".{0,8}"), of(".{0,8}")).prop_map(|(branch, base)| Worktree { branch, base });
+    let continues = (".{0,8}", any::<u32>(), "[0-9a-f]{0,8}").prop_map(|(host, attempt, commit)| Continues {
+        host,
+        attempt,
+        commit,
+    });
+    let worktree = (of(".{0,8}"), of(".{0,8}"), of(seconds()), of(continues))
+        .prop_map(|(branch, base, save_every, continues)| Worktree { branch, base, save_every, continues });
     (of(check), of(worktree))
 }
 
+fn place() -> impl Strategy<Value = (Option<Context>, Option<Lease>)> {
+    let repo = (".{0,12}", of(".{0,8}")).prop_map(|(url, reference)| Repo { url, reference });
+    let context = (of("/.{0,20}"), of(repo)).prop_map(|(path, repo)| Context { path, repo });
+    let orphan = prop_oneof![Just(Orphan::Keep), Just(Orphan::Stop)];
+    let lease =
+        (".{0,12}", seconds(), orphan).prop_map(|(owner, seconds, orphan)| Lease { owner, seconds, orphan });
+    (of(context), of(lease))
+}
+
 fn create() -> impl Strategy<Value = CreateSession> {
-    let who = (of(".{0,12}"), of(".{0,80}"), of(of("/.{0,20}").prop_map(|path| Context { path })));
+    let who = (of(".{0,12}"), of(".{0,80}"), place());
     let which = (of(".{0,12}"), of(any::<u32>()), of(".{0,12}"), prop::collection::vec(".{0,8}", 0..3));
     let env = prop::collection::btree_map("[A-Z_]{1,8}", ".{0,8}", 0..3);
     let limits = (of(any::<u64>()), of(seconds()), of(any::<u64>()))
@@ -139,7 +155,7 @@ fn create() -> impl Strategy<Value = CreateSession> {
     let bounds = (of(seconds()), of(limits), of(size), done);
     (who, which, env, bounds, of(policy()), proof()).prop_map(
         |(
-            (tool, task, context),
+            (tool, task, (context, lease)),
             (task_id, attempt, name, args),
             env,
             (timeout, limits, size, on_done),
@@ -164,6 +180,7 @@ fn create() -> impl Strategy<Value = CreateSession> {
                 check,
                 worktree,
                 resume: None,
+                lease,
             }
         },
     )
@@ -204,7 +221,8 @@ fn action() -> impl Strategy<Value = Action> {
         (session(), of(any::<u64>()), any::<bool>()).prop_map(|(session_id, lines, escapes)| {
             Action::CapturePane(CapturePane { session_id, lines, escapes })
         }),
-        any::<bool>().prop_map(|all| Action::ListSessions(ListSessions { all })),
+        (any::<bool>(), of(".{0,8}"))
+            .prop_map(|(all, owner)| Action::ListSessions(ListSessions { all, owner })),
         session().prop_map(|session_id| Action::KillSession(KillSession { session_id })),
         of(any::<u64>()).prop_map(|since| Action::Subscribe(Subscribe { since })),
         session().prop_map(|session_id| Action::PauseSession(PauseSession { session_id })),
@@ -224,6 +242,12 @@ fn action() -> impl Strategy<Value = Action> {
         (session(), hook_event()).prop_map(|(session_id, event)| Action::Hook(Hook { session_id, event })),
         answer().prop_map(Action::Answer),
         session().prop_map(|session_id| Action::ExplainSession(ExplainSession { session_id })),
+        (".{0,12}", of(seconds()))
+            .prop_map(|(owner, seconds)| Action::RenewLease(RenewLease { owner, seconds })),
+        prop::collection::vec(session(), 0..3)
+            .prop_map(|sessions| Action::Acknowledge(Acknowledge { sessions })),
+        (".{0,12}", any::<u32>()).prop_map(|(task_id, below)| Action::Fence(Fence { task_id, below })),
+        (words(), words()).prop_map(|(tools, repos)| Action::Probe(Probe { tools, repos })),
         ".{0,12}".prop_map(|deployment| Action::ConfirmDeployment(ConfirmDeployment { deployment })),
         (any::<bool>(), of(seconds()))
             .prop_map(|(drain, timeout)| Action::Shutdown(Shutdown { drain, timeout })),

@@ -56,6 +56,7 @@ fn ids_of_the_wrong_type() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one table")]
 fn fields_of_the_wrong_type_or_size() {
     let cases: &[(&str, &str, &str)] = &[
         // fields of the command, the field refused, words of the refusal
@@ -116,6 +117,31 @@ fn fields_of_the_wrong_type_or_size() {
         (r#""action":"create_session","worktree":false"#, "worktree", "leave it out"),
         (r#""action":"create_session","worktree":"fix""#, "worktree", "expected true, or `branch`"),
         (r#""action":"create_session","worktree":{"brunch":"x"}"#, "worktree.brunch", "unknown field"),
+        (r#""action":"create_session","worktree":{"saveEvery":"1m"}"#, "worktree.saveEvery", "expected f64"),
+        (
+            r#""action":"create_session","worktree":{"continues":{}}"#,
+            "worktree.continues.host",
+            "missing field",
+        ),
+        (r#""action":"create_session","context":{"repo":"x"}"#, "context.repo", "expected struct Repo"),
+        (r#""action":"create_session","context":{"repo":{"ref":"x"}}"#, "context.repo.url", "missing field"),
+        (r#""action":"create_session","lease":"r""#, "lease", "expected struct Lease"),
+        (r#""action":"create_session","lease":{"seconds":60}"#, "lease.owner", "missing field"),
+        (r#""action":"create_session","lease":{"owner":"r"}"#, "lease.seconds", "missing field"),
+        (
+            r#""action":"create_session","lease":{"owner":"r","seconds":9,"orphan":"sell"}"#,
+            "lease.orphan",
+            "unknown variant",
+        ),
+        (r#""action":"renew_lease""#, "owner", "missing field"),
+        (r#""action":"renew_lease","owner":"r","seconds":"1m""#, "seconds", "expected f64"),
+        (r#""action":"acknowledge""#, "sessions", "missing field"),
+        (r#""action":"acknowledge","sessions":"cm-1""#, "sessions", "expected a sequence"),
+        (r#""action":"fence","taskId":"t""#, "below", "missing field"),
+        (r#""action":"fence","below":2"#, "taskId", "missing field"),
+        (r#""action":"fence","taskId":"t","below":-2"#, "below", "expected u32"),
+        (r#""action":"probe","tools":"claude""#, "tools", "expected a sequence"),
+        (r#""action":"list_sessions","owner":7"#, "owner", "expected a string"),
         (r#""action":"answer","sessionId":"cm-1""#, "decision", "missing field"),
         (r#""action":"answer","sessionId":"cm-1","decision":"yes""#, "decision", "unknown variant"),
         (

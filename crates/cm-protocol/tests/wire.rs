@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use cm_protocol::{
-    AnswerDecision, AuthReply, ClientFrame, ErrorCode, EventKind, KeysObserved, Meaning, OnDone,
+    AnswerDecision, AuthReply, ClientFrame, ErrorCode, EventKind, KeysObserved, Meaning, OnDone, Orphan,
     PolicyVerdict, Proof, ReplyBody, ReportStatus, ServerFrame, State, frame::to_text, request::ACTIONS,
 };
 use serde_json::Value;
@@ -150,6 +150,10 @@ const REPLIES: &[&str] = &[
     "answered",
     "explained",
     "deployment_confirmed",
+    "lease_renewed",
+    "acknowledged",
+    "fenced",
+    "probed",
 ];
 
 fn reply_word(body: &ReplyBody) -> &'static str {
@@ -173,6 +177,10 @@ fn reply_word(body: &ReplyBody) -> &'static str {
         ReplyBody::Answered { .. } => 16,
         ReplyBody::Explained { .. } => 17,
         ReplyBody::DeploymentConfirmed { .. } => 18,
+        ReplyBody::LeaseRenewed { .. } => 19,
+        ReplyBody::Acknowledged { .. } => 20,
+        ReplyBody::Fenced { .. } => 21,
+        ReplyBody::Probed { .. } => 22,
     }]
 }
 
@@ -269,6 +277,9 @@ fn every_variant_has_a_file() {
 fn every_word_of_the_small_enums_is_spelled_in_a_file_or_known() {
     let observed = [KeysObserved::Submitted, KeysObserved::Typed, KeysObserved::NoEvidence];
     assert_eq!(words_under("observed", &["reply"]), set(observed.iter().map(word)));
+    for (text, value) in [("keep", Orphan::Keep), ("stop", Orphan::Stop)] {
+        assert_eq!(word(&value), text);
+    }
     for (text, value) in [("keep", OnDone::Keep), ("close", OnDone::Close)] {
         assert_eq!(word(&value), text);
     }

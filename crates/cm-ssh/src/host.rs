@@ -15,6 +15,7 @@ use crate::error::{At, Kind, SshError};
 use crate::exec::{Event, Exec, Input, Output, Run};
 use crate::host_key::Trust;
 use crate::limits;
+use crate::pty::{self, SshPty, Terminal};
 use crate::pump::Pump;
 use crate::secret::Keys;
 use crate::stream::SshStream;
@@ -155,6 +156,14 @@ impl Ssh {
             act: "opening a stream".to_owned(),
             why: "no way was given".to_owned(),
         }))
+    }
+
+    /// Makes the connection a terminal in which the user's login shell runs `command`. It may take 10 s to begin.
+    pub async fn pty(mut self, command: &str, terminal: &Terminal) -> Result<SshPty, SshError> {
+        let begin = pty::begin(Arc::clone(&self.at), self.wire.clone(), command, terminal, ending(STREAM))?;
+        let cut = Cut::new(&self.wire.socket);
+        let channel = blocking(&self.at, "opening a terminal", ending(STREAM), cut, begin).await?;
+        Ok(SshPty::new(self.streaming(channel)?, terminal.size))
     }
 
     /// Opens a channel. One that is refused leaves the connection as it was.

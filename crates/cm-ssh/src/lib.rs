@@ -1,8 +1,8 @@
 //! ssh for tokio on libssh2: connect, run a command, open a stream. The only crate that names ssh2.
 //!
 //! One connection, one purpose. Commands run on a connection whose work is done in threads
-//! ([`Ssh::exec`]); a stream turns its connection into a non-blocking one that carries nothing else
-//! ([`Ssh::stream`]). Everything has a deadline, and when it passes the call returns, whatever the host does:
+//! ([`Ssh::exec`]); a stream or a terminal turns its connection into a non-blocking one that carries nothing else
+//! ([`Ssh::stream`], [`Ssh::pty`]). Everything has a deadline, and when it passes the call returns, whatever the host does:
 //! a frozen host costs its own deadline and nothing else. Dropping a future ends its connection.
 //!
 //! ```no_run
@@ -33,6 +33,7 @@ mod host_key;
 mod identity;
 pub mod known_hosts;
 mod limits;
+mod pty;
 mod pump;
 mod secret;
 mod signature;
@@ -45,6 +46,7 @@ pub use config::{ConfigError, Given, Resolver, resolve};
 pub use error::{At, ConnectFailure, HostKeyError, Kind, SshError, Tried};
 pub use exec::{Event, Exec, Input, Output, Status};
 pub use host::{Remote, Ssh};
+pub use pty::{Size, SshPty, Terminal, Window};
 pub use secret::{Keys, NoSecrets, Secret, Secrets};
 pub use stream::SshStream;
 pub use target::{AgentUse, Pin, PinError, Target, UnknownHost};

@@ -16,6 +16,10 @@ pub enum Op {
     Write,
     /// Saying that no more data comes.
     Eof,
+    /// Saying what size the terminal has by now: columns, rows.
+    Resize(u16, u16),
+    /// Waiting for the other side to close.
+    Closed,
 }
 
 /// Which of a channel's two outputs.
@@ -71,6 +75,18 @@ impl Pump {
     /// Says that no more data comes.
     pub fn send_eof(&mut self) -> io::Result<()> {
         self.attempt(Op::Eof, |channel| Ok(channel.send_eof()?))
+    }
+
+    /// Says what size the terminal has by now.
+    pub fn resize(&mut self, cols: u16, rows: u16) -> io::Result<()> {
+        self.attempt(Op::Resize(cols, rows), |channel| {
+            Ok(channel.request_pty_size(cols.into(), rows.into(), None, None)?)
+        })
+    }
+
+    /// Through once the other side has closed. Its outputs must have ended before.
+    pub fn closed(&mut self) -> io::Result<()> {
+        self.attempt(Op::Closed, |channel| Ok(channel.wait_close()?))
     }
 
     fn attempt<T>(&mut self, op: Op, act: impl FnOnce(&mut Channel) -> io::Result<T>) -> io::Result<T> {

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use ssh2::Channel;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 use crate::dial::Behind;
@@ -60,6 +61,32 @@ impl SshStream {
     /// The host it leads to.
     pub fn at(&self) -> &At {
         &self.at
+    }
+
+    /// Sends what was written, then that the terminal has this size by now.
+    pub(crate) fn poll_resize(&mut self, cx: &mut Context<'_>, cols: u16, rows: u16) -> Poll<io::Result<()>> {
+        self.poll_out(cx, |work| {
+            work.flush()?;
+            work.pump.resize(cols, rows)
+        })
+    }
+
+    /// Waits until the host has closed the stream. To be called once it was read to its end.
+    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.drive(cx, |work| {
+            if work.pump.half() != Some(Op::Closed) {
+                work.settle()?;
+            }
+            work.pump.closed()
+        })
+    }
+
+    pub(crate) const fn shared_at(&self) -> &Arc<At> {
+        &self.at
+    }
+
+    pub(crate) const fn channel(&self) -> &Channel {
+        &self.pump.channel
     }
 
     /// Writing takes packets off the socket that a reader waits for: it would not be woken for them.
@@ -149,6 +176,14 @@ impl Work<'_> {
                 })
             }
             Some(Op::Eof) => self.end(),
+            Some(Op::Resize(cols, rows)) => {
+                let told = self.pump.resize(cols, rows);
+                self.settled(told.map(|()| 0), |_, _| {})
+            }
+            Some(Op::Closed) => {
+                let closed = self.pump.closed();
+                self.settled(closed.map(|()| 0), |_, _| {})
+            }
             Some(Op::Read(side)) => {
                 let mut buffer = vec![0; PIECE];
                 let read = self.pump.read(side, &mut buffer);

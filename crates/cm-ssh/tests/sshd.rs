@@ -11,6 +11,8 @@ mod configs;
 mod host_keys;
 #[path = "sshd/logins.rs"]
 mod logins;
+#[path = "sshd/pty.rs"]
+mod pty;
 #[path = "sshd/reaching.rs"]
 mod reaching;
 #[path = "sshd/streams.rs"]

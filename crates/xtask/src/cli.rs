@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::hosts::Wanted;
 use crate::test::Part;
 use crate::workspace::Workspace;
-use crate::{bench, demo, hosts, schema, test, tools};
+use crate::{bench, demo, drill, hosts, schema, test, tools};
 
 /// What contributors run.
 #[derive(Debug, Parser)]
@@ -60,6 +60,15 @@ enum Command {
         #[arg(long)]
         built: bool,
     },
+    /// Dispatch tasks over test hosts while agents, sessions, the client, hosts and networks fail; count what was done.
+    Drill {
+        /// How many test hosts. Two of them do not survive.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u8).range(6..=40))]
+        hosts: u8,
+        /// How many tasks.
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(200..=10_000))]
+        tasks: u16,
+    },
     /// Write docs/protocol.schema.json from the types of cm-protocol.
     Schema {
         /// Write nothing; fail if the file is not what would be written.
@@ -77,6 +86,8 @@ enum Bench {
     Tools,
     /// Deployments to test hosts, beside OpenSSH by hand, pyinfra and ansible.
     Deploy,
+    /// The scheduler: what a decision costs with 100, 1,000 and 10,000 hosts.
+    Schedule,
 }
 
 #[derive(Debug, Subcommand)]
@@ -138,6 +149,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench { what: Bench::Agent, .. } => bench::agent(&workspace),
         Command::Bench { what: Bench::Tools, .. } => bench::tools(&workspace),
         Command::Bench { what: Bench::Deploy, hosts, built } => bench::deploy(&workspace, hosts, built),
+        Command::Bench { what: Bench::Schedule, .. } => bench::schedule(&workspace),
+        Command::Drill { hosts, tasks } => drill::run(&workspace, hosts, tasks),
         Command::Schema { check: true } => schema::check(&workspace),
         Command::Schema { check: false } => schema::write(&workspace),
     }

@@ -1,8 +1,9 @@
-//! `cargo xtask`: parse, run, exit code. What contributors run: demo, test, test hosts, tools, schema.
+//! `cargo xtask`: parse, run, exit code. What contributors run: demo, test, test hosts, tools, schema, drill.
 
 mod bench;
 mod cli;
 mod demo;
+mod drill;
 mod failure;
 mod hosts;
 mod need;

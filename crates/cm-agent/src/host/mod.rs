@@ -6,6 +6,7 @@ pub mod clock;
 pub mod dirs;
 pub mod identity;
 pub mod limits;
+pub mod load;
 pub mod lock;
 pub mod places;
 pub mod ports;

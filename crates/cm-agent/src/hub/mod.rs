@@ -5,22 +5,29 @@
 //! woken. A client has no queue here: it has a cursor into the ring and reads at its own pace, so a slow
 //! one costs nothing and slows nobody. One that fell out of the ring gets a snapshot.
 
+mod claim;
+mod fences;
+mod owned;
+mod owners;
+mod retention;
 mod ring;
 mod roster;
+mod share;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cm_protocol::{Event, EventKind, Notice, SessionDetail, SessionId, SessionInfo, Snapshot, TaskRef};
-use tokio::sync::watch;
+use cm_protocol::{Event, EventKind, Notice, SessionDetail, SessionId, SessionInfo, Snapshot};
+use tokio::sync::{Notify, watch};
 
+pub use claim::{Claim, ClaimError, Claimed};
+pub use retention::Retention;
 pub use ring::{Kept, Recent};
-pub use roster::{Claim, ClaimError, Claimed};
 
 use crate::host::clock;
 use crate::journal::{Journal, JournalError, Page, ReadHandle, Syncer};
 use crate::session::SessionHandle;
-use crate::session::record::{Record, SessionRecord};
+use crate::session::record::{Record, Recovered, SessionRecord};
 use crate::tool::Memory;
 use ring::Ring;
 use roster::Roster;
@@ -31,8 +38,6 @@ const RING_EVENTS: usize = 4096;
 const RING_BYTES: usize = 4 * 1024 * 1024;
 /// Records kept in memory while the disk takes none.
 const BACKLOG: usize = 4096;
-/// Sessions without a terminal that are remembered.
-const REMEMBERED: usize = 500;
 /// How long a disk may take to keep a promise.
 const SYNC: Duration = Duration::from_secs(10);
 
@@ -42,6 +47,9 @@ pub struct Hub {
     head: watch::Sender<u64>,
     syncer: Syncer,
     reader: ReadHandle,
+    keep: Retention,
+    /// A session may be over earlier than was thought.
+    leases: Notify,
 }
 
 struct Inner {
@@ -61,13 +69,18 @@ struct Inner {
 }
 
 impl Hub {
-    /// A hub over an opened journal. `sessions` is what [`crate::session::record::recover`] made of it.
+    /// A hub over an opened journal. `known` is what [`crate::session::record::recover`] made of it.
     pub fn new(
         journal: Journal,
-        sessions: Vec<SessionRecord>,
+        known: Recovered,
         head: u64,
         problems: Vec<String>,
+        keep: Retention,
     ) -> Arc<Self> {
+        let mut roster = Roster::new(known.sessions, clock::now());
+        for fence in known.fences {
+            roster.fences.raise(&fence.task_id, fence.below);
+        }
         let syncer = journal.syncer();
         let reader = journal.reader();
         let damaged = !problems.is_empty();
@@ -81,11 +94,13 @@ impl Hub {
                 unnumbered: Vec::new(),
                 start_problems: problems,
                 ring: Ring::new(head, RING_EVENTS, RING_BYTES),
-                roster: Roster::new(sessions),
+                roster,
             }),
             head: watch::Sender::new(head),
             syncer,
             reader,
+            keep,
+            leases: Notify::new(),
         });
         if damaged {
             // The whole state stands in one undamaged place again.
@@ -151,12 +166,12 @@ impl Hub {
     pub fn snapshot(&self) -> Snapshot {
         let inner = self.lock();
         let timestamp = clock::unix_now();
-        Snapshot { seq: inner.ring.head(), timestamp, sessions: inner.roster.list(timestamp, true) }
+        Snapshot { seq: inner.ring.head(), timestamp, sessions: inner.roster.list(timestamp, true, None) }
     }
 
-    /// The sessions with a terminal, or all, oldest first.
-    pub fn list(&self, all: bool) -> Vec<SessionInfo> {
-        self.lock().roster.list(clock::unix_now(), all)
+    /// The sessions with a terminal or all, of everybody or one owner, oldest first.
+    pub fn list(&self, all: bool, owner: Option<&str>) -> Vec<SessionInfo> {
+        self.lock().roster.list(clock::unix_now(), all, owner)
     }
 
     /// Everything known of one session.
@@ -203,7 +218,9 @@ impl Hub {
                 return Err(ClaimError::Disk(problem));
             }
         }
-        inner.roster.claim(claim)
+        let claimed = inner.roster.claim(claim);
+        self.leases.notify_one();
+        claimed
     }
 
     /// No new sessions from now on.
@@ -229,7 +246,7 @@ impl Hub {
     /// Remembers a session as it stands now, in place of what was remembered of it.
     pub fn remember(&self, record: SessionRecord) {
         let mut inner = self.lock();
-        inner.roster.remember(record.clone());
+        let record = inner.roster.remember(record, clock::now());
         inner.write(Record::Session(Box::new(record)));
     }
 
@@ -238,7 +255,7 @@ impl Hub {
         let mut inner = self.lock();
         let Some(mut record) = inner.roster.record(id).cloned() else { return };
         change(&mut record);
-        inner.roster.remember(record.clone());
+        let record = inner.roster.remember(record, clock::now());
         inner.write(Record::Session(Box::new(record)));
     }
 
@@ -260,11 +277,7 @@ impl Hub {
     pub fn detach(&self, id: &SessionId) -> Vec<SessionId> {
         let mut inner = self.lock();
         inner.roster.detach(id);
-        let forgotten = inner.roster.forget_beyond(REMEMBERED);
-        for session_id in &forgotten {
-            inner.write(Record::Forgotten { session_id: session_id.clone() });
-        }
-        forgotten
+        self.forget(&mut inner)
     }
 
     /// Tries again to write what the disk did not take. Call it now and then while
@@ -284,11 +297,6 @@ impl Hub {
     pub fn problems(&self) -> Vec<String> {
         let inner = self.lock();
         inner.start_problems.iter().chain(&inner.disk_problem).cloned().collect()
-    }
-
-    /// Which session has this task identity.
-    pub fn by_task(&self, task: &TaskRef) -> Option<SessionId> {
-        self.lock().roster.by_task(task)
     }
 }
 
@@ -347,7 +355,8 @@ impl Inner {
         }
         let written = if self.overflowed {
             self.journal.skip(self.ring.head());
-            self.journal.rotate(&Record::Checkpoint { sessions: self.roster.records() })
+            let state = self.state();
+            self.journal.rotate(&state)
         } else {
             self.journal.append_all(&self.backlog)
         };
@@ -366,8 +375,13 @@ impl Inner {
         }
     }
 
+    /// Everything that is remembered.
+    fn state(&self) -> Record {
+        Record::Checkpoint { sessions: self.roster.records(), fences: self.roster.fences.all() }
+    }
+
     fn checkpoint(&mut self) {
-        let record = Record::Checkpoint { sessions: self.roster.records() };
+        let record = self.state();
         if let Err(error) = self.journal.rotate(&record) {
             self.needs_checkpoint = true;
             self.disk_failed(&error);

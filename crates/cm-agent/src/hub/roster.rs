@@ -1,72 +1,41 @@
 //! All sessions by id, by task and by name; who is alive, who may come. PURE.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
-use cm_protocol::{Event, SessionId, SessionInfo, State, TaskRef};
+use cm_protocol::{Event, Lease, SessionId, SessionInfo, State, TaskRef};
 
+use super::claim::{Claim, ClaimError, Claimed};
+use super::fences::Fences;
+use super::owners::until;
+use super::share::Share;
 use crate::session::SessionHandle;
-use crate::session::record::{Phase, SessionRecord};
+use crate::session::record::SessionRecord;
 use crate::tool::Memory;
-
-/// What a new session wants to be.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    /// Its id, not used before.
-    pub id: SessionId,
-    /// Its identity across attempts.
-    pub task: Option<TaskRef>,
-    /// The name it is to have.
-    pub name: Option<String>,
-    /// Living sessions allowed.
-    pub max_sessions: usize,
-}
-
-/// What came of a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claimed {
-    /// A place is taken; fill it with `remember` or give it back with `abandon`.
-    New,
-    /// The task identity already has this session.
-    Existing(SessionId),
-}
-
-/// Why there is no place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ClaimError {
-    /// As many as allowed are alive.
-    #[error("the agent already holds {0} sessions, its limit; end some or raise --max-sessions")]
-    Full(usize),
-    /// Another living session has the name.
-    #[error("the name {name:?} belongs to {id}; choose another or end that session")]
-    NameTaken {
-        /// The name.
-        name: String,
-        /// Who has it.
-        id: SessionId,
-    },
-    /// The agent is going away.
-    #[error("the agent is shutting down and takes no new sessions")]
-    Draining,
-    /// What is accepted must be written, and cannot be.
-    #[error("{0}")]
-    Disk(String),
-}
 
 #[derive(Default)]
 pub(super) struct Roster {
     /// By order of creation.
-    records: BTreeMap<u64, SessionRecord>,
-    places: HashMap<SessionId, Place>,
-    tasks: HashMap<TaskRef, SessionId>,
+    pub(super) records: BTreeMap<u64, SessionRecord>,
+    pub(super) places: HashMap<SessionId, Place>,
+    pub(super) tasks: HashMap<TaskRef, SessionId>,
     next: u64,
     draining: bool,
+    pub(super) fences: Fences,
+    pub(super) share: Share,
 }
 
-struct Place {
-    order: u64,
-    task: Option<TaskRef>,
+pub(super) struct Place {
+    pub(super) order: u64,
+    pub(super) task: Option<TaskRef>,
     name: Option<String>,
     handle: Option<SessionHandle>,
+    /// Whose it is; counts before what the session's own record says.
+    pub(super) lease: Option<Lease>,
+    /// When the session is ended because nobody asks after it.
+    pub(super) until: Option<Duration>,
+    /// What it takes to remember it, once it is closed.
+    pub(super) bytes: Option<usize>,
 }
 
 /// Its result is still owed: a state that is an end comes a moment before the result. A tool that rests
@@ -77,27 +46,46 @@ fn is_unfinished(record: &SessionRecord) -> bool {
 }
 
 impl Roster {
-    pub(super) fn new(sessions: Vec<SessionRecord>) -> Self {
+    /// `now`: leases begin anew with the agent.
+    pub(super) fn new(sessions: Vec<SessionRecord>, now: Duration) -> Self {
         let mut roster = Self::default();
         for record in sessions {
-            roster.place(record.id.clone(), record.task.clone(), record.name.clone());
-            roster.remember(record);
+            roster.remember(record, now);
         }
         roster
     }
 
-    fn place(&mut self, id: SessionId, task: Option<TaskRef>, name: Option<String>) {
+    fn place(
+        &mut self,
+        id: SessionId,
+        task: Option<TaskRef>,
+        name: Option<String>,
+        lease: Option<Lease>,
+        now: Duration,
+    ) {
         let order = self.next;
         self.next += 1;
         if let Some(task) = &task {
             self.tasks.insert(task.clone(), id.clone());
         }
-        self.places.insert(id, Place { order, task, name, handle: None });
+        let until = lease.as_ref().and_then(|lease| until(lease, now));
+        self.places.insert(id, Place { order, task, name, handle: None, lease, until, bytes: None });
+    }
+
+    /// Which session a new one is, or whether it is kept out for good.
+    pub(super) fn existing(&self, task: &TaskRef) -> Result<Option<SessionId>, ClaimError> {
+        if let Some(by) = self.fences.over(task) {
+            let TaskRef { task_id, attempt } = task.clone();
+            return Err(ClaimError::Superseded { task_id, attempt, by });
+        }
+        Ok(self.tasks.get(task).cloned())
     }
 
     pub(super) fn claim(&mut self, claim: Claim) -> Result<Claimed, ClaimError> {
-        if let Some(existing) = claim.task.as_ref().and_then(|t| self.tasks.get(t)) {
-            return Ok(Claimed::Existing(existing.clone()));
+        if let Some(task) = &claim.task
+            && let Some(existing) = self.existing(task)?
+        {
+            return Ok(Claimed::Existing(existing));
         }
         if self.draining {
             return Err(ClaimError::Draining);
@@ -110,7 +98,8 @@ impl Roster {
         {
             return Err(ClaimError::NameTaken { name: name.clone(), id });
         }
-        self.place(claim.id, claim.task, claim.name);
+        self.share(&claim)?;
+        self.place(claim.id, claim.task, claim.name, claim.lease, claim.now);
         Ok(Claimed::New)
     }
 
@@ -122,7 +111,7 @@ impl Roster {
     }
 
     /// A place without a record is a session that is just being made.
-    fn is_open(&self, place: &Place) -> bool {
+    pub(super) fn is_open(&self, place: &Place) -> bool {
         self.records.get(&place.order).is_none_or(SessionRecord::is_open)
     }
 
@@ -135,16 +124,20 @@ impl Roster {
         self.records.remove(&place.order).is_some()
     }
 
-    pub(super) fn remember(&mut self, record: SessionRecord) {
+    /// Remembers a session; returned as it is remembered: whose it is may have changed meanwhile.
+    pub(super) fn remember(&mut self, mut record: SessionRecord, now: Duration) -> SessionRecord {
         if !self.places.contains_key(&record.id) {
-            self.place(record.id.clone(), record.task.clone(), record.name.clone());
+            let (task, name, lease) = (record.task.clone(), record.name.clone(), record.lease.clone());
+            self.place(record.id.clone(), task, name, lease, now);
         }
         if let Some(place) = self.places.get(&record.id) {
-            self.records.insert(place.order, record);
+            record.lease.clone_from(&place.lease);
+            self.records.insert(place.order, record.clone());
         }
+        record
     }
 
-    fn record_mut(&mut self, id: &SessionId) -> Option<&mut SessionRecord> {
+    pub(super) fn record_mut(&mut self, id: &SessionId) -> Option<&mut SessionRecord> {
         self.records.get_mut(&self.places.get(id)?.order)
     }
 
@@ -172,12 +165,12 @@ impl Roster {
         self.records.values().cloned().collect()
     }
 
-    pub(super) fn list(&self, now: f64, all: bool) -> Vec<SessionInfo> {
-        self.records.values().filter(|r| all || r.is_open()).map(|r| r.info(now)).collect()
-    }
-
-    pub(super) fn by_task(&self, task: &TaskRef) -> Option<SessionId> {
-        self.tasks.get(task).cloned()
+    /// The open sessions or all, of everybody or one owner.
+    pub(super) fn list(&self, now: f64, all: bool, owner: Option<&str>) -> Vec<SessionInfo> {
+        let of = |r: &&SessionRecord| {
+            owner.is_none_or(|owner| r.lease.as_ref().is_some_and(|lease| lease.owner == owner))
+        };
+        self.records.values().filter(|r| all || r.is_open()).filter(of).map(|r| r.info(now)).collect()
     }
 
     pub(super) fn attach(&mut self, handle: SessionHandle) {
@@ -205,7 +198,11 @@ impl Roster {
     }
 
     pub(super) fn unfinished(&self) -> usize {
-        self.places.values().filter(|p| self.records.get(&p.order).is_none_or(is_unfinished)).count()
+        self.places.values().filter(|p| self.is_unfinished(p)).count()
+    }
+
+    pub(super) fn is_unfinished(&self, place: &Place) -> bool {
+        self.records.get(&place.order).is_none_or(is_unfinished)
     }
 
     pub(super) fn drain(&mut self) {
@@ -215,50 +212,54 @@ impl Roster {
     pub(super) fn is_draining(&self) -> bool {
         self.draining
     }
-
-    /// Forgets the closed sessions beyond `keep` of them, those first that were closed first: how long one
-    /// has lived says nothing about whether its result was fetched yet.
-    pub(super) fn forget_beyond(&mut self, keep: usize) -> Vec<SessionId> {
-        let mut closed: Vec<(f64, u64, SessionId)> = self
-            .records
-            .iter()
-            .filter_map(|(order, r)| match r.phase {
-                Phase::Closed { at } => Some((at, *order, r.id.clone())),
-                Phase::Launching | Phase::Open { .. } => None,
-            })
-            .collect();
-        closed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let extra = closed.len().saturating_sub(keep);
-        for (_, order, id) in closed.iter().take(extra) {
-            self.records.remove(order);
-            if let Some(task) = self.places.remove(id).and_then(|p| p.task) {
-                self.tasks.remove(&task);
-            }
-        }
-        closed.into_iter().take(extra).map(|(_, _, id)| id).collect()
-    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn closed(id: &str, at: f64) -> SessionRecord {
-        serde_json::from_value(serde_json::json!({
-            "id": id, "phase": "closed", "at": at, "tool": "shell", "path": "/", "task_text": "",
+    fn record(id: &str, phase: &serde_json::Value) -> SessionRecord {
+        let mut record = serde_json::json!({
+            "id": id, "tool": "shell", "path": "/", "task_text": "",
             "command": [], "socket": "", "env_names": [], "size": {"cols": 80, "rows": 24},
             "on_done": "keep", "unenforced": [], "created_at": 0.0, "boot_id": "", "paused_for": 0.0,
-            "state": "done", "task_began": 0.0, "authority": "process",
-        }))
-        .expect("a record")
+            "state": "running", "task_began": 0.0, "authority": "process",
+        });
+        let fields = phase.as_object().expect("an object").clone();
+        record.as_object_mut().expect("an object").extend(fields);
+        serde_json::from_value(record).expect("a record")
+    }
+
+    pub(in super::super) fn closed(id: &str, at: f64) -> SessionRecord {
+        record(id, &serde_json::json!({"phase": "closed", "at": at, "state": "done"}))
+    }
+
+    pub(in super::super) fn open(id: &str) -> SessionRecord {
+        record(id, &serde_json::json!({"phase": "launching"}))
+    }
+
+    pub(in super::super) fn claim(id: &str, task: Option<(&str, u32)>) -> Claim {
+        Claim {
+            id: id.into(),
+            task: task.map(|(task_id, attempt)| TaskRef { task_id: task_id.into(), attempt }),
+            name: None,
+            max_sessions: 100,
+            lease: None,
+            slots: None,
+            now: Duration::ZERO,
+        }
     }
 
     #[test]
-    fn what_was_closed_first_is_forgotten_first() {
-        let mut roster = Roster::new(vec![closed("long", 9.0), closed("b", 2.0), closed("c", 1.0)]);
-        assert_eq!(roster.forget_beyond(3), []);
-        assert_eq!(roster.forget_beyond(1), [SessionId::from("c"), SessionId::from("b")]);
-        assert!(roster.record(&SessionId::from("long")).is_some(), "it was made first, and closed last");
-        assert_eq!(roster.list(10.0, true).len(), 1);
+    fn a_limit_a_name_and_a_drain_keep_out() {
+        let mut roster = Roster::new(vec![open("a"), closed("b", 1.0)], Duration::ZERO);
+        let named = || Claim { name: Some("n".into()), max_sessions: 3, ..claim("c", None) };
+        assert_eq!(roster.claim(named()), Ok(Claimed::New));
+        let taken = ClaimError::NameTaken { name: "n".into(), id: "c".into() };
+        assert_eq!(roster.claim(Claim { id: "d".into(), ..named() }), Err(taken));
+        assert_eq!(roster.claim(Claim { max_sessions: 2, ..claim("d", None) }), Err(ClaimError::Full(2)));
+        roster.drain();
+        assert_eq!(roster.claim(claim("d", None)), Err(ClaimError::Draining));
+        assert_eq!((roster.open(), roster.list(10.0, true, None).len()), (2, 2));
     }
 }

@@ -11,7 +11,7 @@ use super::facts::can_execute;
 use super::host::UnitNow;
 use super::layout::Layout;
 use super::sessions::Found;
-use crate::tool::Profiles;
+use crate::tool::{Profiles, login};
 
 /// How long a tool may take to say its version.
 const VERSION: Duration = Duration::from_secs(5);
@@ -19,19 +19,6 @@ const VERSION: Duration = Duration::from_secs(5);
 const LITTLE: u64 = 500 << 20;
 /// The port that the original's clients expect.
 const PORT: u16 = 9876;
-
-/// How a tool shows, without the network, that somebody has logged in: files below the home, and variables.
-const LOGINS: [(&str, &[&str], &[&str]); 5] = [
-    (
-        "claude",
-        &[".claude/.credentials.json"],
-        &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"],
-    ),
-    ("codex", &[".codex/auth.json"], &["OPENAI_API_KEY", "CODEX_API_KEY"]),
-    ("gemini", &[".gemini/oauth_creds.json"], &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
-    ("opencode", &[".local/share/opencode/auth.json"], &["ANTHROPIC_API_KEY", "OPENAI_API_KEY"]),
-    ("aider", &[".aider.conf.yml"], &["ANTHROPIC_API_KEY", "OPENAI_API_KEY"]),
-];
 
 /// Looks at everything.
 pub fn look(facts: &Facts, layout: &Layout, unit: Option<&UnitNow>, found: &[Found]) -> Vec<Finding> {
@@ -211,15 +198,16 @@ fn tools(facts: &Facts, layout: &Layout) -> Vec<Finding> {
     let own = std::env::var("PATH").unwrap_or_default();
     let profiles = Profiles::builtin();
     let (sender, told) = mpsc::channel();
-    for (place, (name, files, variables)) in LOGINS.iter().enumerate() {
+    for (place, traces) in login::KNOWN.iter().enumerate() {
+        let name = traces.tool;
         let profile = profiles.for_tool(name);
         let find = |path: &str| {
             let dirs: Vec<PathBuf> = std::env::split_paths(path).collect();
             dirs.into_iter().map(|dir| dir.join(&profile.program)).find(|file| file.is_file())
         };
         let (found, only_here) = (find(&path), find(&own));
-        let logged_in = files.iter().any(|file| Path::new(&facts.home).join(file).exists())
-            || variables.iter().any(|name| settings.env.contains_key(*name));
+        let exists = |file: &str| Path::new(&facts.home).join(file).exists();
+        let logged_in = traces.found(exists, |name| settings.env.contains_key(name));
         let (sender, path, args) = (sender.clone(), path.clone(), profile.launch.version_args.clone());
         std::thread::spawn(move || {
             let finding = tool(name, found, only_here, logged_in, &path, &args);

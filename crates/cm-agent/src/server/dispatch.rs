@@ -42,7 +42,7 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
         Action::SendKeys(request) => send_keys(&server, request).await,
         Action::CapturePane(request) => capture(&server, request).await,
         Action::ListSessions(request) => {
-            Ok(ReplyBody::SessionsList { sessions: engine.hub.list(request.all) })
+            Ok(ReplyBody::SessionsList { sessions: engine.hub.list(request.all, request.owner.as_deref()) })
         }
         Action::KillSession(r) => kill(&server, r.session_id).await,
         Action::Subscribe(subscribe) => {
@@ -107,6 +107,10 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
             Err(error) => Err(error),
         },
         Action::ExplainSession(r) => explain(&server, &r.session_id).await,
+        Action::RenewLease(request) => engine.renew(request),
+        Action::Acknowledge(request) => engine.acknowledge(&request),
+        Action::Fence(request) => engine.fence(request).await,
+        Action::Probe(request) => engine.probe(request).await,
         Action::ConfirmDeployment(request) => confirm(&server, request.deployment).await,
         Action::Shutdown(request) => shutdown(&server, request),
     };

@@ -35,6 +35,11 @@ const FEATURES: &[&str] = &[
     "drain",
     "confirm_deployment",
     "limits",
+    "leases",
+    "fence",
+    "probe",
+    "repo",
+    "slots",
 ];
 
 impl Server {
@@ -67,7 +72,7 @@ impl Server {
                 max_sessions: engine.max_sessions,
                 clients: self.client_count(),
                 max_clients: self.max_clients,
-                slots: self.slots,
+                slots: engine.slots,
             },
             limits: engine.limits,
         }

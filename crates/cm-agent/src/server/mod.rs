@@ -42,7 +42,6 @@ pub struct Server {
     logins: Logins,
     clients: Arc<Semaphore>,
     max_clients: usize,
-    pub(crate) slots: Option<u32>,
     pub(crate) installation: Option<PathBuf>,
     connected: watch::Sender<usize>,
     shutdown: mpsc::Sender<cm_protocol::Shutdown>,
@@ -60,8 +59,6 @@ pub struct ServerParts {
     pub token: Option<Token>,
     /// Clients at the same time.
     pub max_clients: usize,
-    /// Tasks a fleet may place here at the same time.
-    pub slots: Option<u32>,
     /// Where the agent is installed, if a deployment installed it.
     pub installation: Option<PathBuf>,
     /// Where `shutdown` goes.
@@ -89,7 +86,6 @@ impl Server {
             logins: Logins::default(),
             clients: Arc::new(Semaphore::new(parts.max_clients)),
             max_clients: parts.max_clients,
-            slots: parts.slots,
             installation: parts.installation,
             connected: watch::Sender::new(0),
             shutdown: parts.shutdown,

@@ -23,6 +23,7 @@ use super::numbering::Numbering;
 use super::proving::Checking;
 use super::record::{Phase, SessionRecord};
 use super::recording::Recorder;
+use super::saving::Saving;
 use super::typing::{Keys, Typing};
 use crate::host::clock;
 use crate::host::process::ProcessId;
@@ -58,6 +59,8 @@ pub(super) struct Actor {
     pub(super) past: Past,
     /// What the state machine is given, for `replay`.
     pub(super) recorder: Recorder,
+    /// Its work in progress, where that is saved.
+    pub(super) saving: Option<Saving>,
     /// The environment its check runs in.
     pub(super) env: BTreeMap<String, String>,
 }
@@ -209,6 +212,7 @@ impl Actor {
         Self {
             recorder,
             env,
+            saving: Saving::of(&record),
             engine,
             record,
             machine,
@@ -237,13 +241,8 @@ impl Actor {
             }
         }
         self.inbox.close();
-        for id in self.engine.hub.detach(&self.record.id) {
-            // Forgotten sessions need no text; one that is not there is as good.
-            let _ = std::fs::remove_file(self.engine.transcript_file(&id));
-            let _ = std::fs::remove_file(self.engine.recording_file(&id));
-            let _ = std::fs::remove_file(self.engine.patch_file(&id));
-            let _ = std::fs::remove_dir_all(self.engine.base_dir(&id));
-        }
+        let forgotten = self.engine.hub.detach(&self.record.id);
+        self.engine.forget(&forgotten);
     }
 
     /// Finds the terminal's server. `None`: it is dead and that has been told, or the agent lets go.
@@ -341,8 +340,8 @@ impl Actor {
             };
             match command {
                 None => return false,
-                Some(Command::Kill { answer }) => {
-                    self.kill_unreachable(answer).await;
+                Some(Command::Kill { why, answer }) => {
+                    self.kill_unreachable(why, answer).await;
                     return false;
                 }
                 Some(command) => command.refuse(&ErrorReply::new(
@@ -394,7 +393,8 @@ impl Actor {
     fn due(&self) -> Option<Duration> {
         let typing = self.typing.as_ref().and_then(|b| b.until);
         let choice = self.choice.as_ref().filter(|_| self.typing.is_none()).map(|c| c.until);
-        [self.view.look_at, self.machine.deadline(), typing, choice, self.timeout_at(), self.close_at]
+        let (over, save) = (self.timeout_at(), self.save_at());
+        [self.view.look_at, self.machine.deadline(), typing, choice, over, self.close_at, save]
             .into_iter()
             .flatten()
             .min()
@@ -428,6 +428,9 @@ impl Actor {
         }
         if is_due(self.close_at) {
             return self.close(Some(control)).await;
+        }
+        if is_due(self.save_at()) {
+            self.save();
         }
         let choosing = self.typing.is_none() && self.choice.as_ref().is_some_and(|c| is_due(Some(c.until)));
         if is_due(self.view.look_at) || choosing || self.typing.as_ref().is_some_and(|b| is_due(b.until)) {

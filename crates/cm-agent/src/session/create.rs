@@ -5,13 +5,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cm_protocol::{
-    Check, CreateSession, ErrorCode, ErrorReply, OnDone, PolicyChoice, ResourceLimits, SessionId, Size,
-    TaskRef, Worktree,
+    Check, CreateSession, ErrorCode, ErrorReply, Lease, OnDone, PolicyChoice, ResourceLimits, SessionId,
+    Size, TaskRef, Worktree,
 };
 
 use super::Engine;
 use super::environment::{self, Marks};
 use super::launch::HOOKS;
+use super::owned::check_lease;
+use super::wanted::{self, Wanted};
 use crate::tool::Profile;
 
 /// Bytes of all variables, and of all arguments, a task may bring.
@@ -45,7 +47,10 @@ pub(super) struct Spec {
     pub(super) policy: Option<PolicyChoice>,
     pub(super) check: Option<Check>,
     pub(super) worktree: Option<Worktree>,
+    /// The repository it works on, where that is given by its address; `path` leads to it later.
+    pub(super) repo: Option<Wanted>,
     pub(super) tool_version: Option<String>,
+    pub(super) lease: Option<Lease>,
 }
 
 /// A program, and how it is asked for its version.
@@ -115,7 +120,12 @@ impl Spec {
             text("args", arg, EXTRAS_BYTES)?;
         }
         at_most("args", request.args.iter().map(String::len).sum(), EXTRAS_BYTES)?;
-        let path = directory(request.path(), engine)?;
+        let repo = wanted::repository(&request)?;
+        wanted::worktree(request.worktree.as_ref())?;
+        let path = match repo {
+            Some(_) => String::new(),
+            None => directory(request.path(), engine)?,
+        };
         let env = variables(&request.env)?;
         let profile = engine.profiles.for_version(&tool, version.as_deref());
         let marks = Marks { session: id.as_str(), agent_socket: &engine.socket };
@@ -141,6 +151,8 @@ impl Spec {
             policy: policy(request.policy, engine)?,
             check: check(request.check)?,
             worktree: request.worktree,
+            lease: lease(request.lease)?,
+            repo,
             tool_version: version,
             size: size(request.size)?,
             on_done: request.on_done.unwrap_or_default(),
@@ -175,6 +187,12 @@ fn bad(field: &'static str, why: impl Into<String>) -> Refusal {
     Refusal { code: ErrorCode::BadRequest, field: Some(field), why: why.into() }
 }
 
+impl From<wanted::Bad> for Refusal {
+    fn from((field, why): wanted::Bad) -> Self {
+        bad(field, format!("{field}: {why}"))
+    }
+}
+
 fn at_most(field: &'static str, bytes: usize, limit: usize) -> Result<(), Refusal> {
     if bytes <= limit {
         return Ok(());
@@ -189,6 +207,11 @@ fn text(field: &'static str, value: &str, limit: usize) -> Result<String, Refusa
         return Err(bad(field, format!("{field} contains a NUL character")));
     }
     Ok(value.to_owned())
+}
+
+fn lease(lease: Option<Lease>) -> Result<Option<Lease>, Refusal> {
+    lease.as_ref().map_or(Ok(()), check_lease).map_err(|(field, why)| bad(field, why))?;
+    Ok(lease)
 }
 
 /// A policy must be one that can be followed, before anything is started.
@@ -216,8 +239,11 @@ fn resumed(request: &mut CreateSession, engine: &Engine) -> Result<Option<String
         return Err(bad("resume", why));
     };
     request.tool = Some(record.tool);
+    if request.context.as_ref().is_some_and(|context| context.repo.is_some()) {
+        return Err(bad("context.repo", "context.repo: a conversation goes on where it was"));
+    }
     if request.path().is_none() {
-        request.context = Some(cm_protocol::Context { path: Some(record.path) });
+        request.context = Some(cm_protocol::Context { path: Some(record.path), ..Default::default() });
     }
     Ok(Some(conversation))
 }

@@ -33,7 +33,7 @@ impl Command {
             Self::Watch { answer, .. }
             | Self::Report { answer, .. }
             | Self::Resume { answer }
-            | Self::Kill { answer } => drop(answer.send(Err(error.clone()))),
+            | Self::Kill { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Unwatch { .. } => {}
         }
     }
@@ -64,7 +64,7 @@ impl Actor {
             Command::Explain { answer } => drop(answer.send(Ok(self.explain()))),
             Command::Pause { answer } => return self.pause(control, answer).await,
             Command::Resume { answer } => return self.resume(control, answer).await,
-            Command::Kill { answer } => return self.kill(control, answer).await,
+            Command::Kill { why, answer } => return self.kill(control, why, answer).await,
         }
         Round::On
     }
@@ -151,6 +151,7 @@ impl Actor {
         signal: Option<String>,
     ) {
         self.look_for_conversation().await;
+        self.save_last().await;
         let proven = self.proof(state).await;
         self.look_at_the_end(control).await;
         let tail = self.tail(control).await;

@@ -57,17 +57,17 @@ impl Actor {
         round
     }
 
-    pub(super) async fn kill(&mut self, control: &Control, answer: Answer<()>) -> Round {
+    pub(super) async fn kill(&mut self, control: &Control, why: Option<String>, answer: Answer<()>) -> Round {
         // First the decision, so that the program's end is not taken for its own doing.
-        self.step(Some(control), Input::KillRequested).await;
+        self.step(Some(control), Input::KillRequested { why }).await;
         let round = self.close(Some(control)).await;
         let _ = answer.send(Ok(()));
         round
     }
 
     /// Ends a session whose terminal does not answer.
-    pub(super) async fn kill_unreachable(&mut self, answer: Answer<()>) {
-        self.step(None, Input::KillRequested).await;
+    pub(super) async fn kill_unreachable(&mut self, why: Option<String>, answer: Answer<()>) {
+        self.step(None, Input::KillRequested { why }).await;
         self.close(None).await;
         let _ = answer.send(Ok(()));
     }
@@ -125,7 +125,7 @@ impl Actor {
     async fn leave_tree(&self) {
         let Some(tree) = &self.record.tree else { return };
         match work::remove_worktree(tree, false).await {
-            Ok(Removed::Gone) => {}
+            Ok(Removed::Gone) => self.forget_saved().await,
             Ok(Removed::Kept(why)) => tracing::info!(session = %self.record.id, why, "its work tree stays"),
             Err(error) => {
                 tracing::warn!(session = %self.record.id, %error, "its work tree cannot be removed")

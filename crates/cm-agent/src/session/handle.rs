@@ -28,7 +28,7 @@ pub(super) enum Command {
     Explain { answer: Answer<Explanation> },
     Pause { answer: Answer<bool> },
     Resume { answer: Answer<()> },
-    Kill { answer: Answer<()> },
+    Kill { why: Option<String>, answer: Answer<()> },
 }
 
 /// A cheap, cloneable way to one session's task.
@@ -122,6 +122,11 @@ impl SessionHandle {
 
     /// Ends it with its whole process tree.
     pub async fn kill(&self) -> Result<(), ErrorReply> {
-        self.ask(|answer| Command::Kill { answer }).await
+        self.ask(|answer| Command::Kill { why: None, answer }).await
+    }
+
+    /// The same, for a reason that its outcome tells.
+    pub async fn end(&self, why: String) -> Result<(), ErrorReply> {
+        self.ask(|answer| Command::Kill { why: Some(why), answer }).await
     }
 }

@@ -9,6 +9,7 @@ use cm_protocol::{ErrorCode, ErrorReply, EventKind, ReplyBody, SessionId, Sessio
 use super::Engine;
 use super::actor::Actor;
 use super::create::Spec;
+use super::ground;
 use super::record::{Phase, SessionRecord, shorten};
 use crate::host::clock;
 use crate::host::process::{self, Grace, Marker, ProcessId};
@@ -40,15 +41,25 @@ pub(super) async fn birth(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody
 }
 
 async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor), ErrorReply> {
+    let (mut spec, mut record_warnings) = (spec, Vec::new());
+    // Before its turn: it may take minutes, and others need not wait for that.
+    ground::fetch(engine, &mut spec).await?;
     let _turn = engine.launches.acquire().await.map_err(|_| internal("the agent is ending"))?;
     let socket = engine.runtime.session_socket(&spec.id).map_err(internal)?;
-    let (mut spec, mut record_warnings) = (spec, Vec::new());
-    let (base, tree) = ground(engine, &mut spec, &mut record_warnings).await?;
+    let (base, tree) = ground::prepare(engine, &mut spec, &mut record_warnings).await?;
     let unit = engine.manager.as_ref().map(|_| unit_name(&spec.id));
     let mut record = SessionRecord { base, tree, ..record_of(&spec, &socket, unit, engine) };
     record_warnings.extend(warnings(&record));
     record_warnings.extend(neighbours(engine, &spec));
     record_warnings.extend(spec.tool_version.as_deref().and_then(|version| spec.profile.doubt(version)));
+    // Getting the ground ready may have taken a while, and the attempt may be over by now.
+    if let Some(over) = record.task.as_ref().and_then(|task| engine.hub.by_task(task).err()) {
+        if let Some(tree) = &record.tree {
+            // Nothing was done in it; what stays of it harms nobody.
+            let _ = work::remove_worktree(tree, false).await;
+        }
+        return Err(super::not_claimed(over));
+    }
     engine.hub.remember(record.clone());
     let (control, notices) = terminal(engine, &spec, &record, &socket).await?;
     let pane = control.inspect().await.map_err(internal)?;
@@ -81,45 +92,6 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
     let mut env = spec.base_env;
     env.extend(spec.task_env);
     Ok((created, Actor::born(engine.clone(), record, machine, (control, notices), env)))
-}
-
-/// The ground a task works on: a work tree of its own if it is to have one, and where the repository stands.
-async fn ground(
-    engine: &Engine,
-    spec: &mut Spec,
-    warnings: &mut Vec<String>,
-) -> Result<(Option<work::Base>, Option<work::Tree>), ErrorReply> {
-    let refused = |error: work::WorkError| {
-        let mut reply = ErrorReply::create_failed(ErrorCode::BadRequest, error);
-        reply.field = Some("worktree".into());
-        reply
-    };
-    let tree = match &spec.worktree {
-        None => None,
-        Some(wanted) => {
-            let task = spec.name.clone().or_else(|| spec.task.as_ref().map(|task| task.task_id.clone()));
-            let task = task.unwrap_or_else(|| spec.id.to_string());
-            let parent = engine.worktrees().join(spec.id.as_str());
-            let tree = work::add_worktree(Path::new(&spec.path), wanted, &task, &parent).await;
-            let tree = tree.map_err(refused)?;
-            spec.path = tree.dir.display().to_string();
-            warnings.extend(tree.warnings.iter().cloned());
-            Some(tree)
-        }
-    };
-    // A repository that cannot be read is no reason not to start: only what changed will not be told.
-    // A script is over in a moment and says itself what it does; the work of a coding tool is worth telling
-    // apart from what stood there before.
-    let keep = tree.is_none() && !spec.profile.life_is_process();
-    let keep = keep.then(|| engine.base_dir(&spec.id));
-    let base = match work::base(Path::new(&spec.path), keep.as_deref()).await {
-        Ok(base) => base,
-        Err(error) => {
-            warnings.push(format!("what changes cannot be told: {error}"));
-            None
-        }
-    };
-    Ok((base, tree))
 }
 
 fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) -> SessionRecord {
@@ -173,6 +145,8 @@ fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) 
         base: None,
         tree: None,
         receipts: Vec::new(),
+        lease: spec.lease.clone(),
+        acknowledged: false,
     }
 }
 
@@ -200,7 +174,8 @@ fn neighbours(engine: &Engine, spec: &Spec) -> Option<String> {
     let at_work = |other: &SessionInfo| {
         other.alive && !other.state.is_terminal() && other.path == spec.path && other.session_id != spec.id
     };
-    let others = engine.hub.list(false).into_iter().filter(|other| at_work(other) && coding(&other.tool));
+    let others =
+        engine.hub.list(false, None).into_iter().filter(|other| at_work(other) && coding(&other.tool));
     let others: Vec<String> = others.map(|other| format!("{} ({})", other.session_id, other.tool)).collect();
     (coding(&spec.tool) && !others.is_empty()).then(|| {
         let others = others.join(", ");

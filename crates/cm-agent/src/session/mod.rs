@@ -14,6 +14,7 @@ mod effects;
 mod ending;
 pub mod environment;
 mod explaining;
+mod ground;
 mod handle;
 mod hearing;
 mod keyboard;
@@ -21,16 +22,20 @@ mod launch;
 mod look;
 mod mailbox;
 pub mod numbering;
+mod owned;
+mod probing;
 mod proving;
 mod reading;
 pub mod record;
 mod recording;
+mod saving;
 mod settling;
 pub mod steering;
 pub mod ticking;
 pub mod transcript;
 pub mod typing;
 mod version;
+mod wanted;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -47,7 +52,9 @@ use tokio_util::task::TaskTracker;
 pub use adopt::adopt_all;
 pub use handle::SessionHandle;
 pub use mailbox::Mailbox;
+pub use owned::watch_owned;
 
+use crate::host::clock;
 use crate::host::dirs::RuntimeDir;
 use crate::host::systemd::UserManager;
 use crate::hub::{Claim, ClaimError, Claimed, Hub};
@@ -97,6 +104,8 @@ pub struct Surroundings {
     pub limits: Limits,
     /// Living sessions allowed.
     pub max_sessions: usize,
+    /// Running tasks allowed of those that have an owner.
+    pub slots: Option<u32>,
     /// How long the terminal of an ended program is kept.
     pub keep_finished: Duration,
     /// The kernel's boot id.
@@ -156,7 +165,7 @@ impl Engine {
         // A repeat is answered even where the session could not be made again: its directory may be gone by
         // now, its tool removed, the disk full.
         if let Some(task) = Spec::identity(&request)?
-            && let Some(existing) = self.hub.by_task(&task)
+            && let Some(existing) = self.hub.by_task(&task).map_err(not_claimed)?
         {
             return self.existing(existing).await;
         }
@@ -167,6 +176,9 @@ impl Engine {
             task: spec.task.clone(),
             name: spec.name.clone(),
             max_sessions: self.max_sessions,
+            lease: spec.lease.clone(),
+            slots: self.slots,
+            now: clock::now(),
         };
         let (made, making) = watch::channel(());
         // Before the claim: whoever repeats it finds this to wait for.
@@ -178,14 +190,7 @@ impl Engine {
         match claimed {
             Ok(Claimed::New) => {}
             Ok(Claimed::Existing(existing)) => return self.existing(existing).await,
-            Err(error) => {
-                let code = match &error {
-                    ClaimError::Full(_) => ErrorCode::Limit,
-                    ClaimError::NameTaken { .. } | ClaimError::Draining => ErrorCode::Conflict,
-                    ClaimError::Disk(_) => ErrorCode::Internal,
-                };
-                return Err(ErrorReply::create_failed(code, error));
-            }
+            Err(error) => return Err(not_claimed(error)),
         }
         let (reply, answer) = oneshot::channel();
         let engine = self.clone();
@@ -361,6 +366,10 @@ impl Engine {
         self.tracker.close();
         self.tracker.wait().await;
     }
+}
+
+fn not_claimed(error: ClaimError) -> ErrorReply {
+    ErrorReply::create_failed(error.code(), error)
 }
 
 /// Looks at the file system where one that does not answer holds up nobody else.

@@ -98,7 +98,11 @@ impl Actor {
         let patch = self.record.tree.is_some().then(|| self.engine.patch_file(&self.record.id));
         match work::changes(base, patch.as_deref()).await {
             Ok(mut changes) => {
-                changes.worktree = self.record.tree.as_ref().map(|tree| tree.root.display().to_string());
+                let tree = self.record.tree.as_ref();
+                changes.worktree = tree.map(|tree| tree.root.display().to_string());
+                let repository = tree.map_or(&base.root, |tree| &tree.repository);
+                changes.repository = Some(repository.display().to_string());
+                changes.continues = tree.and_then(|tree| tree.continues.clone());
                 Some(changes)
             }
             Err(error) => {

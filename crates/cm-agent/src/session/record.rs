@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use cm_protocol::{
-    Check, CheckResult, Event, EventKind, OnDone, Outcome, PolicyChoice, Prompt, Receipt, ResourceLimits,
-    SessionDetail, SessionId, SessionInfo, Size, State, TaskRef,
+    Check, CheckResult, Event, EventKind, Fence, Lease, OnDone, Outcome, PolicyChoice, Prompt, Receipt,
+    ResourceLimits, SessionDetail, SessionId, SessionInfo, Size, State, TaskRef,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,20 @@ pub enum Record {
         /// The machine's memory.
         memory: Box<Memory>,
     },
+    /// Whose a session is, and until when, in place of what was remembered.
+    Lease {
+        /// The session.
+        session_id: SessionId,
+        /// Its lease.
+        lease: Lease,
+    },
+    /// These sessions' results have arrived where they are wanted.
+    Acknowledged {
+        /// The sessions.
+        sessions: Vec<SessionId>,
+    },
+    /// Earlier attempts at a task are over.
+    Fence(Fence),
     /// A session nobody needs to remember any more.
     Forgotten {
         /// The session.
@@ -37,6 +51,9 @@ pub enum Record {
     Checkpoint {
         /// All sessions, oldest first.
         sessions: Vec<SessionRecord>,
+        /// All fences, oldest first.
+        #[serde(default)]
+        fences: Vec<Fence>,
     },
 }
 
@@ -151,6 +168,12 @@ pub struct SessionRecord {
     /// What was done about its prompts, the newest 50.
     #[serde(default)]
     pub receipts: Vec<Receipt>,
+    /// Whose it is, where somebody asks after it.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// Its owner has its result.
+    #[serde(default)]
+    pub acknowledged: bool,
 }
 
 /// Receipts that are remembered with a session; the journal has all.
@@ -160,6 +183,17 @@ impl SessionRecord {
     /// Whether its terminal may exist.
     pub fn is_open(&self) -> bool {
         !matches!(self.phase, Phase::Closed { .. })
+    }
+
+    /// Whether its owner is still to fetch its result.
+    pub fn is_awaited(&self) -> bool {
+        self.lease.is_some() && !self.acknowledged
+    }
+
+    /// Takes note that its owner has its result; false where there is none yet.
+    pub fn acknowledge(&mut self) -> bool {
+        self.acknowledged |= self.outcome.is_some() || !self.is_open();
+        self.acknowledged
     }
 
     /// Takes in what was announced of it, so that what is remembered is the fold of what was said.
@@ -208,6 +242,7 @@ impl SessionRecord {
             alive: matches!(self.phase, Phase::Open { .. }),
             name: self.name.clone(),
             task: self.task.clone(),
+            owner: self.lease.as_ref().map(|lease| lease.owner.clone()),
             summary: summary(&self.task_text),
             created_at: self.created_at,
             reason: self.reason.clone(),
@@ -260,8 +295,18 @@ fn summary(task: &str) -> String {
     }
 }
 
-/// All sessions remembered, as a fold over the journal: a checkpoint, then what followed it.
-pub fn recover(checkpoint: Option<Record>, tail: Vec<Record>) -> Vec<SessionRecord> {
+/// What an earlier agent remembered.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// All sessions, oldest first.
+    pub sessions: Vec<SessionRecord>,
+    /// All fences, oldest first; later ones of the same task count.
+    pub fences: Vec<Fence>,
+}
+
+/// All that is remembered, as a fold over the journal: a checkpoint, then what followed it.
+pub fn recover(checkpoint: Option<Record>, tail: Vec<Record>) -> Recovered {
+    let mut fenced: Vec<Fence> = Vec::new();
     let mut order: Vec<SessionId> = Vec::new();
     let mut known: HashMap<SessionId, SessionRecord> = HashMap::new();
     let mut remember = |known: &mut HashMap<SessionId, SessionRecord>, record: SessionRecord| {
@@ -272,7 +317,21 @@ pub fn recover(checkpoint: Option<Record>, tail: Vec<Record>) -> Vec<SessionReco
     };
     for record in checkpoint.into_iter().chain(tail) {
         match record {
-            Record::Checkpoint { sessions } => sessions.into_iter().for_each(|s| remember(&mut known, s)),
+            Record::Checkpoint { sessions, fences } => {
+                sessions.into_iter().for_each(|s| remember(&mut known, s));
+                fenced = fences;
+            }
+            Record::Fence(fence) => fenced.push(fence),
+            Record::Lease { session_id, lease } => {
+                if let Some(session) = known.get_mut(&session_id) {
+                    session.lease = Some(lease);
+                }
+            }
+            Record::Acknowledged { sessions } => {
+                for id in sessions {
+                    known.get_mut(&id).map(SessionRecord::acknowledge);
+                }
+            }
             Record::Session(session) => remember(&mut known, *session),
             Record::Event(event) => {
                 if let Some(session) = event.kind.session_id().and_then(|id| known.get_mut(id)) {
@@ -287,5 +346,6 @@ pub fn recover(checkpoint: Option<Record>, tail: Vec<Record>) -> Vec<SessionReco
             Record::Forgotten { session_id } => drop(known.remove(&session_id)),
         }
     }
-    order.into_iter().filter_map(|id| known.remove(&id)).collect()
+    let sessions = order.into_iter().filter_map(|id| known.remove(&id)).collect();
+    Recovered { sessions, fences: fenced }
 }

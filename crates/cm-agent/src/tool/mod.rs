@@ -12,6 +12,7 @@ pub mod detect;
 pub mod dialog;
 pub mod explain;
 pub mod hooks;
+pub mod login;
 pub mod options;
 pub mod osc;
 pub mod policy;

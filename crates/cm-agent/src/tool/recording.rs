@@ -178,7 +178,7 @@ impl Entry {
             Input::TaskUndeliverable { why } => event("undeliverable", Some(why.clone()), None),
             Input::Paused => event("paused", None, None),
             Input::Resumed => event("resumed", None, None),
-            Input::KillRequested => event("killed", None, None),
+            Input::KillRequested { why } => event("killed", why.clone(), None),
             Input::TimedOut { after } => event("timed_out", Some(after.as_secs_f64().to_string()), None),
             Input::Answering { prompt_id } => event("answering", None, Some(*prompt_id)),
             Input::Refusing { prompt_id, told } => event("refusing", told.clone(), Some(*prompt_id)),
@@ -222,7 +222,7 @@ fn event(word: &str, told: Option<&str>, prompt_id: u64) -> Option<Input<'static
         "undeliverable" => Input::TaskUndeliverable { why: text.to_owned() },
         "paused" => Input::Paused,
         "resumed" => Input::Resumed,
-        "killed" => Input::KillRequested,
+        "killed" => Input::KillRequested { why: told.map(str::to_owned) },
         "timed_out" => {
             let seconds = text.parse().ok()?;
             Input::TimedOut { after: Duration::try_from_secs_f64(seconds).ok()? }
@@ -307,7 +307,8 @@ mod tests {
             Input::TaskUndeliverable { why: "w".into() },
             Input::Paused,
             Input::Resumed,
-            Input::KillRequested,
+            Input::KillRequested { why: None },
+            Input::KillRequested { why: Some("w".into()) },
             Input::TimedOut { after: Duration::from_millis(1500) },
             Input::Answering { prompt_id: 3 },
             Input::Unanswered { prompt_id: 3, why: "w".into() },

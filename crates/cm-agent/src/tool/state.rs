@@ -101,7 +101,10 @@ pub enum Input<'a> {
     /// The end of the pause was asked for.
     Resumed,
     /// The end of the session was asked for.
-    KillRequested,
+    KillRequested {
+        /// Why, where it is not a person's wish.
+        why: Option<String>,
+    },
     /// The time allowed for the task is over.
     TimedOut {
         /// How much it was.

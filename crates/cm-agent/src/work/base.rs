@@ -191,7 +191,7 @@ async fn keep_before(found: &Found, keep: &Path, deadline: Instant) -> Result<Be
         return lost(format!("there are more than {KEPT_FILES} such files"));
     }
     let io = |source| git.io("keep what is not committed in", keep, source);
-    let (paths, bytes) = index::readable(found.root.clone(), paths).await.map_err(io)?;
+    let (paths, bytes) = index::readable(found.root.clone(), paths, u64::MAX).await.map_err(io)?;
     if bytes > KEPT_BYTES {
         return lost(format!("it is more than {} MiB", KEPT_BYTES >> 20));
     }

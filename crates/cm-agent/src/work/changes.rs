@@ -216,7 +216,8 @@ async fn own_index(
     let io = |source| git.io("make an index of our own for", user_index, source);
     let (scratch, file) = make.await.map_err(io)?;
     let root = git.path().to_owned();
-    let (new, _): (Vec<RawPath>, u64) = index::readable(root, status.untracked.clone()).await.map_err(io)?;
+    let (new, _): (Vec<RawPath>, u64) =
+        index::readable(root, status.untracked.clone(), u64::MAX).await.map_err(io)?;
     let entries = index::entries(new.iter().chain(&status.unmerged), empty_blob);
     let own = git.with("GIT_INDEX_FILE", OsString::from(&file));
     own.tell(&["update-index", "-z", "--index-info"], &entries).await?;

@@ -43,6 +43,22 @@ pub enum WorkError {
         /// The repository.
         path: PathBuf,
     },
+    /// Nothing in a repository elsewhere has that name.
+    #[error("{url} has no {reference}; `git ls-remote {url}` lists what it has")]
+    UnknownReference {
+        /// What was asked for, in words.
+        reference: String,
+        /// Its address, without a login.
+        url: String,
+    },
+    /// A repository elsewhere could not be fetched.
+    #[error("cannot fetch {url}: {why}; `git ls-remote {url}` on this host shows whether it can be reached")]
+    Fetch {
+        /// Its address, without a login.
+        url: String,
+        /// git's last words, on one line, without a login.
+        why: String,
+    },
     /// Not a name git takes for a branch.
     #[error("{branch:?} cannot be a branch's name ({why}); name another one")]
     BadBranch {

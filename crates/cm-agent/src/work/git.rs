@@ -28,7 +28,7 @@ const COMPLAINTS: usize = 4 << 10;
 
 /// Settings of the user's that our own calls do without: programs that git would start, and what differs in
 /// output or leaves traces.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.quotePath=false",
@@ -38,6 +38,7 @@ const SETTINGS: [&str; 9] = [
     "submodule.recurse=false",
     "status.renames=false",
     "gc.auto=0",
+    "safe.bareRepository=all",
 ];
 
 /// One act in one place, as several calls of git with one deadline.
@@ -67,6 +68,11 @@ impl<'a> Git<'a> {
     /// Begins an act: `act` and `path` say in errors what was tried and where. git works in `path`.
     pub(super) fn new(act: &'static str, path: &'a Path, within: Duration) -> Self {
         Self { act, path, deadline: Instant::now() + within, within, env: Vec::new() }
+    }
+
+    /// The same act going on elsewhere.
+    pub(super) fn at(git: &Git<'a>, path: &'a Path) -> Self {
+        Self { path, ..git.clone() }
     }
 
     /// The same with one more variable.

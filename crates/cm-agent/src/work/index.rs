@@ -59,14 +59,21 @@ pub(super) async fn copy(from: PathBuf, to: PathBuf) -> io::Result<()> {
     .await
 }
 
-/// Those of `paths` (below `root`) that can be read, and the number of bytes in them. One unreadable file would keep git
-/// from saying anything at all.
-pub(super) async fn readable(root: PathBuf, paths: Vec<RawPath>) -> io::Result<(Vec<RawPath>, u64)> {
+/// Those of `paths` (below `root`) that can be read and have at most `largest` bytes, and the number of bytes in them.
+/// One unreadable file would keep git from saying anything at all.
+pub(super) async fn readable(
+    root: PathBuf,
+    paths: Vec<RawPath>,
+    largest: u64,
+) -> io::Result<(Vec<RawPath>, u64)> {
     blocking(move || {
         let mut bytes = 0;
         let readable = |path: &RawPath| {
             let path = root.join(OsStr::from_bytes(path));
             let Ok(meta) = fs::symlink_metadata(&path) else { return true };
+            if meta.len() > largest {
+                return false;
+            }
             bytes += meta.len();
             meta.is_symlink() || access(&path, Access::READ_OK).is_ok()
         };

@@ -12,6 +12,9 @@ mod git;
 mod index;
 pub mod names;
 pub mod parse;
+pub mod remote;
+pub mod repo;
+pub mod save;
 pub mod tree;
 pub mod words;
 
@@ -19,5 +22,7 @@ pub use base::{Base, Before, base, same_tree};
 pub use changes::changes;
 pub use check::{check, end_stale};
 pub use error::WorkError;
+pub use remote::Remote;
+pub use save::{Saved, save};
 pub use tree::{Removed, Tree, add_worktree, remove_worktree};
 pub use words::failure_message;

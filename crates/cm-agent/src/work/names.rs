@@ -2,12 +2,26 @@
 
 use std::collections::HashSet;
 
+use sha2::{Digest, Sha256};
+
 /// The longest name made of a task's, in bytes. A branch is a file in `.git`, whose name has at most 255.
 const LONGEST: usize = 60;
 
 /// The branch of a task's own: `cm/` and its name, with everything git or a shell could stumble over made a dash.
 pub fn branch_for(task: &str) -> String {
     format!("cm/{}", slug(task, "task"))
+}
+
+/// Where work in progress of a task is kept: `refs/cm/<task>/wip`. A task whose name has to be changed for it has some
+/// of its hash behind it: another task's name may become the same.
+pub fn wip_ref(task: &str) -> String {
+    let mut name = slug(task, "task");
+    if name != task {
+        let digest = Sha256::digest(task.as_bytes());
+        name.push('-');
+        name.extend(digest.iter().take(4).map(|byte| format!("{byte:02x}")));
+    }
+    format!("refs/cm/{name}/wip")
 }
 
 /// A name that is harmless everywhere: letters and digits of any script, `-`, `_` and single dots inside. If nothing
@@ -75,6 +89,20 @@ pub fn free_branch(wanted: &str, taken: &HashSet<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_work_in_progress_is_kept() {
+        #[track_caller]
+        fn check(task: &str, expected: &str) {
+            let name = wip_ref(task);
+            assert_eq!(name, expected, "{task:?}");
+            assert_eq!(bad_branch(&name), None, "{task:?}");
+        }
+        check("fix-login", "refs/cm/fix-login/wip");
+        check("fix login", "refs/cm/fix-login-46bf6d4d/wip");
+        check("fix/login", "refs/cm/fix-login-5e870e24/wip");
+        check("", "refs/cm/task-e3b0c442/wip");
+    }
 
     #[test]
     fn branches_of_tasks() {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use cm_protocol::Worktree;
+use cm_protocol::{Continues, Worktree};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -32,7 +32,7 @@ const LOOKING: Duration = Duration::from_secs(10);
 const TRIES: usize = 5;
 
 /// A work tree that was made for one task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tree {
     /// Its top.
     pub root: PathBuf,
@@ -44,6 +44,12 @@ pub struct Tree {
     pub commit: String,
     /// The repository it belongs to: the top of the work tree (or the bare repository) it was made from.
     pub repository: PathBuf,
+    /// Every so many seconds what is done in it is to be saved.
+    #[serde(default)]
+    pub save_every: Option<f64>,
+    /// The earlier attempt whose work it goes on with.
+    #[serde(default)]
+    pub continues: Option<Continues>,
     /// What the user should be told, in sentences.
     pub warnings: Vec<String>,
 }
@@ -82,7 +88,8 @@ pub async fn add_worktree(
     }
     let found = base::find(&Git::new(ACT, path, LOOKING), path).await?;
     let git = Git::new(ACT, &found.root, MAKING);
-    let commit = start(&git, &found, spec.base.as_deref()).await?;
+    let base = spec.continues.as_ref().map(|work| &work.commit).or(spec.base.as_ref());
+    let commit = start(&git, &found, base.map(String::as_str)).await?;
     let mut warnings = left_behind(&found, &commit).await;
     let name = found.root.file_name().unwrap_or_default().to_string_lossy();
     // git works elsewhere, so a relative one would be another.
@@ -98,7 +105,8 @@ pub async fn add_worktree(
         fs::create_dir_all(&dir).map_err(|source| git.io("make", &dir, source))?;
         warnings.push(format!("{} is not in the commit the task starts from; it is empty", below.display()));
     }
-    Ok(Tree { root, dir, branch, commit, repository: found.root, warnings })
+    let (save_every, continues) = (spec.save_every, spec.continues.clone());
+    Ok(Tree { root, dir, branch, commit, repository: found.root, save_every, continues, warnings })
 }
 
 /// The commit a task starts from.
@@ -121,13 +129,15 @@ async fn start(git: &Git<'_>, found: &Found, base: Option<&str>) -> Result<Strin
 
 /// What the new work tree will not have.
 async fn left_behind(found: &Found, commit: &str) -> Vec<String> {
-    if found.bare {
-        return Vec::new();
-    }
     let mut warnings = Vec::new();
     let git = Git::new("see what is not committed in", &found.root, LOOKING);
     let (place, short) = (found.root.display(), &commit[..commit.len().min(10)]);
-    match base::status(&git).await {
+    let status = match found.bare {
+        // Nothing stands there.
+        true => Ok(Default::default()),
+        false => base::status(&git).await,
+    };
+    match status {
         Ok((status, _)) if status.uncommitted() == 0 => {}
         Ok((status, _)) => {
             let changes = match status.uncommitted() {

@@ -19,7 +19,7 @@ impl Bystander {
     pub async fn beside(agent: &Agent) -> Self {
         let client = agent.client().await;
         // Not in this repository: what is uncommitted here is kept for a session that works here.
-        let context = Some(Context { path: Some("/".into()) });
+        let context = Some(Context { path: Some("/".into()), ..Context::default() });
         let request = CreateSession { tool: Some("cat".into()), context, ..CreateSession::default() };
         let id = client.create_session(request).await.expect("made").session_id;
         Self { client, id, checks: 0 }

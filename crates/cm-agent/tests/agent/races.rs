@@ -11,21 +11,21 @@ use tokio_tungstenite::tungstenite::Message;
 use super::peace::session;
 use super::support::{Agent, Raw, shell, shows, until};
 
-type Unix = Raw<tokio::net::UnixStream>;
+pub type Unix = Raw<tokio::net::UnixStream>;
 
-async fn logged_in(agent: &Agent) -> Unix {
+pub async fn logged_in(agent: &Agent) -> Unix {
     let mut raw = agent.raw().await;
     assert_eq!(raw.log_in("").await["status"], "authenticated");
     raw
 }
 
-fn script(path: &Path, text: &str) {
+pub fn script(path: &Path, text: &str) {
     std::fs::write(path, text).expect("written");
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).expect("made a program");
 }
 
 /// The directory where a search finds the real tmux.
-fn real_tmux() -> PathBuf {
+pub fn real_tmux() -> PathBuf {
     let path = std::env::var("PATH").expect("a PATH");
     let here = std::env::split_paths(&path).map(|d| d.join("tmux")).find(|p| p.is_file());
     here.expect("tmux is installed")
@@ -33,7 +33,7 @@ fn real_tmux() -> PathBuf {
 
 /// A search path on which tmux tells its version and does everything else only once `go` exists in the
 /// directory, as `then` says.
-fn held_tmux(dir: &Path, then: &str) -> String {
+pub fn held_tmux(dir: &Path, then: &str) -> String {
     let (real, go) = (real_tmux(), dir.join("go"));
     let text = format!(
         "#!/bin/sh\n[ \"$1\" = -V ] && exec {} -V\nuntil [ -e {} ]; do sleep 0.05; done\n{then}\n",
@@ -44,7 +44,7 @@ fn held_tmux(dir: &Path, then: &str) -> String {
     format!("{}:{}", dir.display(), std::env::var("PATH").expect("a PATH"))
 }
 
-fn scratch() -> tempfile::TempDir {
+pub fn scratch() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("cmr-").tempdir_in("/tmp").expect("a directory")
 }
 
@@ -57,7 +57,8 @@ async fn a_repeat_is_answered_even_if_it_could_not_be_made_again() {
     std::fs::create_dir(&work).expect("made");
     let mut request = shell("sleep 600");
     request.task_id = Some("t-1".into());
-    request.context = Some(cm_protocol::Context { path: Some(work.display().to_string()) });
+    request.context =
+        Some(cm_protocol::Context { path: Some(work.display().to_string()), ..Default::default() });
     let first = client.create_session(request.clone()).await.expect("made");
     std::fs::remove_dir(&work).expect("removed");
     let second = client.create_session(request).await.expect("answered with the one there is");

@@ -270,7 +270,7 @@ pub fn request(tool: &str, task: &str, path: &Path) -> CreateSession {
     CreateSession {
         tool: Some(tool.to_owned()),
         task: Some(task.to_owned()).filter(|task| !task.is_empty()),
-        context: Some(cm_protocol::Context { path: Some(path.display().to_string()) }),
+        context: Some(cm_protocol::Context { path: Some(path.display().to_string()), ..Default::default() }),
         size: Some(cm_protocol::Size { cols: 120, rows: 40 }),
         ..CreateSession::default()
     }

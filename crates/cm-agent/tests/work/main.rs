@@ -3,7 +3,9 @@
 mod base;
 mod changes;
 mod check;
+mod mirror;
 mod repo;
+mod save;
 #[path = "../support/mod.rs"]
 mod support;
 mod surroundings;

@@ -19,7 +19,7 @@ async fn refused(path: &Path, spec: Worktree) -> WorkError {
 }
 
 fn spec(branch: Option<&str>, base: Option<&str>) -> Worktree {
-    Worktree { branch: branch.map(Into::into), base: base.map(Into::into) }
+    Worktree { branch: branch.map(Into::into), base: base.map(Into::into), ..Worktree::default() }
 }
 
 #[tokio::test]
@@ -33,6 +33,8 @@ async fn a_task_has_its_own() {
         branch: "cm/Fix-it".into(),
         commit: repo.head(),
         repository: repo.root.clone(),
+        save_every: None,
+        continues: None,
         warnings: vec![],
     };
     assert_eq!(tree, expected);
@@ -214,6 +216,8 @@ fn all_of_it_can_be_sent() {
         branch: String::new(),
         commit: String::new(),
         repository: path.into(),
+        save_every: None,
+        continues: None,
         warnings: vec![],
     };
     check(cm_agent::work::base(path, Some(path)));

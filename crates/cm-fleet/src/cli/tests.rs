@@ -15,18 +15,33 @@ fn the_definition_is_sound() {
 }
 
 #[test]
-fn lines_that_are_and_are_not_understood() {
+fn lines_that_are_understood() {
     for good in [
         "dispatch task",
         "dispatch one two --jobs 2 --tool shell",
         "dispatch --file tasks.txt",
         "dispatch -t shell -C /tmp -n name -e A=1 -e HOME --timeout 1h30m task",
-        "dispatch --memory 2G --cpu 1.5 --tasks 100 --size 120x40 --keep task",
+        "dispatch -i f.yaml --on @gpu --each-host task",
+        "dispatch --tasks t.yaml --grace 10s --orphan stop --attempts 5 --retries 2",
+        "dispatch --repo https://example.org/a.git --ref main task",
+        "runs",
+        "runs --all --json",
+        "runs show",
+        "runs watch last --plain",
+        "runs resume 1a2b",
+        "runs cancel 1a2b",
+        "runs retry-failed last --json",
+        "dispatch --memory 2G --cpu 1.5 --processes 100 --size 120x40 --keep task",
         "dispatch --detach --json task",
         "dispatch --socket /s task",
         "dispatch --policy careful --arg --verbose --arg=-x task",
         "dispatch --check make --check-timeout 90s --retry-on-failed-check 3 task",
         "dispatch --worktree task",
+        "dispatch --worktree --save-every 0 task",
+        "dispatch --repo https://example.org/x.git --save-every 5m task",
+        "collect",
+        "collect 1a2b --out /tmp/x --json",
+        "collect last --branches --into ../app",
         "dispatch --worktree=fix --base v1.2 task",
         "--socket /s sessions --all --json",
         "sessions --no-start",
@@ -37,6 +52,19 @@ fn lines_that_are_and_are_not_understood() {
         "send abc --no-enter y --key C-c --key Escape",
         "waiting --json",
         "inbox",
+        "inbox --watch --notify ./ring --no-bell --json",
+        "inbox --ctx lab --ctx other",
+        "sessions --local",
+        "sessions --on @gpu -i lab.yaml",
+        "attach abc --take",
+        "attach abc --read-only --on web",
+        "kill --all --yes",
+        "ctx add lab --host h --user u --port 22 --identity k --identity l",
+        "ctx add lab --agent-port 9876 --agent-token-file t --force",
+        "ctx list --json",
+        "ctx show lab",
+        "ctx rm lab",
+        "start claude task --ctx lab --detach --json -C /s -e A=1",
         "approve",
         "approve a b/3",
         "approve --all",
@@ -58,6 +86,8 @@ fn lines_that_are_and_are_not_understood() {
         "check lab.yaml --on @gpu --on !gpu-3 --json",
         "check -i lab.yaml",
         "schema",
+        "schema inventory",
+        "schema tasks",
         "agent",
         "agent status --json",
         "agent stop --drain --timeout 5m",
@@ -66,6 +96,10 @@ fn lines_that_are_and_are_not_understood() {
     ] {
         check(good, true);
     }
+}
+
+#[test]
+fn lines_that_are_not_understood() {
     for bad in [
         "",
         "dispatch --json --plain task",
@@ -74,7 +108,16 @@ fn lines_that_are_and_are_not_understood() {
         "dispatch --memory much task",
         "dispatch --size 1x1 task",
         "dispatch --jobs 0 task",
-        "dispatch --tasks 0 task",
+        "dispatch --processes 0 task",
+        "dispatch --tasks t.yaml --each-host",
+        "dispatch --grace 2s task",
+        "dispatch --orphan adopt task",
+        "dispatch --ref main task",
+        "runs what",
+        "runs show a b",
+        "dispatch --worktree --save-every 500ms task",
+        "collect --into ../app",
+        "collect one two",
         "dispatch --env 1=2 task",
         "dispatch --check-timeout 90s task",
         "dispatch --retry-on-failed-check 1 task",
@@ -84,12 +127,24 @@ fn lines_that_are_and_are_not_understood() {
         "dispatch --policy",
         "logs",
         "logs a b",
+        "logs --agent --local",
         "approve --all a",
         "approve --message no",
         "answer",
         "answer a",
         "answer a b --text words",
         "explain",
+        "inbox --notify x",
+        "inbox --no-bell",
+        "sessions --local --on a",
+        "sessions --ctx a -i b.yaml",
+        "attach a --take --read-only",
+        "ctx",
+        "ctx add",
+        "ctx add lab --agent-port 1",
+        "ctx add lab --agent-token-file t",
+        "start claude task",
+        "start claude --ctx lab",
         "replay",
         "kill",
         "kill --all a",
@@ -126,11 +181,16 @@ fn help_teaches() {
 
     Commands:
       dispatch      Give tasks to agents and follow them to the end
-      sessions      List sessions [alias: ls]
+      start         Give one task to the agent of a context
+      runs          List runs; show, follow, go on with or stop one
+      collect       Bring the results of a run's tasks together: how they ended, texts, patches,
+                    branches
+      sessions      List the sessions of all hosts [alias: ls]
       logs          Show what a session has printed
       attach        Open a session's terminal here
       send          Type into a session
-      waiting       Show what waits for an answer, each with its whole prompt [alias: inbox]
+      inbox         Show what waits for an answer on all hosts, each with its whole prompt [alias:
+                    waiting]
       approve       Allow what sessions ask for, this one time
       deny          Refuse what sessions ask for
       answer        Answer a session's question
@@ -141,7 +201,7 @@ fn help_teaches() {
       resume        Let paused sessions go on
       init          Write an inventory to begin with
       check         Say whether an inventory can be used, and which hosts a selector selects
-      schema        Print the JSON Schema of an inventory, for editors
+      schema        Print the JSON Schema of an inventory or a file of tasks, for editors
       plan          Show what a deployment would change, and why
       deploy        Make an inventory's hosts what it says: agents installed, verified, running
       status        Show every host: what runs, what should, sessions, load
@@ -151,6 +211,7 @@ fn help_teaches() {
       rotate-token  Give agents new tokens
       exec          Run a command on every host
       doctor        Find what is not as it should be on hosts, each with its remedy
+      ctx           Hosts of your own by name, in no inventory
       agent         This machine's background agent
       man           Print or write manual pages
       completions   Print a shell's completion script
@@ -175,8 +236,8 @@ fn help_teaches() {
                                                             a coding tool, its work checked
       cm-fleet dispatch --tool shell "make" "make doc"      two scripts at once
       cm-fleet dispatch --tool shell -d -f tasks.txt        start what is in a file, and leave
-      cm-fleet sessions                                     what goes on
-      cm-fleet waiting                                      what waits for an answer
+      cm-fleet sessions                                     what goes on, here and on all hosts
+      cm-fleet inbox                                        what waits for an answer; --watch follows
       cm-fleet approve 1a2b3c                               allow it
       cm-fleet logs -f 1a2b3c                               what a session prints
       cm-fleet attach 1a2b3c                                look and type for yourself
@@ -193,6 +254,7 @@ fn help_teaches() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one text")]
 fn help_of_dispatch() {
     insta::assert_snapshot!(help(&["dispatch"]), @r#"
     Give tasks to agents and follow them to the end
@@ -201,7 +263,8 @@ fn help_of_dispatch() {
 
     Arguments:
       [TASK]...
-              The tasks, run at the same time; for --tool shell each is a script
+              The tasks, run at the same time; for --tool shell each is a script. `-` is one on standard
+              input
 
     Options:
       -i, --inventory <FILE>
@@ -219,6 +282,12 @@ fn help_of_dispatch() {
               Only these hosts: a name (gpu-01, gpu-*), @group or label=value, joined by , & !. May be
               repeated
 
+          --ctx <NAME>
+              Only this context of `cm-fleet ctx`. May be repeated
+
+          --local
+              Only this machine
+
           --accept-new
               Believe the keys of hosts that are in no known_hosts file, and write them down there
 
@@ -229,6 +298,12 @@ fn help_of_dispatch() {
 
       -F, --ssh-config <FILE>
               Use this ssh configuration instead of your own
+
+          --tasks <FILE>
+              Read tasks from a YAML file: each with its tool, hosts, check, order, … (docs/tasks.md)
+
+          --each-host
+              Do each task once on each host
 
       -f, --file <FILE>
               Read tasks from a file, one a line; `-` is standard input
@@ -269,6 +344,13 @@ fn help_of_dispatch() {
           --worktree[=<BRANCH>]
               Work in a git work tree of its own, on BRANCH [default: cm/TASK]
 
+          --repo <URL>
+              Clone or fetch this git repository on the host; each task works in a work tree of its own
+
+          --ref <REF>
+              The commit, branch or tag of the repository that tasks start from [default: its own
+              default branch]
+
           --base <REF>
               The commit, branch or tag the work tree starts from [default: HEAD]
 
@@ -281,14 +363,36 @@ fn help_of_dispatch() {
           --cpu <CORES>
               Cores each task may use: 1.5
 
-          --tasks <N>
+          --processes <N>
               Processes and threads each task may have
 
           --size <COLSxROWS>
               The terminal's size [default: 120x40]
 
+          --retries <N>
+              Try a task that has failed again, at most N times
+
+          --attempts <N>
+              How often hosts may fail a task before it is left to you [default: 3; with one host 1]
+
+          --grace <TIME>
+              A host that is not heard for this long is given up, and its tasks go elsewhere [default:
+              60s]
+
+          --save-every <TIME>
+              How often work in progress of tasks with --worktree or --repo is saved, so that another
+              host can go on with it; 0 is never [default: 60s; with one host, or --detach, never]
+
+          --orphan <WHAT>
+              What hosts do with sessions when nobody has asked after them for three quarters of the
+              grace: `keep` lets them go on, `stop` ends them, so that no task ever runs in two places
+
+              [default: keep]
+              [possible values: keep, stop]
+
       -j, --jobs <N>
-              How many tasks run at once [default: the number of cores]
+              How many tasks run at once [default: the hosts' slots; on this machine alone the number of
+              cores]
 
           --keep
               Keep the terminals of tasks that have ended, for an hour
@@ -315,13 +419,14 @@ fn help_of_dispatch() {
       cm-fleet dispatch --worktree --check "make test" --retry-on-failed-check 2 --file tasks.txt
       cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m "make test"
       cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
-      cm-fleet dispatch --on web-01 --path ~/src/app "fix the failing test"    on a host of fleet.yaml
+      cm-fleet dispatch -i fleet.yaml --on @gpu --path src/app "fix the failing test"    over a fleet
+      cm-fleet dispatch --on 'zone=eu' --each-host --tool shell "df -h /"    once on each host
       cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
       cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == "task_finished")'
 
     Ctrl-C detaches: what runs goes on, `cm-fleet sessions` finds it. A second one ends this run's
     sessions, a third leaves at once.
 
-    Exit codes: 0 all tasks done · 1 a task failed · 2 usage · 3 no agent could be reached · 130 Ctrl-C
+    Exit codes: 0 all tasks done · 1 a task failed · 2 usage · 3 no host could be reached · 130 Ctrl-C
     "#);
 }

@@ -7,8 +7,7 @@ use cm_ssh::{Event, Input, Ssh};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::hosts::{HostsOption, Opened};
-use crate::deploy::jobs::Depth;
+use super::hosts::Opened;
 use crate::deploy::run::CONNECTING;
 use crate::deploy::words::without_name;
 use crate::exit::Exit;
@@ -24,9 +23,9 @@ const READ: Duration = Duration::from_secs(60);
 /// Prints them.
 ///
 /// # Errors
-/// The inventory cannot be used.
-pub async fn run(hosts: &HostsOption, follow: bool, lines: u64) -> Result<Exit, Failure> {
-    let Opened { jobs, keys, .. } = hosts.open(Depth::Reach).await?;
+/// Standard output cannot be written.
+pub async fn run(hosts: Opened, follow: bool, lines: u64) -> Result<Exit, Failure> {
+    let Opened { jobs, keys, .. } = hosts;
     let more = if follow { " -f" } else { "" };
     // A journal that only root may read says so itself, on standard error.
     let command = format!("exec journalctl --user -u cm-agent -q --no-pager -o short-iso -n {lines}{more}");

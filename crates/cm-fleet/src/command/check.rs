@@ -7,7 +7,7 @@ use super::inventory::{InventoryArgs, read, select};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::inventory::doubt::{Doubt, doubts};
-use crate::inventory::{Diagnostic, Host, Inventory, InventoryError};
+use crate::inventory::{Host, Inventory, InventoryError};
 use crate::policy;
 use crate::report::clean::{clean, pad, width};
 
@@ -41,22 +41,14 @@ struct Told<'a> {
     warnings: &'a [Doubt],
 }
 
-/// Mistakes for programs.
-#[derive(Serialize)]
-struct Mistakes<'a> {
-    problems: &'a [Diagnostic],
-    /// How many more there are.
-    more: usize,
-}
-
 /// Checks, and says what it found.
 ///
 /// # Errors
 /// There is no inventory, it has mistakes, or a selector selects nothing.
 pub fn run(args: &Check) -> Result<Exit, Failure> {
     let inventory = match read(args.inventory.path()) {
-        Err(InventoryError::Wrong { problems, more, .. }) if args.json => {
-            super::print(&super::json(&Mistakes { problems: &problems, more })?)?;
+        Err(InventoryError::Wrong(mistakes)) if args.json => {
+            super::print(&super::json(&mistakes)?)?;
             return Ok(Exit::Usage);
         }
         other => other.map_err(|error| error.failure())?,

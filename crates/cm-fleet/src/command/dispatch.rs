@@ -1,21 +1,27 @@
 //! `cm-fleet dispatch`: what was asked for, checked, made a run and shown.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cm_client::Client;
-use cm_client::protocol::{Check, Context, OnDone, PolicyChoice, ResourceLimits, Size, Worktree};
+use cm_client::protocol::{
+    Check, Context, OnDone, Orphan, PolicyChoice, Repo, ResourceLimits, Size, Worktree,
+};
 
-use super::hosts::AtArgs;
+use super::fleet::{Chosen, Crew, FleetArgs, choices};
+use super::run_files;
 use crate::cli::Global;
-use crate::dispatch::plan::{Asked, Plan, plan};
-use crate::dispatch::run;
+use crate::dispatch::plan::{Defaults, Plan, Rules, plan};
+use crate::dispatch::run::{self, Begin};
+use crate::dispatch::tasks::{self, Wanted};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::fleet::reach;
+use crate::fleet::way::Way;
 use crate::parse::{self, EnvArg};
 use crate::policy;
+use crate::report::event::FleetPlan;
 use crate::report::json::Json;
 use crate::report::plain::Plain;
 use crate::report::tty::Tty;
@@ -27,6 +33,29 @@ const FILE_BYTES: u64 = 16 << 20;
 /// The next move where `--path` cannot be used.
 const OTHER_PATH: &str = "make that directory, or name another one with --path";
 
+/// How long a host may be silent, where nobody says it. Seconds.
+const GRACE: f64 = 60.0;
+/// How often work in progress is saved, where nobody says it. Seconds.
+const SAVE_EVERY: f64 = 60.0;
+/// Attempts a task has when hosts fail it, where nobody says it.
+const ATTEMPTS: u32 = 3;
+
+/// `--orphan`
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum OrphanArg {
+    Keep,
+    Stop,
+}
+
+impl From<OrphanArg> for Orphan {
+    fn from(arg: OrphanArg) -> Self {
+        match arg {
+            OrphanArg::Keep => Self::Keep,
+            OrphanArg::Stop => Self::Stop,
+        }
+    }
+}
+
 /// The arguments.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -37,20 +66,27 @@ Examples:
   cm-fleet dispatch --worktree --check \"make test\" --retry-on-failed-check 2 --file tasks.txt
   cm-fleet dispatch --tool shell --path ~/src/app --timeout 20m \"make test\"
   cm-fleet dispatch --tool shell --jobs 4 --file tasks.txt
-  cm-fleet dispatch --on web-01 --path ~/src/app \"fix the failing test\"    on a host of fleet.yaml
+  cm-fleet dispatch -i fleet.yaml --on @gpu --path src/app \"fix the failing test\"    over a fleet
+  cm-fleet dispatch --on 'zone=eu' --each-host --tool shell \"df -h /\"    once on each host
   cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
   cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == \"task_finished\")'
 
 Ctrl-C detaches: what runs goes on, `cm-fleet sessions` finds it. A second one ends this run's
 sessions, a third leaves at once.
 
-Exit codes: 0 all tasks done · 1 a task failed · 2 usage · 3 no agent could be reached · 130 Ctrl-C")]
+Exit codes: 0 all tasks done · 1 a task failed · 2 usage · 3 no host could be reached · 130 Ctrl-C")]
 pub struct Dispatch {
     #[command(flatten)]
-    at: AtArgs,
-    /// The tasks, run at the same time; for --tool shell each is a script
+    fleet: FleetArgs,
+    /// The tasks, run at the same time; for --tool shell each is a script. `-` is one on standard input
     #[arg(value_name = "TASK")]
-    tasks: Vec<String>,
+    texts: Vec<String>,
+    /// Read tasks from a YAML file: each with its tool, hosts, check, order, … (docs/tasks.md)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "each_host"])]
+    tasks: Option<PathBuf>,
+    /// Do each task once on each host
+    #[arg(long, conflicts_with = "resume")]
+    each_host: bool,
     /// Read tasks from a file, one a line; `-` is standard input
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
@@ -87,6 +123,12 @@ pub struct Dispatch {
     /// Work in a git work tree of its own, on BRANCH [default: cm/TASK]
     #[arg(long, value_name = "BRANCH", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     worktree: Option<String>,
+    /// Clone or fetch this git repository on the host; each task works in a work tree of its own
+    #[arg(long, value_name = "URL")]
+    repo: Option<String>,
+    /// The commit, branch or tag of the repository that tasks start from [default: its own default branch]
+    #[arg(long = "ref", value_name = "REF", requires = "repo")]
+    reference: Option<String>,
     /// The commit, branch or tag the work tree starts from [default: HEAD]
     #[arg(long, value_name = "REF", requires = "worktree")]
     base: Option<String>,
@@ -100,12 +142,29 @@ pub struct Dispatch {
     #[arg(long, value_name = "CORES", value_parser = parse::cores)]
     cpu: Option<f64>,
     /// Processes and threads each task may have
-    #[arg(long = "tasks", value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    max_tasks: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    processes: Option<u64>,
     /// The terminal's size [default: 120x40]
     #[arg(long, value_name = "COLSxROWS", value_parser = parse::size)]
     size: Option<Size>,
-    /// How many tasks run at once [default: the number of cores]
+    /// Try a task that has failed again, at most N times
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    retries: u32,
+    /// How often hosts may fail a task before it is left to you [default: 3; with one host 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    attempts: Option<u32>,
+    /// A host that is not heard for this long is given up, and its tasks go elsewhere [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = parse::grace)]
+    grace: Option<f64>,
+    /// How often work in progress of tasks with --worktree or --repo is saved, so that another host can go on with it;
+    /// 0 is never [default: 60s; with one host, or --detach, never]
+    #[arg(long, value_name = "TIME", value_parser = parse::every)]
+    save_every: Option<f64>,
+    /// What hosts do with sessions when nobody has asked after them for three quarters of the grace: `keep` lets
+    /// them go on, `stop` ends them, so that no task ever runs in two places
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OrphanArg::Keep)]
+    orphan: OrphanArg,
+    /// How many tasks run at once [default: the hosts' slots; on this machine alone the number of cores]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Keep the terminals of tasks that have ended, for an hour
@@ -114,33 +173,40 @@ pub struct Dispatch {
     /// Print the sessions' ids and leave; their terminals stay for an hour after the end
     #[arg(long, short)]
     detach: bool,
-    /// Events as JSON lines on standard output, the last one `run_finished`
-    #[arg(long, conflicts_with_all = ["plain", "quiet"])]
-    json: bool,
-    /// Lines instead of bars
-    #[arg(long, conflicts_with = "quiet")]
-    plain: bool,
-    /// Only what failed
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    show: ShowRun,
 }
 
 /// Runs the tasks.
 ///
 /// # Errors
-/// Something asked for makes no sense, or the agent cannot be reached or started.
-pub async fn run(args: Dispatch, global: &Global) -> Result<Exit, Failure> {
-    let view = view(&args);
-    let (resume, elsewhere) = (args.resume.clone(), args.path.is_some());
-    let way = args.at.way(global, true).await?;
-    let mut plan = planned(args, way.is_remote())?;
-    // Whether there is an agent at all is said before anything else.
-    let client = way.connect().await?;
-    if let Some(wanted) = resume {
-        go_on(&mut plan, &wanted, elsewhere, &client).await?;
+/// Something asked for makes no sense, or no agent can be reached or started.
+pub async fn run(mut args: Dispatch, global: &Global) -> Result<Exit, Failure> {
+    let view = args.show.view(args.detach);
+    let crew = args.fleet.crew(global).await?;
+    for lost in &crew.fleet.lost {
+        super::say(&format!("{}\n", lost.line()));
     }
-    client.close().await;
-    run::run(plan, way, view).await
+    if crew.fleet.members.is_empty() {
+        return Err(reach::none(&crew.fleet.lost));
+    }
+    let (resume, elsewhere) = (args.resume.take(), args.path.is_some());
+    let origin = args.fleet.fixed(&crew);
+    let (mut plan, pools) = planned(args, &crew)?;
+    let ways: Vec<Way> = crew.fleet.members.iter().map(|member| member.way.clone()).collect();
+    if let [way] = ways.as_slice() {
+        // Whether there is an agent at all is said before anything else.
+        let client = way.connect().await?;
+        if let Some(wanted) = resume {
+            go_on(&mut plan, &wanted, elsewhere, &client).await?;
+        }
+        client.close().await;
+    } else if resume.is_some() {
+        return Err(Failure::usage("--resume goes on with a session of one host, and these are several")
+            .hint("--on NAME selects one"));
+    }
+    let record = run_files::create(&plan, &origin, &pools)?;
+    run::run(plan, ways, Begin::default(), Box::new(record), view).await
 }
 
 /// Makes a plan's one task the continuation of an earlier session.
@@ -152,7 +218,7 @@ async fn go_on(plan: &mut Plan, wanted: &str, elsewhere: bool, client: &Client) 
     request.resume = Some(session.session_id);
     request.tool = Some(session.tool.clone());
     if !elsewhere {
-        request.context = Some(Context { path: Some(session.path.clone()) });
+        request.context = Some(Context { path: Some(session.path.clone()), ..Context::default() });
     }
     for task in &mut plan.tasks {
         task.tool.clone_from(&session.tool);
@@ -163,7 +229,28 @@ async fn go_on(plan: &mut Plan, wanted: &str, elsewhere: bool, client: &Client) 
     Ok(())
 }
 
-fn view(args: &Dispatch) -> Box<dyn View> {
+/// How a run is shown.
+#[derive(Debug, Clone, Args)]
+pub struct ShowRun {
+    /// Events as JSON lines on standard output, the last one `run_finished`
+    #[arg(long, conflicts_with_all = ["plain", "quiet"])]
+    json: bool,
+    /// Lines instead of bars
+    #[arg(long, conflicts_with = "quiet")]
+    plain: bool,
+    /// Only what failed
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl ShowRun {
+    /// Bars on a terminal, lines elsewhere, JSON where it was asked for. `detach`: there is nothing to follow.
+    pub fn view(&self, detach: bool) -> Box<dyn View> {
+        view(self, detach)
+    }
+}
+
+fn view(args: &ShowRun, detach: bool) -> Box<dyn View> {
     let (out, log) = (std::io::stdout(), std::io::stderr());
     let columns = terminal::stdout_columns();
     let paint = terminal::paint_stdout();
@@ -171,28 +258,99 @@ fn view(args: &Dispatch) -> Box<dyn View> {
         Box::new(Json::new(out))
     } else if args.quiet {
         Box::new(Plain::new(log, out, columns, paint).quiet())
-    } else if args.plain || args.detach || !terminal::can_draw() {
+    } else if args.plain || detach || !terminal::can_draw() {
         Box::new(Plain::new(log, out, columns, paint))
     } else {
         Box::new(Tty::new(out, paint))
     }
 }
 
-/// `there`: the agent is on another machine, and so are the directories.
-fn planned(args: Dispatch, there: bool) -> Result<Plan, Failure> {
-    let mut tasks = args.tasks;
-    if let Some(file) = &args.file {
-        tasks.extend(parse::task_lines(&read(file)?));
+/// The run, and the sets of hosts its tasks choose from.
+fn planned(mut args: Dispatch, crew: &Crew) -> Result<(Plan, Vec<Chosen>), Failure> {
+    let there = crew.fleet.members.iter().any(|member| member.way.is_remote());
+    let wanted = wanted(&mut args, crew)?;
+    let (chosen, of_tasks) = choices(&wanted);
+    let several = crew.fleet.members.len() > 1;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // One machine has as many as it has cores; many have their slots.
+    let jobs = args.jobs.map_or(if several { wanted.len() } else { cores }, usize::from);
+    let rules = Rules {
+        run: run_id()?,
+        jobs,
+        detach: args.detach,
+        orphan: args.orphan.into(),
+        fleet: FleetPlan {
+            hosts: crew.plans(if several { None } else { u32::try_from(jobs).ok() }),
+            pools: crew.pools(&chosen)?,
+            grace: args.grace.unwrap_or(GRACE),
+            attempts: args.attempts.unwrap_or(if several { ATTEMPTS } else { 1 }),
+        },
+        pools: of_tasks,
+    };
+    let save_every = args.save_every.or((several && !args.detach).then_some(SAVE_EVERY));
+    let mut defaults = defaults(args, there)?;
+    defaults.save_every = save_every.filter(|seconds| *seconds > 0.0);
+    let plan = plan(&defaults, wanted, rules, &policy, &|name| std::env::var(name).ok())?;
+    Ok((plan, chosen))
+}
+
+/// The tasks of the command line and of the files it names.
+fn wanted(args: &mut Dispatch, crew: &Crew) -> Result<Vec<Wanted>, Failure> {
+    let mut texts = std::mem::take(&mut args.texts);
+    for text in texts.iter_mut().filter(|text| *text == "-") {
+        *text = read("the task on standard input", Path::new("-"))?;
     }
-    let limits = ResourceLimits { memory: args.memory, cpu: args.cpu, tasks: args.max_tasks };
-    let asked = Asked {
-        tasks,
+    if let Some(file) = &args.file {
+        texts.extend(parse::task_lines(&read("--file", file)?));
+    }
+    let mut wanted: Vec<Wanted> =
+        texts.into_iter().map(|text| Wanted { text, ..Wanted::default() }).collect();
+    if args.each_host {
+        wanted = each_host(&wanted, crew);
+    }
+    if let Some(path) = &args.tasks {
+        let file =
+            tasks::File::load(path, &|name| std::env::var(name).ok()).map_err(|error| error.failure())?;
+        file.doubts().iter().for_each(|doubt| super::say(&format!("{doubt}\n")));
+        let before = wanted.len();
+        let more = tasks::expand(&file, &crew.facts()).map_err(|wrong| wrong.failure())?;
+        wanted.extend(more.into_iter().map(|mut task| {
+            task.after.iter_mut().for_each(|after| *after += before);
+            task
+        }));
+    }
+    Ok(wanted)
+}
+
+/// Each task once for each host.
+fn each_host(wanted: &[Wanted], crew: &Crew) -> Vec<Wanted> {
+    let mut each = Vec::new();
+    for (number, task) in wanted.iter().enumerate() {
+        for member in &crew.fleet.members {
+            let name = match wanted.len() {
+                1 => member.host.clone(),
+                _ => format!("{}-{}", number + 1, member.host),
+            };
+            each.push(Wanted { name: Some(name), host: Some(member.host.clone()), ..task.clone() });
+        }
+    }
+    each
+}
+
+/// What holds for every task. `there`: agents are on other machines, and so are the directories.
+fn defaults(args: Dispatch, there: bool) -> Result<Defaults, Failure> {
+    let path = if there { remote_directory(args.path.as_deref())? } else { directory(args.path.as_deref())? };
+    let env = args.env.into_iter().map(|arg| match arg {
+        EnvArg::Set(name, value) => (name, Some(value)),
+        EnvArg::Inherit(name) => (name, None),
+    });
+    Ok(Defaults {
         tool: args.tool,
-        path: if there { remote_directory(args.path.as_deref())? } else { directory(args.path.as_deref())? },
+        path,
         name: args.name,
-        env: variables(args.env)?,
+        env: env.collect(),
         timeout: args.timeout,
-        limits: (limits != ResourceLimits::default()).then_some(limits),
+        limits: ResourceLimits { memory: args.memory, cpu: args.cpu, tasks: args.processes },
         size: args.size,
         // Somebody who leaves wants to find it again.
         on_done: if args.keep || args.detach { OnDone::Keep } else { OnDone::Close },
@@ -206,10 +364,12 @@ fn planned(args: Dispatch, there: bool) -> Result<Plan, Failure> {
         worktree: args.worktree.map(|branch| Worktree {
             branch: Some(branch).filter(|branch| !branch.is_empty()),
             base: args.base,
+            ..Worktree::default()
         }),
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    plan(asked, run_id()?, args.jobs.map_or(cores, usize::from), args.detach)
+        repo: args.repo.map(|url| Repo { url, reference: args.reference }),
+        save_every: None,
+        retries: args.retries,
+    })
 }
 
 fn policy(wanted: &str) -> Result<PolicyChoice, Failure> {
@@ -254,27 +414,9 @@ fn directory(path: Option<&Path>) -> Result<String, Failure> {
     }
 }
 
-fn variables(args: Vec<EnvArg>) -> Result<BTreeMap<String, String>, Failure> {
-    args.into_iter()
-        .map(|arg| match arg {
-            EnvArg::Set(name, value) => Ok((name, value)),
-            EnvArg::Inherit(name) => match std::env::var(&name) {
-                Ok(value) => Ok((name, value)),
-                Err(std::env::VarError::NotPresent) => {
-                    Err(Failure::usage(format!("--env {name}: there is no such variable here"))
-                        .hint(format!("write --env {name}=value, or export it first")))
-                }
-                Err(std::env::VarError::NotUnicode(_)) => {
-                    Err(Failure::usage(format!("--env {name}: its value is not UTF-8")))
-                }
-            },
-        })
-        .collect()
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
+fn read(what: &str, path: &Path) -> Result<String, Failure> {
     let cannot =
-        |e: &std::io::Error| Failure::usage(format!("cannot read --file {}", path.display())).because(e);
+        |e: &std::io::Error| Failure::usage(format!("cannot read {what} {}", path.display())).because(e);
     let source: Box<dyn Read> = if path.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
     } else {
@@ -283,7 +425,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     source.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(|e| cannot(&e))?;
     if text.len() as u64 > FILE_BYTES {
-        return Err(Failure::usage(format!("--file {} is over 16 MiB", path.display())));
+        return Err(Failure::usage(format!("{what} {} is over 16 MiB", path.display())));
     }
     Ok(text)
 }

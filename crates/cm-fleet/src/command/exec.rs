@@ -187,7 +187,7 @@ fn report(args: &ExecArgs, all: &[Done], names: usize) -> Result<Exit, Failure> 
 
 /// PURE. A word that sh, bash, zsh and fish read as it is: a backslash is read alike by all of them only
 /// outside of quotes.
-fn quote(word: &str) -> String {
+pub(super) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=./:,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) && !word.starts_with('=') {
         return word.to_owned();

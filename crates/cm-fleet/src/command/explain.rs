@@ -2,10 +2,11 @@
 
 use clap::Args;
 
-use super::hosts::AtArgs;
+use super::fleet::FleetArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::fleet::find::Found;
 use crate::report::{explained, terminal, words};
 
 /// The arguments.
@@ -16,8 +17,8 @@ Examples:
   cm-fleet explain 1a2b3c --json    the same as one JSON object")]
 pub struct Explain {
     #[command(flatten)]
-    at: AtArgs,
-    /// The session: id, beginning of an id, or name
+    fleet: FleetArgs,
+    /// The session: id, beginning of an id, name, or its task, on any host
     session: String,
     /// One JSON object
     #[arg(long)]
@@ -29,8 +30,8 @@ pub struct Explain {
 /// # Errors
 /// No such session, or the agent cannot be reached or does not answer.
 pub async fn run(args: Explain, global: &Global) -> Result<Exit, Failure> {
-    let client = super::connect(global, &args.at).await?;
-    let session = super::find(&client, &args.session).await?;
+    let Found { session, client, .. } =
+        super::find_on(&args.fleet.fleet(global).await?, &args.session).await?;
     let short = words::short(&session.session_id);
     let explanation = client
         .explain_session(&session.session_id)

@@ -1,5 +1,6 @@
 //! What all commands over hosts share: inventory → hosts to work on, keys, the terminal's person, the view.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use cm_ssh::{Keys, Secret, Secrets};
+use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::inventory::{InventoryArgs, InventoryOption};
@@ -61,11 +63,6 @@ pub struct AtArgs {
 }
 
 impl AtArgs {
-    /// The hosts, for commands that can talk to several.
-    pub fn hosts(&self) -> &HostsOption {
-        &self.hosts
-    }
-
     /// The agent that is meant: with neither `--on` nor `-i`, this machine's; `start` says whether it may be
     /// brought to life.
     ///
@@ -92,7 +89,7 @@ impl AtArgs {
 }
 
 /// How hosts are reached.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct ReachArgs {
     /// Believe the keys of hosts that are in no known_hosts file, and write them down there
     #[arg(long)]
@@ -106,10 +103,23 @@ pub struct ReachArgs {
 }
 
 impl ReachArgs {
+    /// What each step of a connection may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.connect_timeout)
+    }
+
+    /// The same as arguments, for another command.
+    pub fn words(&self) -> Vec<OsString> {
+        let mut words = vec![format!("--connect-timeout={}", self.connect_timeout).into()];
+        words.extend(self.accept_new.then(|| "--accept-new".into()));
+        words.extend(self.ssh_config.iter().flat_map(|file| ["--ssh-config".into(), file.into()]));
+        words
+    }
+
     fn how(&self) -> jobs::Reach {
         jobs::Reach {
             accept_new: self.accept_new,
-            connect_timeout: Duration::from_secs(self.connect_timeout),
+            connect_timeout: self.timeout(),
             ssh_config: self.ssh_config.clone(),
         }
     }
@@ -161,7 +171,16 @@ impl HostsArgs {
 }
 
 impl ReachArgs {
-    async fn open(&self, inventory: Inventory, hosts: Vec<Host>, depth: Depth) -> Result<Opened, Failure> {
+    /// Finds out how these hosts are reached.
+    ///
+    /// # Errors
+    /// A secret or policy cannot be had.
+    pub async fn open(
+        &self,
+        inventory: Inventory,
+        hosts: Vec<Host>,
+        depth: Depth,
+    ) -> Result<Opened, Failure> {
         let jobs::Jobs { jobs, settled } = jobs::jobs(&inventory, &hosts, &self.how(), depth).await?;
         let keys = Arc::new(Keys::new(Passphrases));
         Ok(Opened { inventory, jobs, settled, keys })
@@ -276,7 +295,11 @@ impl Operator {
     /// Asks, if there is something to ask.
     pub async fn confirms(&mut self, hosts: usize) -> bool {
         let Some(question) = self.question else { return true };
-        let question = question.replace("{}", &crate::deploy::words::hosts(hosts));
+        self.asks(question.replace("{}", &crate::deploy::words::hosts(hosts))).await
+    }
+
+    /// Asks a question that is answered with yes or no; Ctrl-C is no.
+    pub async fn asks(&mut self, question: String) -> bool {
         let answer = tokio::task::spawn_blocking(move || {
             // Nobody to ask is nobody who says yes.
             let _ = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stderr().flush());

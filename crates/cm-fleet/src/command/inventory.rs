@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::inventory::{self, Host, Inventory, InventoryError, SelectError, Selector};
@@ -22,7 +23,7 @@ pub struct InventoryArgs {
 }
 
 /// For commands whose object is something else.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct InventoryOption {
     /// The inventory [default: fleet.yaml here, else ~/.config/cm-fleet/fleet.yaml]
     #[arg(long, short, value_name = "FILE")]

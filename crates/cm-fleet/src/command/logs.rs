@@ -7,10 +7,11 @@ use cm_client::protocol::{SessionId, Transcript};
 use cm_client::{Client, Follower, Update};
 use tokio::time::Instant;
 
-use super::hosts::AtArgs;
+use super::fleet::FleetArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::fleet::find::Found;
 use crate::fleet::way::Way;
 use crate::report::clean::clean_line;
 
@@ -33,14 +34,14 @@ Examples:
 
 Colours and other escape sequences are removed, so that a session's output cannot steer your terminal.")]
 pub struct Logs {
-    /// The session: id, beginning of an id, or name
+    /// The session: id, beginning of an id, name, or its task, on any host
     #[arg(required_unless_present = "agent", conflicts_with = "agent")]
     session: Option<String>,
     /// What the agents on an inventory's hosts say of themselves, instead of a session's text
-    #[arg(long)]
+    #[arg(long, conflicts_with = "local")]
     agent: bool,
     #[command(flatten)]
-    at: AtArgs,
+    fleet: FleetArgs,
     /// Wait for more, until the session's text ends
     #[arg(long, short)]
     follow: bool,
@@ -58,11 +59,12 @@ pub struct Logs {
 /// No such session, or the agent cannot be reached for too long.
 pub async fn run(args: Logs, global: &Global) -> Result<Exit, Failure> {
     let Some(session) = &args.session else {
-        return super::agent_logs::run(args.at.hosts(), args.follow, args.lines.unwrap_or(AGENT_LINES)).await;
+        let hosts = args.fleet.hosts().await?;
+        return super::agent_logs::run(hosts, args.follow, args.lines.unwrap_or(AGENT_LINES)).await;
     };
-    let way = args.at.way(global, true).await?;
-    let client = way.connect().await?;
-    let session = super::find(&client, session).await?.session_id;
+    let Found { session, client, way, .. } =
+        super::find_on(&args.fleet.fleet(global).await?, session).await?;
+    let session = session.session_id;
     let from = match args.lines {
         Some(lines) => total(&client, &session).await?.saturating_sub(lines),
         None => 0,

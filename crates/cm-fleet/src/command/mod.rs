@@ -6,45 +6,46 @@ use std::time::Duration;
 use cm_client::protocol::{ErrorCode, SessionInfo};
 use cm_client::{Client, ClientError, Endpoint};
 
-use self::hosts::AtArgs;
-use crate::cli::Global;
 use crate::failure::{Failure, Kind};
+use crate::fleet::find::{self, Found};
+use crate::fleet::reach::Fleet;
 use crate::local::Local;
-use crate::sessions::resolve;
+use crate::sessions::{LOCAL, Seen, resolve};
 
 pub mod act;
 pub mod agent;
 mod agent_logs;
 pub mod attach;
 pub mod check;
+pub mod collect;
 pub mod completions;
+pub mod ctx;
 pub mod deploy;
 pub mod dispatch;
 pub mod doctor;
 pub mod exec;
 pub mod explain;
+pub mod fleet;
 pub mod hosts;
+pub mod inbox;
 pub mod init;
 pub mod inventory;
 pub mod logs;
 pub mod man;
 pub mod replay;
+mod run_files;
+pub mod runs;
 pub mod schema;
 pub mod send;
 pub mod sessions;
 pub mod settle;
+pub mod start;
 pub mod status;
 pub mod undo;
 pub mod versions;
-pub mod waiting;
 
 /// Time for connecting and logging in.
 const CONNECT: Duration = Duration::from_secs(5);
-
-/// A connection to the agent meant; this machine's is started where that is allowed.
-async fn connect(global: &Global, at: &AtArgs) -> Result<Client, Failure> {
-    at.way(global, true).await?.connect().await
-}
 
 async fn connect_to(local: &Local) -> Result<Client, Failure> {
     let socket = local.ensure().await?;
@@ -53,11 +54,24 @@ async fn connect_to(local: &Local) -> Result<Client, Failure> {
 
 /// The session a person means by `query`.
 async fn find(client: &Client, query: &str) -> Result<SessionInfo, Failure> {
-    let sessions = list(client).await?;
-    resolve(&sessions, query).cloned()
+    let sessions: Vec<Seen> = Seen::on(LOCAL, list(client).await?).collect();
+    resolve(&sessions, query).map(|seen| seen.info.clone())
 }
 
-async fn list(client: &Client) -> Result<Vec<SessionInfo>, Failure> {
+/// The same over a fleet. Hosts that were not looked at are named on standard error.
+async fn find_on(fleet: &Fleet, query: &str) -> Result<Found, Failure> {
+    let found = find::find(fleet, query).await?;
+    if let Some(line) = find::not_looked_at(&found.lost) {
+        say(&(line + "\n"));
+    }
+    Ok(found)
+}
+
+/// All sessions of an agent, closed ones too.
+///
+/// # Errors
+/// It does not answer.
+pub async fn list(client: &Client) -> Result<Vec<SessionInfo>, Failure> {
     client.list_all_sessions().await.map_err(|e| failed("cannot list the sessions", &e))
 }
 
@@ -80,7 +94,10 @@ pub fn failed(what: impl Into<String>, error: &ClientError) -> Failure {
 }
 
 /// Prints to standard output. False once nobody reads it any more (`… | head`): time to end, no error.
-fn print(text: &str) -> Result<bool, Failure> {
+///
+/// # Errors
+/// It cannot be written for another reason.
+pub fn print(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
@@ -90,12 +107,15 @@ fn print(text: &str) -> Result<bool, Failure> {
 }
 
 /// Says something on standard error. That nobody reads it is no reason not to go on.
-fn say(text: &str) {
+pub fn say(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// A value as one line of JSON.
-fn json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
+///
+/// # Errors
+/// It is none that JSON has.
+pub fn json<T: serde::Serialize>(value: &T) -> Result<String, Failure> {
     serde_json::to_string(value)
         .map(|text| text + "\n")
         .map_err(|e| Failure::new(Kind::Task, "cannot write JSON").because(&e))

@@ -5,10 +5,11 @@ use std::io::Read;
 use clap::Args;
 use cm_client::protocol::{KeysObserved, SendKeys};
 
-use super::hosts::AtArgs;
+use super::fleet::FleetArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::fleet::find::Found;
 use crate::report::words;
 
 /// Text read from standard input at most; agents take no more at once.
@@ -27,8 +28,8 @@ Says what was seen: submitted, typed (no Enter yet) or no_evidence. Exit code 1 
 was asked for: then look with `cm-fleet attach`.")]
 pub struct Send {
     #[command(flatten)]
-    at: AtArgs,
-    /// The session: id, beginning of an id, or name
+    fleet: FleetArgs,
+    /// The session: id, beginning of an id, name, or its task, on any host
     session: String,
     /// The text; several are joined by blanks, `-` reads standard input
     text: Vec<String>,
@@ -54,8 +55,9 @@ pub async fn run(args: Send, global: &Global) -> Result<Exit, Failure> {
         [dash] if dash == "-" => Some(stdin()?),
         words => Some(words.join(" ")),
     };
-    let client = super::connect(global, &args.at).await?;
-    let session = super::find(&client, &args.session).await?.session_id;
+    let Found { session, client, .. } =
+        super::find_on(&args.fleet.fleet(global).await?, &args.session).await?;
+    let session = session.session_id;
     // Enter is the default after text, but not after keys.
     let enter = text.is_some() && args.keys.is_empty() && !args.no_enter;
     let keys = SendKeys { session_id: session.clone(), keys: text, enter: Some(enter), named: args.keys };

@@ -3,28 +3,33 @@
 use clap::Args;
 use cm_client::protocol::{Proof, SessionInfo};
 
-use super::hosts::AtArgs;
+use super::fleet::FleetArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::fleet::find::Roll;
+use crate::fleet::reach;
 use crate::report::clean::clean;
 use crate::report::paint::Paint;
 use crate::report::table::{Cell, Column, render};
 use crate::report::{terminal, words};
-use crate::sessions::short;
+use crate::sessions::{Seen, short};
 
 /// The arguments.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cm-fleet sessions               those whose terminal exists
+  cm-fleet sessions               those whose terminal exists, on all hosts of the inventory and here
+  cm-fleet sessions --on @gpu     on some hosts; --local: on this machine alone
   cm-fleet sessions --all         those that have ended, too
   cm-fleet sessions --json        one JSON object a line
 
-The session column is the shortest id that names it; every command takes it.")]
+The session column is the shortest id that names it; every command takes it.
+
+Exit codes: 0 · 1 a host did not answer (the others are shown) · 2 usage · 3 no agent could be reached")]
 pub struct Sessions {
     #[command(flatten)]
-    at: AtArgs,
+    fleet: FleetArgs,
     /// Also sessions whose terminal is gone
     #[arg(long, short)]
     all: bool,
@@ -38,9 +43,9 @@ pub struct Sessions {
 /// # Errors
 /// The agent cannot be reached or does not answer.
 pub async fn run(args: Sessions, global: &Global) -> Result<Exit, Failure> {
-    let client = super::connect(global, &args.at).await?;
-    let sessions = super::list(&client).await?;
-    let shown: Vec<&SessionInfo> = sessions.iter().filter(|s| args.all || s.alive).collect();
+    let fleet = args.fleet.fleet(global).await?;
+    let roll = Roll::call(&fleet).await?;
+    let shown: Vec<&Seen> = roll.seen.iter().filter(|s| args.all || s.alive).collect();
     if args.json {
         for session in shown {
             if !super::print(&super::json(session)?)? {
@@ -48,35 +53,45 @@ pub async fn run(args: Sessions, global: &Global) -> Result<Exit, Failure> {
             }
         }
     } else if shown.is_empty() {
-        let more = if sessions.is_empty() { "" } else { " (--all shows those that have ended)" };
+        let more = if roll.seen.is_empty() { "" } else { " (--all shows those that have ended)" };
         super::print(&format!("no sessions{more}\n"))?;
     } else {
         let columns = terminal::stdout_columns();
-        super::print(&draw(&sessions, &shown, columns, terminal::paint_stdout()))?;
+        let paint = terminal::paint_stdout();
+        super::print(&draw(&roll.seen, &shown, fleet.is_several(), columns, paint))?;
     }
-    client.close().await;
-    Ok(Exit::Done)
+    super::say(&reach::lost_lines(&roll.lost));
+    let exit = reach::with_lost(Exit::Done, &roll.lost);
+    roll.close().await;
+    Ok(exit)
 }
 
+/// The table; `hosts`: with a column for them.
 #[allow(clippy::cast_precision_loss)] // an uptime is far below 2^53 seconds
-fn draw(all: &[SessionInfo], shown: &[&SessionInfo], columns: Option<usize>, paint: Paint) -> String {
+fn draw(all: &[Seen], shown: &[&Seen], hosts: bool, columns: Option<usize>, paint: Paint) -> String {
     // Columns that hold nothing are left out.
     let proofs = shown.iter().any(|s| proof(s).is_some());
     let notes = shown.iter().any(|s| !note(s).is_empty());
-    let mut head =
-        vec![Column::text("session"), Column::elastic("name"), Column::text("tool"), Column::text("state")];
+    let mut head: Vec<Column> = hosts.then_some(Column::text("host")).into_iter().collect();
+    head.extend([
+        Column::text("session"),
+        Column::elastic("name"),
+        Column::text("tool"),
+        Column::text("state"),
+    ]);
     head.extend(proofs.then_some(Column::text("proof")));
     head.extend([Column::number("age"), Column::elastic("path"), Column::elastic("task")]);
     head.extend(notes.then_some(Column::elastic("note")));
     let rows: Vec<Vec<Cell>> = shown
         .iter()
         .map(|s| {
-            let mut cells: Vec<Cell> = vec![
+            let mut cells: Vec<Cell> = hosts.then(|| clean(&s.host).into()).into_iter().collect();
+            cells.extend([
                 short(all, s).into(),
                 s.name.as_deref().map(clean).unwrap_or_default().into(),
                 clean(&s.tool).into(),
                 Cell::state(s.state),
-            ];
+            ]);
             cells.extend(proofs.then(|| Cell::proof(proof(s))));
             cells.extend([
                 words::age(s.uptime as f64).into(),
@@ -89,7 +104,7 @@ fn draw(all: &[SessionInfo], shown: &[&SessionInfo], columns: Option<usize>, pai
         .collect();
     let mut out = render(&head, &rows, columns, paint);
     if shown.iter().any(|s| s.alive && s.prompt.is_some()) {
-        out.push_str("`cm-fleet waiting` shows what is asked, and how to answer\n");
+        out.push_str("`cm-fleet inbox` shows what is asked, and how to answer\n");
     }
     out
 }
@@ -113,19 +128,28 @@ mod tests {
 
     use super::*;
 
-    fn table(all: &[SessionInfo]) -> String {
-        draw(all, &all.iter().collect::<Vec<_>>(), None, Paint::OFF)
+    fn table(all: &[Seen]) -> String {
+        draw(all, &all.iter().collect::<Vec<_>>(), false, None, Paint::OFF)
     }
 
     #[test]
     fn what_waits_and_what_is_proved() {
         let mut all = crate::waiting::tests::some();
-        let ended = |state, proof, reason: Option<&str>| SessionInfo {
-            state,
-            alive: false,
-            prompt: None,
-            outcome: Some(Outcome { state, proof, reason: reason.map(str::to_owned), ..Outcome::default() }),
-            ..all[5].clone()
+        let busy = all[5].clone();
+        let ended = |state, proof, reason: Option<&str>| Seen {
+            info: SessionInfo {
+                state,
+                alive: false,
+                prompt: None,
+                outcome: Some(Outcome {
+                    state,
+                    proof,
+                    reason: reason.map(str::to_owned),
+                    ..Outcome::default()
+                }),
+                ..busy.info.clone()
+            },
+            ..busy.clone()
         };
         let (done, failed) = (
             ended(State::Done, Some(Proof::Verified), None),
@@ -143,7 +167,20 @@ mod tests {
         ffffff   busy     claude  running             1m  /home/ada/shop  fix the login test
         ffffff   busy     claude  done     verified   1m  /home/ada/shop  fix the login test
         ffffff   busy     claude  failed   claimed    1m  /home/ada/shop  fix the login test  check_failed: exit 1
-        `cm-fleet waiting` shows what is asked, and how to answer
+        `cm-fleet inbox` shows what is asked, and how to answer
         ");
+    }
+    #[test]
+    fn hosts_have_a_column() {
+        use crate::waiting::tests::{on, some};
+        let all = [on("web-01", some()[5].clone()), some()[4].clone()];
+        let shown: Vec<&Seen> = all.iter().collect();
+        insta::assert_snapshot!(draw(&all, &shown, true, None, Paint::OFF), @r"
+        host    session  name     tool    state    age  path            task                note
+        web-01  ffffff   busy     claude  running   1m  /home/ada/shop  fix the login test
+        local   eeeeee   limited  claude  waiting   1m  /home/ada/shop  fix the login test  rate_limited: come back
+        ");
+        let json = serde_json::to_value(&all[0]).expect("JSON");
+        assert_eq!((json["host"].as_str(), json["tool"].as_str()), (Some("web-01"), Some("claude")));
     }
 }

@@ -4,10 +4,12 @@ use clap::Args;
 use cm_client::protocol::{Answer, AnswerDecision, KeysObserved};
 use cm_client::{Client, ClientError};
 
-use super::hosts::AtArgs;
+use super::fleet::FleetArgs;
 use crate::cli::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::fleet::find::Roll;
+use crate::fleet::reach;
 use crate::report::words;
 use crate::report::words::prompt::{self, Way};
 use crate::waiting::{self, Open, Wanted};
@@ -16,12 +18,12 @@ use crate::waiting::{self, Open, Wanted};
 #[derive(Debug, Args)]
 struct Which {
     #[command(flatten)]
-    at: AtArgs,
-    /// Sessions: ids, beginnings of ids, or names; SESSION/N is its prompt N alone. None: the only one that
-    /// waits
+    fleet: FleetArgs,
+    /// Sessions: ids, beginnings of ids, names, or tasks; SESSION/N is its prompt N alone. None: the only one
+    /// that waits
     #[arg(value_name = "SESSION", conflicts_with = "all")]
     sessions: Vec<String>,
-    /// Everything that waits
+    /// Everything that waits, on all hosts
     #[arg(long, short)]
     all: bool,
     /// Also everything that waits and is the same but for place and time
@@ -33,15 +35,15 @@ struct Which {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cm-fleet waiting                  what waits, each with its whole prompt
+  cm-fleet inbox                    what waits, each with its whole prompt
   cm-fleet approve 1a2b3c           allow it, this one time
   cm-fleet approve 1a2b3c/4         the same, unless another prompt than number 4 is open by now
-  cm-fleet approve 1a2b3c --same    and all prompts like it
+  cm-fleet approve 1a2b3c --same    and all prompts like it, on all hosts
 
 What is asked is said on standard error before anything is done. \"Always\" is never chosen; `cm-fleet
 answer` can.
 
-Exit codes: 0 all settled · 1 one was not · 2 usage, or it is unclear which · 3 no agent could be
+Exit codes: 0 all settled · 1 one was not, or a host did not answer · 2 usage, or it is unclear which · 3 no agent could be
 reached · 4 nothing waits, or another prompt is open by now")]
 pub struct Approve {
     #[command(flatten)]
@@ -78,8 +80,8 @@ Examples:
 Exit codes: as of `cm-fleet approve`")]
 pub struct AnswerArgs {
     #[command(flatten)]
-    at: AtArgs,
-    /// The session: id, beginning of an id, or name; SESSION/N is its prompt N alone
+    fleet: FleetArgs,
+    /// The session: id, beginning of an id, name, or its task; SESSION/N is its prompt N alone
     session: String,
     /// The option to take: its label, the beginning of it, its key or number
     #[arg(value_name = "OPTION", conflicts_with = "text", required_unless_present = "text")]
@@ -99,8 +101,8 @@ pub async fn approve(args: Approve, global: &Global) -> Result<Exit, Failure> {
         _ => Err(Failure::new(Kind::Refused, "it is not a matter of yes or no")
             .hint(prompt::details(&open.session.session_id, open.prompt).join("\n"))),
     };
-    let (wanted, at) = wanted(args.which);
-    settle(wanted, global, &at, "approved", decide).await
+    let (wanted, fleet) = wanted(args.which);
+    settle(wanted, global, &fleet, "approved", decide).await
 }
 
 /// Refuses what is asked.
@@ -110,8 +112,8 @@ pub async fn approve(args: Approve, global: &Global) -> Result<Exit, Failure> {
 pub async fn deny(args: Deny, global: &Global) -> Result<Exit, Failure> {
     let message = args.message;
     let decide = |open: Open<'_>| Ok(Answer { text: message.clone(), ..answer(open, AnswerDecision::Deny) });
-    let (wanted, at) = wanted(args.which);
-    settle(wanted, global, &at, "denied", decide).await
+    let (wanted, fleet) = wanted(args.which);
+    settle(wanted, global, &fleet, "denied", decide).await
 }
 
 /// Takes an option, or types words.
@@ -129,11 +131,11 @@ pub async fn run(args: AnswerArgs, global: &Global) -> Result<Exit, Failure> {
         None => Ok(Answer { options: chosen(open, &options)?, ..answer(open, AnswerDecision::Choose) }),
     };
     let wanted = Wanted { names: vec![args.session], ..Wanted::default() };
-    settle(wanted, global, &args.at, "answered", decide).await
+    settle(wanted, global, &args.fleet, "answered", decide).await
 }
 
-fn wanted(which: Which) -> (Wanted, AtArgs) {
-    (Wanted { names: which.sessions, all: which.all, same: which.same }, which.at)
+fn wanted(which: Which) -> (Wanted, FleetArgs) {
+    (Wanted { names: which.sessions, all: which.all, same: which.same }, which.fleet)
 }
 
 /// An answer to the prompt that was seen, and to no other.
@@ -163,19 +165,22 @@ fn chosen(open: Open<'_>, wanted: &[String]) -> Result<Vec<String>, Failure> {
 async fn settle(
     wanted: Wanted,
     global: &Global,
-    at: &AtArgs,
+    fleet: &FleetArgs,
     done: &str,
     decide: impl Fn(Open<'_>) -> Result<Answer, Failure>,
 ) -> Result<Exit, Failure> {
-    let client = super::connect(global, at).await?;
-    let known = super::list(&client).await?;
-    let picked = waiting::pick(&known, &wanted)?;
+    let fleet = fleet.fleet(global).await?;
+    let every = wanted.all || wanted.same || wanted.names.is_empty();
+    let roll = if every { Roll::call(&fleet).await? } else { Roll::naming(&fleet, &wanted.names).await? };
+    super::say(&reach::lost_lines(&roll.lost));
+    let picked = waiting::pick(&roll.seen, &wanted)?;
     if picked.is_empty() {
         super::print("nothing waits for an answer\n")?;
     }
     let mut exits = Vec::new();
     for open in picked {
-        exits.push(match one(&client, open, done, &decide).await {
+        let client = roll.client(&open.session.host)?;
+        exits.push(match one(client, open, done, &decide).await {
             Ok(()) => Exit::Done,
             Err(failure) => {
                 failure.print();
@@ -183,8 +188,10 @@ async fn settle(
             }
         });
     }
-    client.close().await;
-    Ok(worst(&exits))
+    // A host that did not answer may have had what is like it.
+    let exit = if every { reach::with_lost(worst(&exits), &roll.lost) } else { worst(&exits) };
+    roll.close().await;
+    Ok(exit)
 }
 
 /// What a shell is told of all of them together.
@@ -221,5 +228,5 @@ fn tell(open: Open<'_>) {
 
 fn refused(id: &str, error: &ClientError) -> Failure {
     super::failed(format!("session {id} was not answered"), error)
-        .hint("`cm-fleet waiting` shows what waits now")
+        .hint("`cm-fleet inbox` shows what waits now")
 }

@@ -19,6 +19,7 @@ use super::event::{Changed, DeployEventKind, NoteText, Outcome};
 use super::plan::Blocked;
 use super::script::{self, BEGIN};
 use super::wanted::{Manner, Wanted};
+use crate::inventory::SecretRef;
 
 /// How long a host may take to say what it is.
 pub const ASK: Duration = Duration::from_secs(30);
@@ -44,6 +45,19 @@ pub struct Job {
     pub wanted: Wanted,
     /// The program the inventory names for it.
     pub binary: Option<PathBuf>,
+    /// How its agent is reached, where not at its socket.
+    pub ports: Ports,
+}
+
+/// Where an agent listens besides its socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// The port at which alone it is reached.
+    pub only: Option<u16>,
+    /// The address it was told to listen on.
+    pub listen: Option<std::net::SocketAddr>,
+    /// What it wants to hear there.
+    pub token: Option<SecretRef>,
 }
 
 /// Tells what happens on one host.

@@ -11,7 +11,7 @@ use cm_ssh::{Target, UnknownHost};
 use futures_util::StreamExt;
 
 use super::event::Outcome;
-use super::host::Job;
+use super::host::{Job, Ports};
 use super::script::{DEFAULT_DIR, Dir};
 use super::wanted::Wanted;
 use crate::failure::Failure;
@@ -80,6 +80,11 @@ pub async fn jobs(inventory: &Inventory, hosts: &[Host], how: &Reach, depth: Dep
                 target,
                 wanted,
                 binary: host.agent.binary.clone(),
+                ports: Ports {
+                    only: host.agent.port,
+                    listen: host.agent.listen,
+                    token: host.agent.token.clone(),
+                },
             }),
             Err(failure) => {
                 let why = failure.chain.join(": ");

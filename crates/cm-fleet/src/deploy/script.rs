@@ -131,7 +131,7 @@ pub fn installed(dir: &Dir, arguments: &str) -> String {
 }
 
 /// A script as one word that every login shell hands to `/bin/sh` as it is.
-fn in_sh(script: &str) -> String {
+pub fn in_sh(script: &str) -> String {
     debug_assert!(!script.contains(['\'', '\\']), "fish reads these otherwise than sh does");
     format!("exec /bin/sh -c '{script}'")
 }

@@ -1,8 +1,14 @@
-//! Commands on their way to the agent: each a future the loop owns, each with an answer it matches on.
+//! Commands on their way to agents: each a future the loop owns, each with an answer it matches on.
 
-use cm_client::protocol::{CreateSession, ErrorCode, SessionDetail, SessionId};
-use cm_client::{Client, ClientError, Created};
+use std::time::Duration;
+
+use cm_client::protocol::{Continues, CreateSession, ErrorCode, Load, SessionDetail, SessionId};
+use cm_client::{Client, ClientError, Created, Probed};
 use futures_util::future::BoxFuture;
+
+use super::carry::Commit;
+use super::record::Kept;
+use super::relay::Errand;
 
 /// What a command answered.
 pub(super) enum Answer {
@@ -10,8 +16,12 @@ pub(super) enum Answer {
     Create {
         /// The task's number.
         task: usize,
+        /// The host asked.
+        host: usize,
+        /// The attempt.
+        attempt: u32,
         /// The answer.
-        result: Result<Created, ClientError>,
+        result: Result<Created, Unasked>,
     },
     /// A session was to end.
     Kill {
@@ -24,18 +34,81 @@ pub(super) enum Answer {
     Look {
         /// The task's number.
         task: usize,
+        /// The session.
+        session: SessionId,
         /// The answer.
         result: Result<Box<SessionDetail>, ClientError>,
     },
-    /// A screen is watched, or has gone already: nothing depends on it.
-    Watch,
+    /// A host was asked what it has.
+    Probe {
+        /// The host.
+        host: usize,
+        /// The answer.
+        result: Result<Probed, ClientError>,
+    },
+    /// A sign of life was asked for.
+    Beat {
+        /// The host.
+        host: usize,
+        /// How busy it is, where it says so.
+        result: Result<Option<Load>, ClientError>,
+    },
+    /// An attempt was fenced off.
+    Fence {
+        /// The host.
+        host: usize,
+        /// The task's number.
+        task: usize,
+        /// The sessions that were ended.
+        result: Result<Vec<SessionId>, ClientError>,
+    },
+    /// A task's work in progress was fetched.
+    Fetched {
+        /// Whose.
+        errand: Errand,
+        /// The commit, where there is one.
+        result: Result<Option<Commit>, String>,
+    },
+    /// The work of earlier attempts was brought to a host.
+    Brought {
+        /// The task's number.
+        task: usize,
+        /// The host.
+        host: usize,
+        /// The attempt that is to go on with it.
+        attempt: u32,
+        /// What it is, where there is any.
+        result: Result<Option<Continues>, String>,
+    },
+    /// Nothing depends on it.
+    Nothing,
+}
+
+/// Why there is no answer to a request for a session.
+pub(super) enum Unasked {
+    /// The agent, or the way to it.
+    Client(ClientError),
+    /// It could not be written down that it would be asked; so it was not.
+    Unwritten,
 }
 
 /// A command on its way.
 pub(super) type Asking = BoxFuture<'static, Answer>;
 
-pub(super) fn create(client: Client, task: usize, request: CreateSession) -> Asking {
-    Box::pin(async move { Answer::Create { task, result: client.create_session(request).await } })
+/// `kept` resolves when it is on disk that this is asked.
+pub(super) fn create(
+    client: Client,
+    kept: Kept,
+    (task, host, attempt): (usize, usize, u32),
+    request: CreateSession,
+) -> Asking {
+    Box::pin(async move {
+        let result = match kept.await {
+            Ok(()) => client.create_session(request).await.map_err(Unasked::Client),
+            Err(_) => Err(Unasked::Unwritten),
+        };
+        Answer::Create { task, host, attempt, result }
+    })
 }
 
 pub(super) fn kill(client: Client, task: usize, session: SessionId) -> Asking {
@@ -43,7 +116,10 @@ pub(super) fn kill(client: Client, task: usize, session: SessionId) -> Asking {
 }
 
 pub(super) fn look(client: Client, task: usize, session: SessionId) -> Asking {
-    Box::pin(async move { Answer::Look { task, result: client.get_session(&session).await.map(Box::new) } })
+    Box::pin(async move {
+        let result = client.get_session(&session).await.map(Box::new);
+        Answer::Look { task, session, result }
+    })
 }
 
 pub(super) fn watch(client: Client, session: SessionId) -> Asking {
@@ -51,7 +127,49 @@ pub(super) fn watch(client: Client, session: SessionId) -> Asking {
         if let Err(error) = client.watch_screen(&session).await {
             tracing::debug!(%session, %error, "no screen to watch");
         }
-        Answer::Watch
+        Answer::Nothing
+    })
+}
+
+pub(super) fn probe(client: Client, host: usize, tools: Vec<String>) -> Asking {
+    Box::pin(async move { Answer::Probe { host, result: client.probe(tools, Vec::new()).await } })
+}
+
+/// Asks for a sign of life: by renewing the leases of `owner`, where the agent knows what that is.
+pub(super) fn beat(client: Client, host: usize, owner: Option<(String, f64)>, patience: Duration) -> Asking {
+    Box::pin(async move {
+        let client = client.with_timeout(patience);
+        let result = match owner {
+            Some((owner, seconds)) => {
+                client.renew_lease(&owner, Some(seconds)).await.map(|renewed| Some(renewed.load))
+            }
+            None => client.agent_info().await.map(|_| None),
+        };
+        Answer::Beat { host, result }
+    })
+}
+
+pub(super) fn fence(client: Client, host: usize, task: usize, task_id: String, below: u32) -> Asking {
+    Box::pin(async move { Answer::Fence { host, task, result: client.fence(&task_id, below).await } })
+}
+
+/// Gives a connection up that does not answer.
+pub(super) fn close(client: Client) -> Asking {
+    Box::pin(async move {
+        client.close().await;
+        Answer::Nothing
+    })
+}
+
+/// Tells an agent that results are kept here; it may forget them.
+pub(super) fn acknowledge(client: Client, kept: Kept, sessions: Vec<SessionId>) -> Asking {
+    Box::pin(async move {
+        if kept.await.is_ok()
+            && let Err(error) = client.acknowledge(sessions).await
+        {
+            tracing::debug!(%error, "results were not acknowledged; the agent keeps them longer");
+        }
+        Answer::Nothing
     })
 }
 

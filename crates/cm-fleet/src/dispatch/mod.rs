@@ -4,12 +4,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+pub mod carry;
+pub mod clock;
+pub mod leases;
+pub mod ledger;
 pub mod plan;
+pub mod record;
 pub mod run;
 pub mod schedule;
+pub mod tasks;
 pub mod translate;
+pub mod verdict;
 
 mod asking;
+mod relay;
 #[cfg(test)]
 mod tests;
 

@@ -1,27 +1,35 @@
-//! The loop of a run: `select!` names what happened, one match handles it, events tell it to the view.
+//! The loop of a run: `select!` names what happened, one match handles it, events tell it to record and view.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
 use cm_client::protocol::{Event, SessionId};
-use cm_client::{Client, Follower, Update};
+use cm_client::{Follower, Update};
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt, poll_fn};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::asking::{self, Answer, Asking};
+use super::clock::Clock;
+use super::leases;
 use super::plan::Plan;
-use super::schedule::{self, Patience};
-use super::{now, sleep_until};
+use super::record::Record;
+use super::relay::Relay;
+use super::schedule::{self, Patience, Round};
+use super::sleep_until;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::fleet::links::Links;
 use crate::fleet::way::Way;
 use crate::report::View;
-use crate::report::event::{RunEvent, RunEventKind, Stop};
+use crate::report::event::{FleetPlan, RunEvent, RunEventKind, Stop};
 use crate::report::fold::{Link, RunState};
 
+mod alive;
+mod carrying;
 mod news;
+mod stopping;
 
 /// The name of this machine in reports.
 pub const LOCAL: &str = "local";
@@ -29,29 +37,43 @@ pub const LOCAL: &str = "local";
 const DETACH_GRACE: Duration = Duration::from_secs(2);
 /// Sessions have this long to end after a cancel.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
-/// An agent that does not answer is waited for this long.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// An agent that had no room for a task is asked again after this long, should nothing be heard of a session
+/// A host that had no room for a task is asked again after this long, should nothing be heard of a session
 /// that ended.
 const ROOM_AFTER: Duration = Duration::from_secs(5);
 /// Output lines are told at most this often, per task.
 const OUTPUT_EVERY: Duration = Duration::from_millis(200);
-/// How often a task is sent before its agent counts as unable to start it.
+/// Results are acknowledged together, this long after the first.
+const ACKNOWLEDGE_AFTER: Duration = Duration::from_millis(250);
+/// How often it is looked whether another process wants this run to stop, and whether the disk has room again.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// After the first host has answered the others are waited for so long; till then none gets more than its share.
+const MUSTER: Duration = Duration::from_millis(500);
+/// How often a task is sent before its host counts as unable to start it.
 const TRIES: u32 = 4;
-/// Events of sessions not known yet, held until the answers to requests on their way say whose they are.
+/// Sessions not known yet whose events are held until the answers to requests on their way say whose they are.
 const HELD: usize = 4096;
+/// Events held of each of them.
+const HELD_EACH: usize = 64;
+/// Screens that are watched at the same time: as many as fit on one.
+const WATCHED: usize = 64;
+/// Steps taken in a row before something else gets its turn.
+const AT_ONCE: usize = 512;
 
 /// What can happen to a run.
 enum Input {
-    Agent(Option<Update>),
+    Agent(Option<(usize, Update)>),
     Answer(Answer),
     Interrupt,
     Tick,
     Output,
     Room,
+    Due,
+    Mustered,
+    Beat,
+    Acknowledge,
+    Housekeeping,
     DetachOver,
     CancelOver,
-    GiveUp,
 }
 
 /// Whether the loop goes on.
@@ -60,19 +82,38 @@ enum Flow {
     Leave,
 }
 
-/// Runs `plan` on one agent and shows it. The last event is always `run_finished`.
+/// Where a run begins.
+#[derive(Debug, Default)]
+pub struct Begin {
+    /// Where it stands already: the fold of what its record holds.
+    pub state: RunState,
+    /// Tasks that ended badly and are to be tried again.
+    pub reopen: Vec<usize>,
+    /// It is gone on with only to be stopped.
+    pub stop: Option<Stop>,
+}
+
+/// Runs `plan` on agents and shows it. `ways` are the ways to the hosts of the plan's fleet, in the same order.
+/// The last event is always `run_finished`.
 ///
 /// # Errors
 /// The view cannot be written any more, or signals cannot be caught. Sessions go on in both cases.
-pub async fn run(plan: Plan, way: Way, view: Box<dyn View>) -> Result<Exit, Failure> {
+pub async fn run(
+    plan: Plan,
+    ways: Vec<Way>,
+    begin: Begin,
+    record: Box<dyn Record>,
+    view: Box<dyn View>,
+) -> Result<Exit, Failure> {
     let mut caught = signal(SignalKind::interrupt())
         .map_err(|e| Failure::new(Kind::Task, "cannot catch Ctrl-C").because(&e))?;
     let interrupts = poll_fn(move |cx| caught.poll_recv(cx));
-    let mut run = Run::new(&plan, view);
-    way.host().clone_into(&mut run.host);
-    let mut follower = Follower::start(way.connector(), None);
-    let ended = run.go(&mut follower, interrupts).await;
-    follower.close().await;
+    let followers = ways.iter().map(|way| Follower::start(way.clone().connector(), None)).collect();
+    let relay = record.directory().and_then(|dir| Relay::of(&plan, ways, dir, &begin.state));
+    let mut run = Run::new(&plan, Links::new(followers), begin, record, view);
+    run.relay = relay;
+    let ended = run.go(interrupts).await;
+    run.links.close().await;
     ended.map_err(|e| {
         Failure::new(Kind::Task, "cannot write the report; the sessions go on")
             .because(&e)
@@ -83,91 +124,150 @@ pub async fn run(plan: Plan, way: Way, view: Box<dyn View>) -> Result<Exit, Fail
 /// A run under way.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
-    /// The agent's host, in reports.
-    host: String,
+    links: Links,
+    record: Box<dyn Record>,
     view: Box<dyn View>,
     state: RunState,
+    reopen: Vec<usize>,
+    stop_at_once: Option<Stop>,
+    clock: Clock,
     asked: FuturesUnordered<Asking>,
     /// Tasks whose create request is on its way.
     creating: BTreeSet<usize>,
     tries: BTreeMap<usize, u32>,
-    held: Vec<Event>,
-    /// The agent has had no room for a task before.
-    was_full: bool,
+    held: BTreeMap<SessionId, Vec<Event>>,
+    /// What is known of each host's agent beside the run's own state.
+    agents: Vec<alive::Agent>,
+    /// Tools somebody is logged in to on some host.
+    logged_in: BTreeSet<String>,
+    /// Hosts on which nobody seems to be logged in to a tool, while nobody is known to be on another.
+    doubtful: BTreeMap<String, BTreeSet<usize>>,
+    /// Work in progress that is taken along.
+    pub(super) relay: Option<Relay>,
     /// The newest output line of each task that has not been told yet.
     lines: BTreeMap<usize, String>,
+    /// Results that are not acknowledged yet, by host.
+    results: BTreeMap<usize, Vec<SessionId>>,
+    /// What happens is not kept at the moment: nothing is begun.
+    unwritten: bool,
+    /// Hosts that have not answered yet are not waited for any more.
+    mustered: bool,
     patience: Patience,
+    muster_at: Option<Instant>,
     output_at: Option<Instant>,
     room_at: Option<Instant>,
+    due_at: Option<Instant>,
+    beat_at: Option<Instant>,
+    acknowledge_at: Option<Instant>,
+    housekeeping_at: Option<Instant>,
     detach_at: Option<Instant>,
     cancel_at: Option<Instant>,
-    give_up_at: Option<Instant>,
     tick_at: Option<Instant>,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(plan: &'a Plan, view: Box<dyn View>) -> Self {
+    pub(super) fn new(
+        plan: &'a Plan,
+        links: Links,
+        begin: Begin,
+        record: Box<dyn Record>,
+        view: Box<dyn View>,
+    ) -> Self {
         Self {
             plan,
-            host: LOCAL.to_owned(),
+            links,
+            record,
             view,
-            state: RunState::default(),
+            state: begin.state,
+            reopen: begin.reopen,
+            stop_at_once: begin.stop,
+            clock: Clock::start(),
             asked: FuturesUnordered::new(),
             creating: BTreeSet::new(),
             tries: BTreeMap::new(),
-            held: Vec::new(),
-            was_full: false,
+            held: BTreeMap::new(),
+            agents: Vec::new(),
+            logged_in: BTreeSet::new(),
+            doubtful: BTreeMap::new(),
+            relay: None,
             lines: BTreeMap::new(),
+            results: BTreeMap::new(),
+            unwritten: false,
+            mustered: false,
+            muster_at: None,
             patience: Patience::default(),
             output_at: None,
             room_at: None,
+            due_at: None,
+            beat_at: None,
+            acknowledge_at: None,
+            housekeeping_at: None,
             detach_at: None,
             cancel_at: None,
-            give_up_at: Some(Instant::now() + PATIENCE),
             tick_at: None,
         }
     }
 
-    pub(super) async fn go(
-        &mut self,
-        follower: &mut Follower,
-        mut interrupts: impl Stream<Item = ()> + Unpin,
-    ) -> io::Result<Exit> {
-        let Plan { run, jobs, detach, tasks, .. } = self.plan.clone();
-        self.emit(RunEventKind::RunStarted { run, jobs, detach, tasks })?;
-        self.next_tick();
+    pub(super) async fn go(&mut self, mut interrupts: impl Stream<Item = ()> + Unpin) -> io::Result<Exit> {
+        self.begin()?;
         loop {
-            self.place(follower.try_client())?;
+            self.advance()?;
             if schedule::is_over(&self.state, self.patience) {
                 break;
             }
             let input = tokio::select! {
-                update = follower.next() => Input::Agent(update),
+                update = self.links.next() => Input::Agent(update),
                 Some(answer) = self.asked.next() => Input::Answer(answer),
                 Some(()) = interrupts.next() => Input::Interrupt,
                 () = sleep_until(self.output_at) => Input::Output,
                 () = sleep_until(self.room_at) => Input::Room,
+                () = sleep_until(self.due_at) => Input::Due,
+                () = sleep_until(self.muster_at) => Input::Mustered,
+                () = sleep_until(self.beat_at) => Input::Beat,
+                () = sleep_until(self.acknowledge_at) => Input::Acknowledge,
+                () = sleep_until(self.housekeeping_at) => Input::Housekeeping,
                 () = sleep_until(self.tick_at) => Input::Tick,
                 () = sleep_until(self.detach_at) => Input::DetachOver,
                 () = sleep_until(self.cancel_at) => Input::CancelOver,
-                () = sleep_until(self.give_up_at) => Input::GiveUp,
             };
-            if let Flow::Leave = self.handle(input, follower.try_client())? {
+            if let Flow::Leave = self.handle(input)? {
                 break;
             }
         }
-        self.finish()
+        self.finish().await
     }
 
-    fn handle(&mut self, input: Input, client: Option<Client>) -> io::Result<Flow> {
+    fn begin(&mut self) -> io::Result<()> {
+        let Plan { run, jobs, detach, tasks, fleet, .. } = self.plan.clone();
+        let FleetPlan { hosts, grace, .. } = &fleet;
+        self.agents = hosts.iter().map(|_| alive::Agent::default()).collect();
+        self.beat_at = Some(Instant::now() + leases::every(*grace));
+        if self.state.tasks.is_empty() {
+            self.emit(RunEventKind::RunStarted { run, jobs, detach, tasks, fleet })?;
+        } else {
+            self.emit(RunEventKind::RunResumed { jobs, detach, fleet })?;
+        }
+        if !self.reopen.is_empty() {
+            let tasks = std::mem::take(&mut self.reopen);
+            self.emit(RunEventKind::TasksReopened { tasks })?;
+        }
+        if let Some(stop) = self.stop_at_once {
+            self.stop(stop)?;
+        }
+        self.housekeeping_at = Some(Instant::now() + HOUSEKEEPING);
+        self.next_tick();
+        Ok(())
+    }
+
+    fn handle(&mut self, input: Input) -> io::Result<Flow> {
         match input {
-            Input::Agent(Some(update)) => self.agent(update, client)?,
+            Input::Agent(Some((host, update))) => self.agent(host, update)?,
             Input::Agent(None) => return Ok(Flow::Leave),
-            Input::Answer(answer) => self.answer(answer, client)?,
-            Input::Interrupt => return self.interrupt(client),
+            Input::Answer(answer) => self.answer(answer)?,
+            Input::Interrupt => return self.interrupt(),
             Input::Tick => {
                 self.next_tick();
-                self.view.tick(now(), &self.state)?;
+                self.view.tick(self.clock.now(), &self.state)?;
             }
             Input::Output => {
                 self.output_at = None;
@@ -175,7 +275,13 @@ impl<'a> Run<'a> {
                     self.emit(RunEventKind::TaskOutput { task, line })?;
                 }
             }
-            Input::Room => self.room()?,
+            Input::Room => self.room_everywhere()?,
+            // What is due is done before anything is waited for.
+            Input::Due => self.due_at = None,
+            Input::Mustered => (self.muster_at, self.mustered) = (None, true),
+            Input::Beat => self.beat()?,
+            Input::Acknowledge => self.acknowledge(),
+            Input::Housekeeping => return self.keep_house(),
             Input::DetachOver => {
                 self.detach_at = None;
                 self.patience.detach_over = true;
@@ -184,86 +290,130 @@ impl<'a> Run<'a> {
                 self.cancel_at = None;
                 self.patience.cancel_over = true;
             }
-            Input::GiveUp => {
-                self.give_up_at = None;
-                let error = match self.state.hosts.get(&self.host) {
-                    Some(Link::Lost { error }) => error.clone(),
-                    _ => format!("no answer for {} s", PATIENCE.as_secs()),
-                };
-                self.emit(RunEventKind::HostGivenUp { host: self.host.clone(), error })?;
-            }
         }
         Ok(Flow::On)
     }
 
+    /// Does all that is to be done now: what has become due, and placing tasks.
+    fn advance(&mut self) -> io::Result<()> {
+        let now = self.clock.now();
+        for _ in 0..AT_ONCE {
+            let due = schedule::due(&self.state, now);
+            if due.is_empty() {
+                break;
+            }
+            self.emit_all(due)?;
+        }
+        self.place(now)?;
+        self.due_at = schedule::wake_at(&self.state, now).map(|at| self.clock.instant(at));
+        Ok(())
+    }
+
     /// Asks for the sessions of the tasks whose turn it is.
-    fn place(&mut self, client: Option<Client>) -> io::Result<()> {
-        let Some(client) = client else { return Ok(()) };
-        for task in schedule::to_place(&self.state, &self.host, &self.creating) {
-            let Some(request) = self.plan.requests.get(task - 1) else { continue };
-            *self.tries.entry(task).or_default() += 1;
-            self.emit(RunEventKind::TaskPlaced { task, host: self.host.clone(), attempt: 1 })?;
-            self.creating.insert(task);
-            self.asked.push(asking::create(client.clone(), task, request.clone()));
+    fn place(&mut self, now: f64) -> io::Result<()> {
+        if self.unwritten {
+            return Ok(());
+        }
+        let mut placed = Vec::new();
+        let mut round = if self.muster() { Round::sharing(&self.state) } else { Round::default() };
+        for _ in 0..AT_ONCE {
+            let Some(next) = schedule::place(&self.state, now, &mut round) else { break };
+            let host = self.state.hosts[next.host].name.clone();
+            self.tries.remove(&next.task);
+            self.emit(RunEventKind::TaskPlaced { task: next.task, host, attempt: next.attempt })?;
+            placed.push(next);
+        }
+        if placed.is_empty() {
+            return Ok(());
+        }
+        let kept = self.record.kept();
+        for next in placed {
+            self.ask(next.task, next.host, next.attempt, kept.clone());
         }
         Ok(())
     }
 
-    fn interrupt(&mut self, client: Option<Client>) -> io::Result<Flow> {
-        match self.state.stop {
-            None => {
-                self.detach_at = Some(Instant::now() + DETACH_GRACE);
-                self.emit(RunEventKind::StopRequested { stop: Stop::Detach })?;
-            }
-            Some(Stop::Detach) => {
-                self.detach_at = None;
-                self.cancel_at = Some(Instant::now() + CANCEL_GRACE);
-                self.emit(RunEventKind::StopRequested { stop: Stop::Cancel })?;
-                let live: Vec<(usize, SessionId)> =
-                    self.state.live().map(|(plan, live)| (plan.number, live.session.clone())).collect();
-                for (task, session) in live {
-                    match &client {
-                        Some(client) => self.asked.push(asking::kill(client.clone(), task, session)),
-                        None => self.emit(RunEventKind::CancelFailed {
-                            task,
-                            error: "the agent cannot be reached".into(),
-                        })?,
-                    }
-                }
-            }
-            Some(Stop::Cancel) => return Ok(Flow::Leave),
+    /// Whether hosts are still coming: the first has answered, others may do so any moment.
+    fn muster(&mut self) -> bool {
+        if self.mustered || self.state.unheard() == 0 {
+            return false;
         }
-        Ok(Flow::On)
+        if self.state.up() > 0 && self.muster_at.is_none() {
+            self.muster_at = Some(Instant::now() + MUSTER);
+        }
+        true
     }
 
-    fn finish(&mut self) -> io::Result<Exit> {
-        let exit = self.state.exit();
-        self.emit(RunEventKind::RunFinished {
-            run: self.plan.run.clone(),
-            summary: self.state.summary(),
-            seconds: (now() - self.state.started_at).max(0.0),
-            exit: exit.code(),
-        })?;
-        Ok(exit)
+    /// Asks a host for a task's session; without a connection it is asked when there is one.
+    fn ask(&mut self, task: usize, host: usize, attempt: u32, kept: super::record::Kept) {
+        let Some(client) = self.links.client(host) else { return };
+        let Some(mut request) = self.plan.requests.get(task.wrapping_sub(1)).cloned() else { return };
+        if self.brings(task, host, attempt, &client) {
+            return;
+        }
+        self.go_on(&mut request, task, attempt, &client);
+        *self.tries.entry(task).or_default() += 1;
+        request.attempt = Some(attempt);
+        request.lease = self.lease(host);
+        self.creating.insert(task);
+        self.asked.push(asking::create(client, kept, (task, host, attempt), request));
+    }
+
+    /// Asks again for what a host was asked for and has not answered.
+    fn ask_again(&mut self, host: usize) {
+        let lost: Vec<(usize, u32)> = schedule::to_ask_again(&self.state, host, &self.creating)
+            .map(|task| (task.plan.number, task.attempt))
+            .collect();
+        if lost.is_empty() || self.state.stop.is_some() {
+            return;
+        }
+        let kept = self.record.kept();
+        for (task, attempt) in lost {
+            self.ask(task, host, attempt, kept.clone());
+        }
+    }
+
+    fn keep_house(&mut self) -> io::Result<Flow> {
+        self.housekeeping_at = Some(Instant::now() + HOUSEKEEPING);
+        self.fetch_work();
+        if std::mem::take(&mut self.unwritten) {
+            self.record.retry();
+            (0..self.state.hosts.len()).for_each(|host| self.ask_again(host));
+        }
+        match self.record.wish() {
+            Some(wish) if self.state.stop < Some(wish) => self.stop(wish),
+            _ => Ok(Flow::On),
+        }
     }
 
     fn emit_all(&mut self, events: Vec<RunEventKind>) -> io::Result<()> {
         events.into_iter().try_for_each(|kind| self.emit(kind))
     }
 
-    /// The only way anything becomes known: into the state, then to the view.
+    /// The only way anything becomes known: into the state, onto the record, then to the view.
     fn emit(&mut self, kind: RunEventKind) -> io::Result<()> {
-        if matches!(kind, RunEventKind::TaskFinished { .. })
-            && let Some(task) = kind.task()
+        let event = RunEvent { at: self.clock.now(), kind };
+        self.state.apply(&event);
+        if let Some(relay) = &mut self.relay {
+            relay.hear(&event.kind);
+        }
+        if let Some(task) = event.kind.task()
+            && self.state.live_state(task).is_none()
         {
             self.lines.remove(&task);
         }
-        let event = RunEvent { at: now(), kind };
-        self.state.apply(&event);
+        if !event.kind.is_passing() {
+            self.record.append(&event);
+        }
         self.view.event(&event, &self.state)
     }
 
     fn next_tick(&mut self) {
         self.tick_at = self.view.tick_every().map(|every| Instant::now() + every);
+    }
+
+    /// Whether a host's agent answers, as far as the run knows.
+    fn is_up(&self, host: usize) -> bool {
+        self.state.hosts.get(host).is_some_and(|host| host.link == Link::Up)
     }
 }

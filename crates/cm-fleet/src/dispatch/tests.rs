@@ -1,24 +1,36 @@
 //! Whole runs against a scripted agent: the tasks' texts say what it does.
 
 mod agent;
+mod carrying;
 
 use std::cell::RefCell;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use cm_client::protocol::{Check, OnDone, Proof, State};
 use cm_client::{Endpoint, Follower};
-use futures_util::stream::{Stream, StreamExt, poll_fn};
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt, poll_fn};
 use tokio::sync::mpsc;
 
-use super::plan::{Asked, Plan, plan};
-use super::run::Run;
+use super::plan::{Defaults, Plan, Rules, plan};
+use super::record::Nowhere;
+use super::relay::Relay;
+use super::run::{Begin, Run};
+use super::tasks::Wanted;
 use crate::exit::Exit;
+use crate::fleet::links::Links;
+use crate::fleet::way::Way;
+use crate::local::Local;
 use crate::report::View;
-use crate::report::event::{RunEvent, RunEventKind as E, Stop};
+use crate::report::event::{FleetPlan, HostPlan, RunEvent, RunEventKind as E, Stop};
 use crate::report::fold::{RunState, Status};
 use agent::FakeAgent;
+
+/// Ctrl-C, as often as it is pressed.
+type Presses = BoxStream<'static, ()>;
 
 /// Keeps the events, and sends word of those the test waits for.
 struct Witness {
@@ -49,23 +61,24 @@ fn name(kind: &E) -> String {
         .join(" ")
 }
 
-fn planned(tasks: &[&str], jobs: usize, detach: bool) -> Plan {
-    let asked = Asked {
-        tasks: tasks.iter().map(|t| (*t).to_owned()).collect(),
+fn planned(tasks: &[&str], jobs: usize, detach: bool, hosts: usize) -> Plan {
+    let defaults = Defaults {
         tool: "shell".into(),
         path: "/".into(),
-        name: None,
-        env: std::collections::BTreeMap::new(),
-        timeout: None,
-        limits: None,
-        size: None,
         on_done: OnDone::Close,
-        args: Vec::new(),
-        policy: None,
         check: Some(Check { command: "make test".into(), timeout: None, retries: 0 }),
-        worktree: None,
+        ..Defaults::default()
     };
-    plan(asked, "run-1".into(), jobs, detach).expect("a good plan")
+    let wanted = tasks.iter().map(|t| Wanted { text: (*t).to_owned(), ..Wanted::default() }).collect();
+    let named = |n: usize| HostPlan { name: format!("h{n}"), slots: Some(4) };
+    let fleet = FleetPlan {
+        hosts: (0..hosts).map(named).collect(),
+        pools: Vec::new(),
+        grace: 1.2,
+        attempts: if hosts > 1 { 3 } else { 1 },
+    };
+    let rules = Rules { run: "run-1".into(), jobs, detach, fleet, ..Rules::default() };
+    plan(&defaults, wanted, rules, &|_| panic!("no policies"), &|_| None).expect("a good plan")
 }
 
 struct Ran {
@@ -77,24 +90,51 @@ struct Ran {
 /// Runs the tasks; Ctrl-C is pressed each time one of `press_at` is seen, in order.
 async fn go(tasks: &[&str], jobs: usize, detach: bool, press_at: &[&str]) -> Ran {
     let agent = FakeAgent::start();
-    let plan = planned(tasks, jobs, detach);
+    let (heard, run) = running(tasks, jobs, detach, &[&agent]);
+    run(presses(heard, press_at)).await
+}
+
+/// A run on these agents: what it tells, and the run itself, to be given Ctrl-Cs.
+fn running(
+    tasks: &[&str],
+    jobs: usize,
+    detach: bool,
+    agents: &[&FakeAgent],
+) -> (mpsc::UnboundedReceiver<String>, impl FnOnce(Presses) -> LocalBoxFuture<'static, Ran> + use<>) {
+    running_in(planned(tasks, jobs, detach, agents.len()), agents, None)
+}
+
+/// The same, with a directory where work in progress is kept.
+fn running_in(
+    plan: Plan,
+    agents: &[&FakeAgent],
+    dir: Option<&Path>,
+) -> (mpsc::UnboundedReceiver<String>, impl FnOnce(Presses) -> LocalBoxFuture<'static, Ran> + use<>) {
+    let ways = agents.iter().map(|agent| Way::Here(Local::At(agent.socket.clone()))).collect();
+    let relay = dir.and_then(|dir| Relay::of(&plan, ways, dir, &RunState::default()));
     let events = Rc::new(RefCell::new(Vec::new()));
     let (told, heard) = mpsc::unbounded_channel();
     let view = Witness { events: Rc::clone(&events), told };
-    let mut run = Run::new(&plan, Box::new(view));
-    let mut follower = Follower::start(Endpoint::Unix(agent.socket.clone()), None);
-    let exit = tokio::time::timeout(Duration::from_secs(20), run.go(&mut follower, presses(heard, press_at)))
-        .await
-        .expect("the run ends")
-        .expect("the view takes everything");
-    follower.close().await;
-    let events = events.borrow().clone();
-    let mut state = RunState::default();
-    events.iter().for_each(|event| state.apply(event));
-    Ran { exit, names: events.iter().map(|e| name(&e.kind)).collect(), state }
+    let followers = agents.iter().map(|agent| Follower::start(Endpoint::Unix(agent.socket.clone()), None));
+    let links = Links::new(followers.collect());
+    let run = move |presses: Presses| -> LocalBoxFuture<'static, Ran> {
+        Box::pin(async move {
+            let mut run = Run::new(&plan, links, Begin::default(), Box::new(Nowhere), Box::new(view));
+            run.relay = relay;
+            let exit = tokio::time::timeout(Duration::from_secs(20), run.go(presses))
+                .await
+                .expect("the run ends")
+                .expect("the view takes everything");
+            let events = events.borrow().clone();
+            let mut state = RunState::default();
+            events.iter().for_each(|event| state.apply(event));
+            Ran { exit, names: events.iter().map(|e| name(&e.kind)).collect(), state }
+        })
+    };
+    (heard, run)
 }
 
-fn presses(mut heard: mpsc::UnboundedReceiver<String>, at: &[&str]) -> impl Stream<Item = ()> + Unpin {
+fn presses(mut heard: mpsc::UnboundedReceiver<String>, at: &[&str]) -> Presses {
     let mut at: std::collections::VecDeque<String> = at.iter().map(|s| (*s).to_owned()).collect();
     poll_fn(move |cx| {
         loop {
@@ -109,6 +149,7 @@ fn presses(mut heard: mpsc::UnboundedReceiver<String>, at: &[&str]) -> impl Stre
         }
     })
     .fuse()
+    .boxed()
 }
 
 fn position(ran: &Ran, name: &str) -> usize {
@@ -207,4 +248,90 @@ async fn the_third_interrupt_leaves_at_once() {
     assert_eq!(ran.exit, Exit::Interrupted);
     assert_eq!(ran.state.live().count(), 1);
     assert!(ran.names.last().is_some_and(|n| n == "run_finished"));
+}
+
+/// Waits until the run tells this.
+async fn until(heard: &mut mpsc::UnboundedReceiver<String>, what: &str) {
+    let seen = async {
+        while let Some(name) = heard.recv().await {
+            if name == what {
+                return;
+            }
+        }
+        panic!("{what} was never told");
+    };
+    let seen = tokio::time::timeout(Duration::from_secs(15), seen).await;
+    seen.unwrap_or_else(|_| panic!("{what} was not told in time"));
+}
+
+#[tokio::test]
+async fn tasks_are_spread_over_hosts() {
+    let agents = [FakeAgent::modern(1, &[]), FakeAgent::modern(2, &[])];
+    let (_, run) = running(&["exit 0"; 4], 9, false, &[&agents[0], &agents[1]]);
+    let ran = run(stream::pending().boxed()).await;
+    assert_eq!(ran.exit, Exit::Done, "{:#?}", ran.names);
+    for host in ["h0", "h1"] {
+        assert!(ran.state.tasks.iter().any(|task| task.status.host() == Some(host)), "{host}");
+    }
+    let acknowledged: usize = agents
+        .iter()
+        .flat_map(FakeAgent::asked)
+        .filter_map(|asked| asked.strip_prefix("acknowledged ")?.parse::<usize>().ok())
+        .sum();
+    assert_eq!(acknowledged, 4, "results may be forgotten there");
+}
+
+#[tokio::test]
+async fn a_host_without_the_tool_is_given_none_of_its_tasks() {
+    let agents = [FakeAgent::modern(1, &["sh"]), FakeAgent::modern(2, &[])];
+    let (_, run) = running(&["exit 0"; 4], 9, false, &[&agents[0], &agents[1]]);
+    let ran = run(stream::pending().boxed()).await;
+    assert_eq!(ran.exit, Exit::Done, "shell is everywhere: nobody is asked for it");
+}
+
+/// 37: the fleet moves a task on; the host that comes back is told, and its attempt does not count.
+#[tokio::test]
+async fn a_task_of_a_host_that_vanishes_is_done_elsewhere_and_once() {
+    let (mut first, second) = (FakeAgent::modern(1, &[]), FakeAgent::modern(2, &[]));
+    let tasks = ["hang at first", "hang"];
+    let (mut heard, run) = running(&tasks, 9, false, &[&first, &second]);
+    let (press, presses) = by_hand();
+    let watching = async {
+        until(&mut heard, "task_state 1 running").await;
+        first.vanish();
+        until(&mut heard, "task_finished 1 done").await;
+        first.wake();
+        until(&mut heard, "host_fenced 1").await;
+        press.send(()).expect("the run goes on");
+    };
+    let (ran, ()) = tokio::join!(run(presses), watching);
+    let finished = ran.names.iter().filter(|name| *name == "task_finished 1 done").count();
+    assert_eq!(finished, 1, "{:#?}", ran.names);
+    let task = &ran.state.tasks[0];
+    assert_eq!((task.attempt, task.status.host(), task.late.len()), (2, Some("h1"), 1));
+    assert!(first.asked().contains(&"fence run-1-1 below 2".to_owned()), "{:?}", first.asked());
+}
+
+#[tokio::test]
+async fn a_session_that_is_lost_is_tried_again_elsewhere() {
+    let agents = [FakeAgent::modern(1, &[]), FakeAgent::modern(2, &[])];
+    let (_, run) = running(&["lose it at first"], 9, false, &[&agents[0], &agents[1]]);
+    let ran = run(stream::pending().boxed()).await;
+    assert_eq!(ran.exit, Exit::Done, "{:#?}", ran.names);
+    assert_eq!((ran.state.tasks[0].attempt, ran.state.tasks[0].status.host()), (2, Some("h1")));
+}
+
+#[tokio::test]
+async fn who_leaves_gives_the_leases_back() {
+    let agents = [FakeAgent::modern(1, &[]), FakeAgent::modern(2, &[])];
+    let (heard, run) = running(&["hang"], 9, false, &[&agents[0], &agents[1]]);
+    let ran = run(presses(heard, &["task_state 1 running"])).await;
+    assert_eq!(ran.exit, Exit::Interrupted);
+    assert!(agents[0].asked().contains(&"run-1 given back".to_owned()), "{:?}", agents[0].asked());
+}
+
+/// Ctrl-C by hand.
+fn by_hand() -> (mpsc::UnboundedSender<()>, Presses) {
+    let (press, mut pressed) = mpsc::unbounded_channel();
+    (press, poll_fn(move |cx| pressed.poll_recv(cx)).boxed())
 }

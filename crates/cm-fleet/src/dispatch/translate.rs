@@ -33,14 +33,18 @@ pub fn event(state: &RunState, host: &str, event: &Event) -> Vec<RunEventKind> {
             .map(|(task, _)| RunEventKind::TaskReceipt { task, receipt: receipt.clone() })
             .into_iter()
             .collect(),
-        EventKind::SessionCompleted { session_id, state, outcome, .. } => live(session_id)
-            .map(|(task, known)| {
-                let outcome =
-                    outcome.clone().unwrap_or_else(|| bare(*state, event.timestamp - known.since, None));
-                RunEventKind::TaskFinished { task, outcome }
-            })
-            .into_iter()
-            .collect(),
+        EventKind::SessionCompleted { session_id, state: end, outcome, .. } => {
+            let bare = |since: f64| bare(*end, event.timestamp - since, None);
+            match live(session_id) {
+                Some((task, known)) => {
+                    let outcome = outcome.clone().unwrap_or_else(|| bare(known.since));
+                    vec![RunEventKind::TaskFinished { task, outcome }]
+                }
+                None => {
+                    late(state, host, session_id, outcome.clone().unwrap_or_else(|| bare(event.timestamp)))
+                }
+            }
+        }
         EventKind::Notice(notice) => vec![RunEventKind::HostNotice {
             host: host.to_owned(),
             topic: notice.topic.clone(),
@@ -50,14 +54,33 @@ pub fn event(state: &RunState, host: &str, event: &Event) -> Vec<RunEventKind> {
     }
 }
 
-/// What a snapshot changes, and the tasks whose session it does not contain. Those are to be asked about:
+/// The end of an attempt that is no longer the task's latest: evidence.
+fn late(state: &RunState, host: &str, session: &SessionId, outcome: Outcome) -> Vec<RunEventKind> {
+    let Some((task, attempt)) = state.attempt_of(session) else { return Vec::new() };
+    let Some(known) = state.task(task) else { return Vec::new() };
+    let told = known.late.iter().any(|late| late.attempt == attempt);
+    let given_up =
+        known.attempt > attempt || matches!(known.status, Status::Queued(_) | Status::Parked { .. });
+    if told || !given_up {
+        return Vec::new();
+    }
+    vec![RunEventKind::TaskLate { task, attempt, host: host.to_owned(), outcome: Box::new(outcome) }]
+}
+
+/// What a snapshot of `host`'s agent changes, and the tasks whose session it does not contain. Those are to be asked about:
 /// the snapshot may be older than the session.
-pub fn snapshot(state: &RunState, snapshot: &Snapshot) -> (Vec<RunEventKind>, Vec<(usize, SessionId)>) {
+pub fn snapshot(
+    state: &RunState,
+    host: &str,
+    snapshot: &Snapshot,
+) -> (Vec<RunEventKind>, Vec<(usize, SessionId)>) {
     let (mut events, mut missing) = (Vec::new(), Vec::new());
-    for (plan, live) in state.live() {
+    let Some(host) = state.host_index(host) else { return (events, missing) };
+    for task in state.on_host(host) {
+        let (number, Status::Live(live)) = (task.plan.number, &task.status) else { continue };
         match snapshot.sessions.iter().find(|s| s.session_id == live.session) {
-            Some(info) => events.extend(info_events(plan.number, live, info, snapshot.timestamp)),
-            None => missing.push((plan.number, live.session.clone())),
+            Some(info) => events.extend(info_events(number, live, info, snapshot.timestamp)),
+            None => missing.push((number, live.session.clone())),
         }
     }
     (events, missing)

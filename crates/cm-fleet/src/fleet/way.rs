@@ -6,9 +6,9 @@ use std::time::Duration;
 use cm_client::{Client, ClientError, Connector, Endpoint};
 
 use super::tunnel::{Tunnel, TunnelError};
-use crate::dispatch::run::LOCAL;
 use crate::failure::{Failure, Kind};
 use crate::local::Local;
+use crate::sessions::LOCAL;
 
 /// Time for connecting to this machine's agent and logging in.
 const CONNECT: Duration = Duration::from_secs(5);

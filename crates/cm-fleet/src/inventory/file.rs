@@ -5,61 +5,12 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::node::{At, FromNode, Many, Node, Reader, What};
 use super::value::{
-    Address, Bytes, Cores, Count, EngineWord, Env, ExtraHosts, Flag, HostKey, Jump, Labels, Layer, Listen,
+    Address, Bytes, Cores, Count, EngineWord, Env, ExtraHosts, Flag, HostKey, Jump, Labels, Listen,
     LocalPath, MountText, PlacementWord, Plain, Policy, Port, PullWord, RemotePath, RuntimeWord, Seconds,
     Token, User,
 };
-
-/// Defines a struct of keys that may all be left out: how each is read, and how one lies over another.
-/// `lay` replaces, `merge` goes key by key.
-macro_rules! keys {
-    ($(#[$doc:meta])* $name:ident $place:literal { $($(#[$about:meta])* $how:ident $key:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
-        #[schemars(deny_unknown_fields)]
-        pub struct $name { $($(#[$about])* pub $key: Option<$type>,)* }
-
-        impl $name {
-            /// All keys there are.
-            pub const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
-
-            /// Takes a key's value; false if there is no such key.
-            pub fn take(&mut self, key: &str, node: &Node, reader: &mut Reader<'_>) -> bool {
-                match key {
-                    // A key with nothing behind it says nothing.
-                    $(stringify!($key) => if !node.is_null() {
-                        self.$key = <$type>::from_node(node, reader);
-                    },)*
-                    _ => return false,
-                }
-                true
-            }
-
-            /// Lays `inner` over this.
-            pub fn merge(&mut self, inner: &Self) {
-                $(match (&mut self.$key, &inner.$key) {
-                    (_, None) => {}
-                    (Some(outer), Some(inner)) => outer.$how(inner),
-                    (outer, Some(_)) => outer.clone_from(&inner.$key),
-                })*
-            }
-        }
-
-        impl FromNode for $name {
-            fn from_node(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-                let mut read = Self::default();
-                for (key, value) in node.map(reader)? {
-                    if !read.take(&key.value, value, reader) {
-                        reader.unknown_key(key, $place, Self::KEYS);
-                    }
-                }
-                Some(read)
-            }
-        }
-    };
-}
+use crate::yaml::{At, FromNode, Layer, Many, Node, Reader, What, keys};
 
 keys! {
     /// What can be said of a host; in `defaults` and in groups it holds for many. Inner beats outer:
@@ -155,6 +106,9 @@ keys! {
         lay listen: At<Listen>,
         /// What clients over TCP have to know: `env:NAME`, `file:PATH` or `cmd:COMMAND`.
         lay token: Token,
+        /// For an agent that cm-fleet has not installed: it is reached through ssh at this port of the
+        /// host's 127.0.0.1, with `token`. Default: at its socket.
+        lay port: Port,
         /// Living sessions allowed. Default: 256.
         lay max_sessions: Count,
         /// Clients at a time. Default: 1024.

@@ -33,7 +33,7 @@ pub(super) fn find_in(
 }
 
 /// `$XDG_CONFIG_HOME/cm-fleet/fleet.yaml`, or the same under `~/.config`.
-fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+pub(super) fn own(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let config = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")))?;
     Some(config.join("cm-fleet").join(NAME))

@@ -1,7 +1,7 @@
 //! The inventory: which hosts there are, how they are reached, and what runs on them. PURE.
 //!
-//! `load` reads files into nodes that know where they stand (the only room that knows the YAML crate),
-//! `file` says which keys there are, `resolve` makes hosts of them, `select` chooses among the hosts.
+//! `load` reads files into nodes that know where they stand, `file` says which keys there are, `resolve` makes
+//! hosts of them, `select` chooses among the hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,19 +9,18 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
+pub use error::InventoryError;
 pub use find::{NAME, find};
-pub use problem::{Diagnostic, InventoryError};
 pub use secret::{Secret, SecretError, SecretRef};
 pub use select::{SelectError, Selector};
 
+pub mod contexts;
 pub mod doubt;
 pub mod draft;
+mod error;
 pub mod file;
 mod find;
 mod load;
-mod near;
-mod node;
-mod problem;
 mod range;
 mod resolve;
 pub mod secret;
@@ -198,6 +197,8 @@ pub struct AgentSettings {
     pub listen: Option<core::net::SocketAddr>,
     /// What clients over TCP have to know.
     pub token: Option<SecretRef>,
+    /// The port of the host's 127.0.0.1 where it is reached, in place of its socket.
+    pub port: Option<u16>,
     /// Living sessions allowed.
     pub max_sessions: Option<u32>,
     /// Clients at a time.
@@ -257,6 +258,29 @@ impl fmt::Display for Value {
             }
             Self::Plain(text) => f.write_str(text),
             Self::Secret(secret) => secret.fmt(f),
+        }
+    }
+}
+
+impl Host {
+    /// A host of which nothing but its name is known.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            address: name.to_owned(),
+            port: None,
+            user: None,
+            identity: Vec::new(),
+            jump: Vec::new(),
+            known_hosts: Vec::new(),
+            host_key: None,
+            groups: BTreeSet::new(),
+            labels: BTreeMap::new(),
+            slots: None,
+            runtime: Runtime::Systemd(SystemdSettings::default()),
+            agent: AgentSettings::default(),
+            policy: None,
+            env: BTreeMap::new(),
         }
     }
 }

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use super::file::{Entry, FleetFile, Group, Settings};
-use super::near::meant;
-use super::node::{At, Reader};
-use super::problem::Place;
 use super::{Host, Inventory, range};
+use crate::circle::circle;
+use crate::yaml::{At, Place, Reader, meant};
 
 mod groups;
 mod host;
@@ -203,40 +202,6 @@ fn tidy(text: &str) -> String {
 /// The chain of a circle, for people: `a -> b -> a`.
 fn chain(names: &[&str]) -> String {
     names.join(" -> ")
-}
-
-/// Finds a circle in a graph of indices: the nodes of the first one found, its first node also last.
-fn circle(edges: &[Vec<usize>]) -> Option<Vec<usize>> {
-    // 0: not seen, 1: on the path, 2: done.
-    let mut state = vec![0_u8; edges.len()];
-    for start in 0..edges.len() {
-        let mut path = vec![(start, 0)];
-        while let Some((node, next)) = path.last_mut() {
-            let node = *node;
-            if *next == 0 && state[node] == 2 {
-                path.pop();
-                continue;
-            }
-            state[node] = 1;
-            match edges[node].get(*next).copied() {
-                Some(to) if state[to] == 1 => {
-                    let from = path.iter().position(|(on, _)| *on == to).unwrap_or(0);
-                    return Some(path[from..].iter().map(|(on, _)| *on).chain([to]).collect());
-                }
-                Some(to) => {
-                    *next += 1;
-                    if state[to] == 0 {
-                        path.push((to, 0));
-                    }
-                }
-                None => {
-                    state[node] = 2;
-                    path.pop();
-                }
-            }
-        }
-    }
-    None
 }
 
 /// Indices by name.

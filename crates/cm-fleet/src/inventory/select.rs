@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::near::meant;
 use super::{Host, Inventory, range};
+use crate::yaml::meant;
 
 /// How deep brackets may stand in each other.
 const DEPTH: usize = 32;

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::node::{At, FromNode, Many, Node, Reader};
 use super::{Engine, Mount, Placement, PolicyRef, Pull, SecretRef, Value};
+use crate::yaml::{FromNode, Layer, Node, Reader};
 
 mod read;
 
@@ -16,14 +16,6 @@ use read::{
     address, env, extra_hosts, host_key, jump, labels, local_path, mount, plain, policy, positive,
     remote_path, seconds, secret, user,
 };
-
-/// How an outer layer's value is seen through an inner one: replaced, unless it is a map.
-pub trait Layer: Clone {
-    /// Lays `inner` over this.
-    fn lay(&mut self, inner: &Self) {
-        *self = inner.clone();
-    }
-}
 
 /// Defines value types: what they hold, their schema, and how they are read.
 macro_rules! values {
@@ -160,35 +152,3 @@ macro_rules! merged {
     )*};
 }
 merged!(Labels Env ExtraHosts);
-
-impl<T: Layer> Layer for At<T> {}
-impl<T: Layer> Layer for Many<T> {}
-
-impl<T: JsonSchema> JsonSchema for At<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<T>()
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Many<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        format!("Many_{}", T::schema_name()).into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let one = generator.subschema_for::<T>();
-        json_schema!({"anyOf": [one, {"type": "array", "items": one}]})
-    }
-}

@@ -1,7 +1,7 @@
 //! `${NAME}` and `${NAME:-default}` in values. PURE.
 
-use super::node::{Node, Reader, What};
 use super::secret::variable;
+use crate::yaml::{Node, Reader, What};
 
 /// Puts the environment's variables into all values of a tree. Keys stay as they are, and so do the commands
 /// of secrets: the shell that runs them has the same variables.

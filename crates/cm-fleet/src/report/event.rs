@@ -13,7 +13,8 @@ pub struct RunEvent {
     pub kind: RunEventKind,
 }
 
-/// Everything that happens in a run. `run_started` is the first, `run_finished` always the last.
+/// Everything that happens in a run. `run_started` is the first, `run_finished` always the last; a process that goes
+/// on with a run tells `run_resumed` first, and what was before stands in the ledger (`runs show --json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum RunEventKind {
@@ -27,6 +28,24 @@ pub enum RunEventKind {
         detach: bool,
         /// The tasks, numbered from 1.
         tasks: Vec<TaskPlan>,
+        /// The hosts they may run on, and the rules of the run.
+        #[serde(flatten)]
+        fleet: FleetPlan,
+    },
+    /// The run goes on, in another process and perhaps with other hosts. Nothing is known of them yet.
+    RunResumed {
+        /// How many tasks run at once at most.
+        jobs: usize,
+        /// Nobody waits for the results.
+        detach: bool,
+        /// The hosts, and the rules.
+        #[serde(flatten)]
+        fleet: FleetPlan,
+    },
+    /// Tasks that ended badly are to be tried again.
+    TasksReopened {
+        /// Their numbers.
+        tasks: Vec<usize>,
     },
     /// The agent of a host answers.
     HostConnected {
@@ -37,6 +56,16 @@ pub enum RunEventKind {
         /// It had been lost before.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         again: bool,
+        /// Tasks it runs at the same time, where it says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slots: Option<u32>,
+    },
+    /// How busy a host is has changed so much that it matters for where tasks go. Sampled.
+    HostLoad {
+        /// The host's name.
+        host: String,
+        /// From 0, at rest, to 4, not one more.
+        busy: u8,
     },
     /// The agent of a host answers no more; its sessions go on. Reconnecting.
     HostLost {
@@ -44,6 +73,52 @@ pub enum RunEventKind {
         host: String,
         /// Why.
         error: String,
+        /// When it was last heard, Unix seconds; absent: when this happened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        heard: Option<f64>,
+    },
+    /// A host is given nothing new for a while: too much has gone wrong there.
+    HostSetAside {
+        /// The host's name.
+        host: String,
+        /// What went wrong.
+        error: String,
+        /// Until when, Unix seconds.
+        until: f64,
+    },
+    /// A host that was set aside may be given tasks again.
+    HostTrusted {
+        /// The host's name.
+        host: String,
+    },
+    /// A host cannot run a tool: it is missing there, nobody is logged in, or its quota is used up.
+    HostUnfit {
+        /// The host's name.
+        host: String,
+        /// The tool.
+        tool: String,
+        /// Why.
+        error: String,
+        /// Until when, Unix seconds; absent: until somebody does something about it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<f64>,
+    },
+    /// A host may be tried with a tool again.
+    HostFit {
+        /// The host's name.
+        host: String,
+        /// The tool.
+        tool: String,
+    },
+    /// A host was told that an earlier attempt is not wanted any more; what still ran of it is ended.
+    HostFenced {
+        /// The host's name.
+        host: String,
+        /// The task's number.
+        task: usize,
+        /// Sessions that were still running.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ended: Vec<SessionId>,
     },
     /// The agent of a host could not be reached again in time.
     HostGivenUp {
@@ -102,6 +177,57 @@ pub enum RunEventKind {
     TaskQueued {
         /// The task's number.
         task: usize,
+    },
+    /// An attempt is over and has not settled the task: it waits for another one.
+    AttemptFailed {
+        /// The task's number.
+        task: usize,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// Where it ran.
+        host: String,
+        /// What kind of failure.
+        class: Class,
+        /// In words.
+        error: String,
+        /// Not before then, Unix seconds.
+        again_at: f64,
+        /// Nobody knows that it has ended: the host has to be told when it is reached again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        fence: bool,
+        /// How it ended, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<Box<Outcome>>,
+    },
+    /// The task cannot go on until somebody does something about it.
+    TaskParked {
+        /// The task's number.
+        task: usize,
+        /// What kind of failure.
+        class: Class,
+        /// In words.
+        error: String,
+        /// How its last attempt ended, where there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<Box<Outcome>>,
+    },
+    /// The task is not run: one it was to follow has not ended well.
+    TaskSkipped {
+        /// The task's number.
+        task: usize,
+        /// The one it was to follow.
+        because: usize,
+    },
+    /// An attempt that had been given up has ended after all. Evidence: it changes nothing.
+    TaskLate {
+        /// The task's number.
+        task: usize,
+        /// The attempt.
+        attempt: u32,
+        /// Where it ran.
+        host: String,
+        /// How it ended.
+        outcome: Box<Outcome>,
     },
     /// The host would not start the task.
     TaskRefused {
@@ -196,6 +322,68 @@ pub struct TaskPlan {
     pub path: String,
     /// The first line of its text.
     pub summary: String,
+    /// The tasks that have to end well before this one begins, by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<usize>,
+    /// Where it may run: a number in [`FleetPlan::pools`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pool: usize,
+    /// How often it is tried again when it has failed.
+    #[serde(default, skip_serializing_if = "is_none_left")]
+    pub retries: u32,
+}
+
+/// The hosts of a run, and its rules.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FleetPlan {
+    /// The hosts.
+    pub hosts: Vec<HostPlan>,
+    /// Sets of hosts tasks choose from, by their numbers in `hosts`; an empty one is all of them. None at
+    /// all: every task may run anywhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<Vec<usize>>,
+    /// A host that was not heard for so long is given up, and its tasks go elsewhere. Seconds.
+    pub grace: f64,
+    /// Attempts a task has when hosts fail it, not counting its own failures.
+    pub attempts: u32,
+}
+
+/// A host of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HostPlan {
+    /// Its name.
+    pub name: String,
+    /// Tasks it runs at the same time, where the inventory says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_none_left(n: &u32) -> bool {
+    *n == 0
+}
+
+/// What kind of failure ended an attempt: it decides what is tried next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// The host, its agent or the way there: another host may do.
+    Infrastructure,
+    /// The tool is not there or nobody is logged in: not on this host.
+    Login,
+    /// The tool's quota is used up there: not before its reset.
+    Quota,
+    /// A rule said no: a person has to decide.
+    Policy,
+    /// The task itself.
+    Task,
 }
 
 /// How a run is to be stopped; each is stronger than the one before.
@@ -218,11 +406,29 @@ pub struct Summary {
     pub failed: usize,
     /// Still going on.
     pub running: usize,
-    /// Never started.
+    /// Not started, or waiting for another attempt.
     pub queued: usize,
+    /// Cannot go on until somebody does something.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parked: usize,
+    /// Not run, because others failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: usize,
+}
+
+impl Summary {
+    /// Tasks that have ended and not ended well.
+    pub fn bad(&self) -> usize {
+        self.failed + self.parked + self.skipped
+    }
 }
 
 impl RunEventKind {
+    /// Whether only the newest of them matters, and none after the run: they are shown and not kept.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::TaskOutput { .. } | Self::HostLoad { .. })
+    }
+
     /// The task it is about.
     pub fn task(&self) -> Option<usize> {
         match self {
@@ -235,8 +441,20 @@ impl RunEventKind {
             | Self::TaskReceipt { task, .. }
             | Self::TaskOutput { task, .. }
             | Self::TaskFinished { task, .. }
+            | Self::AttemptFailed { task, .. }
+            | Self::TaskParked { task, .. }
+            | Self::TaskSkipped { task, .. }
+            | Self::TaskLate { task, .. }
+            | Self::HostFenced { task, .. }
             | Self::CancelFailed { task, .. } => Some(*task),
             Self::RunStarted { .. }
+            | Self::RunResumed { .. }
+            | Self::TasksReopened { .. }
+            | Self::HostLoad { .. }
+            | Self::HostSetAside { .. }
+            | Self::HostTrusted { .. }
+            | Self::HostUnfit { .. }
+            | Self::HostFit { .. }
             | Self::HostConnected { .. }
             | Self::HostLost { .. }
             | Self::HostGivenUp { .. }

@@ -1,11 +1,21 @@
 //! Where a run stands: the fold of its events, and nothing but. PURE.
+//!
+//! Everything that is shown, scheduled and resumed is read from here. Beside the tasks and hosts themselves it
+//! keeps what the scheduler looks things up by, so that a decision costs the same with ten hosts and ten thousand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use super::event::{FleetPlan, RunEvent, RunEventKind, Stop, Summary, TaskPlan};
+mod asked;
+mod group;
+mod host;
+mod index;
+mod task;
 
-use cm_protocol::{Outcome, Prompt, SessionId, State};
+pub use group::{Group, Kind, Rank};
+pub use host::{Aside, DEFAULT_SLOTS, Host, Link, Unfit};
+pub use index::{Alarm, millis};
+pub use task::{Late, Live, Status, Task, Wait};
 
-use super::event::{RunEvent, RunEventKind, Stop, Summary, TaskPlan};
-use crate::exit::Exit;
+use index::Index;
 
 /// A run. Made by [`RunState::apply`] alone; every report is drawn from it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,14 +30,17 @@ pub struct RunState {
     pub detach: bool,
     /// The tasks; the one numbered `n` stands at `n - 1`.
     pub tasks: Vec<Task>,
-    /// Whether the hosts' agents answer.
-    pub hosts: BTreeMap<String, Link>,
-    /// Hosts that have no room for another session.
-    pub full: BTreeSet<String>,
+    /// The hosts, in the order they were named.
+    pub hosts: Vec<Host>,
+    /// Seconds after which a host that is not heard is given up.
+    pub grace: f64,
+    /// Attempts a task has when hosts fail it.
+    pub attempts: u32,
     /// How the operator wants to stop.
     pub stop: Option<Stop>,
     /// How it ended; nothing follows.
     pub finished: Option<Finished>,
+    index: Index,
 }
 
 /// A run's end.
@@ -41,227 +54,249 @@ pub struct Finished {
     pub exit: u8,
 }
 
-/// Whether a host's agent answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Link {
-    /// It does.
-    Up,
-    /// Not now; being reconnected.
-    Lost {
-        /// Why.
-        error: String,
-    },
-    /// Not for too long.
-    GivenUp {
-        /// Why.
-        error: String,
-    },
-}
-
-/// A task and where it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Task {
-    /// What was asked.
-    pub plan: TaskPlan,
-    /// Where it stands.
-    pub status: Status,
-}
-
-/// Where a task stands.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Status {
-    /// Nobody has been asked yet.
-    Queued,
-    /// A host is being asked.
-    Placed {
-        /// The host.
-        host: String,
-        /// The attempt, from 1.
-        attempt: u32,
-        /// Since when.
-        since: f64,
-    },
-    /// It has a session.
-    Live(Live),
-    /// It has ended.
-    Ended {
-        /// Its session.
-        session: SessionId,
-        /// How.
-        outcome: Outcome,
-    },
-    /// No host would start it.
-    Refused {
-        /// Why.
-        error: String,
-    },
-}
-
-/// A task with a living session.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Live {
-    /// The host.
-    pub host: String,
-    /// Its session.
-    pub session: SessionId,
-    /// Since when, Unix seconds.
-    pub since: f64,
-    /// The session's state.
-    pub state: State,
-    /// Why it is in this state.
-    pub reason: Option<String>,
-    /// The question it waits on.
-    pub prompt: Option<Prompt>,
-    /// The last line of its screen; empty at first.
-    pub line: String,
-    /// The last prompt there is a receipt for.
-    pub receipt: Option<u64>,
-}
-
 impl RunState {
     /// The state after one more event. Events about unknown tasks, or for a task in a state where they
     /// make no sense (a late repeat), change nothing.
     pub fn apply(&mut self, event: &RunEvent) {
         match &event.kind {
-            RunEventKind::RunStarted { run, jobs, detach, tasks } => {
+            RunEventKind::RunStarted { run, jobs, detach, tasks, fleet } => {
                 *self = Self {
                     run: run.clone(),
                     started_at: event.at,
                     jobs: *jobs,
                     detach: *detach,
-                    tasks: tasks.iter().map(|p| Task { plan: p.clone(), status: Status::Queued }).collect(),
                     ..Self::default()
                 };
+                self.take_tasks(tasks);
+                self.take_fleet(event.at, fleet);
             }
-            RunEventKind::HostConnected { host, .. } => self.link(host, Link::Up),
-            RunEventKind::HostLost { host, error } => self.link(host, Link::Lost { error: error.clone() }),
-            RunEventKind::HostGivenUp { host, error } => {
-                self.link(host, Link::GivenUp { error: error.clone() });
+            RunEventKind::RunResumed { jobs, detach, fleet } => {
+                (self.jobs, self.detach, self.stop, self.finished) = (*jobs, *detach, None, None);
+                self.take_fleet(event.at, fleet);
             }
-            RunEventKind::HostFull { host, .. } => {
-                self.full.insert(host.clone());
-            }
-            RunEventKind::HostRoom { host } => {
-                self.full.remove(host);
-            }
+            RunEventKind::TasksReopened { tasks } => tasks.iter().for_each(|task| self.reopen(*task)),
             RunEventKind::StopRequested { stop } => self.stop = self.stop.max(Some(*stop)),
             RunEventKind::RunFinished { summary, seconds, exit, .. } => {
                 self.finished = Some(Finished { summary: *summary, seconds: *seconds, exit: *exit });
             }
+            RunEventKind::HostFenced { host, task, .. } => self.fenced(host, *task),
             RunEventKind::HostNotice { .. } | RunEventKind::CancelFailed { .. } => {}
-            kind => {
-                if let Some(task) = kind.task().and_then(|number| self.task_mut(number)) {
-                    task.status.apply(event.at, kind);
-                }
+            kind => match (kind.host_changed(), kind.task()) {
+                (Some(host), None) => self.change_host(event.at, host, kind),
+                (_, Some(task)) => self.change_task(event.at, task, kind),
+                (None, None) => {}
+            },
+        }
+    }
+
+    fn take_tasks(&mut self, plans: &[TaskPlan]) {
+        self.tasks = plans.iter().map(Task::new).collect();
+        for (index, task) in self.tasks.iter().enumerate() {
+            for before in &task.plan.after {
+                self.index.dependents.entry(*before).or_default().push(index + 1);
+            }
+            self.index.count(&task.status);
+        }
+    }
+
+    /// Takes other hosts than before. Tasks on hosts that are not among them are moved when these are given up.
+    fn take_fleet(&mut self, at: f64, fleet: &FleetPlan) {
+        let before = std::mem::take(&mut self.hosts);
+        (self.grace, self.attempts) = (fleet.grace, fleet.attempts.max(1));
+        self.index.forget_hosts();
+        for plan in &fleet.hosts {
+            if self.host_index(&plan.name).is_none() {
+                self.add_host(Host::new(plan.name.clone(), plan.slots, at));
+            }
+        }
+        for host in before {
+            if let Some(index) = self.host_index(&host.name) {
+                self.hosts[index].stale = host.stale;
+            } else if !(host.tasks.is_empty() && host.stale.is_empty()) {
+                // One that holds nothing of this run is of no interest any more.
+                let known = Host::new(host.name, host.slots, at);
+                self.add_host(Host { link: Link::gone(at), stale: host.stale, ..known });
+            }
+        }
+        for index in 0..self.tasks.len() {
+            if let Some(host) = self.tasks[index].status.holder().and_then(|name| self.host_index(name)) {
+                self.hosts[host].tasks.insert(index + 1);
+            }
+        }
+        self.index.regroup(fleet.pools.clone(), &self.tasks);
+        (0..self.hosts.len()).for_each(|host| self.file_host(host, true));
+    }
+
+    /// Adds a host, which is yet to be filed.
+    fn add_host(&mut self, host: Host) -> usize {
+        let index = self.hosts.len();
+        self.index.add_host(host.name.clone());
+        self.hosts.push(host);
+        index
+    }
+
+    /// A host's place in [`Self::hosts`].
+    pub fn host_index(&self, name: &str) -> Option<usize> {
+        self.index.names.get(name).copied()
+    }
+
+    /// A host by its name.
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.get(self.host_index(name)?)
+    }
+
+    fn known_host(&mut self, at: f64, name: &str) -> usize {
+        match self.host_index(name) {
+            Some(index) => index,
+            None => {
+                let index = self.add_host(Host::new(name.to_owned(), None, at));
+                self.file_host(index, true);
+                index
             }
         }
     }
 
-    fn link(&mut self, host: &str, link: Link) {
-        self.hosts.insert(host.to_owned(), link);
-    }
-
-    fn task_mut(&mut self, number: usize) -> Option<&mut Task> {
-        self.tasks.get_mut(number.checked_sub(1)?)
-    }
-
-    /// The task with this number.
-    pub fn task(&self, number: usize) -> Option<&Task> {
-        self.tasks.get(number.checked_sub(1)?)
-    }
-
-    /// The number of the task this session belongs to.
-    pub fn task_of(&self, session: &SessionId) -> Option<usize> {
-        self.tasks.iter().find(|t| t.status.session() == Some(session)).map(|t| t.plan.number)
-    }
-
-    /// Tasks that have a session which has not ended.
-    pub fn live(&self) -> impl Iterator<Item = (&TaskPlan, &Live)> {
-        self.tasks.iter().filter_map(|t| match &t.status {
-            Status::Live(live) => Some((&t.plan, live)),
-            _ => None,
-        })
-    }
-
-    /// What has become of the tasks so far.
-    pub fn summary(&self) -> Summary {
-        let mut sum = Summary::default();
-        for task in &self.tasks {
-            *match &task.status {
-                Status::Queued => &mut sum.queued,
-                Status::Placed { .. } | Status::Live(_) => &mut sum.running,
-                Status::Ended { outcome, .. } if outcome.state == State::Done => &mut sum.done,
-                Status::Ended { .. } | Status::Refused { .. } => &mut sum.failed,
-            } += 1;
-        }
-        sum
-    }
-
-    /// The exit code that follows from where things stand.
-    pub fn exit(&self) -> Exit {
-        let sum = self.summary();
-        let left = sum.running + sum.queued;
-        if self.stop.is_some() {
-            // Ctrl-C that came after the last task had ended changed nothing.
-            return match (left, sum.failed) {
-                (0, 0) => Exit::Done,
-                _ => Exit::Interrupted,
-            };
-        }
-        if left > 0 && self.hosts.values().all(|link| *link != Link::Up) {
-            return Exit::Unreachable;
-        }
-        match sum.failed {
-            0 => Exit::Done,
-            _ => Exit::Failed,
-        }
-    }
-}
-
-impl Status {
-    fn apply(&mut self, at: f64, kind: &RunEventKind) {
-        match (&mut *self, kind) {
-            (Self::Queued | Self::Placed { .. }, RunEventKind::TaskPlaced { host, attempt, .. }) => {
-                *self = Self::Placed { host: host.clone(), attempt: *attempt, since: at };
-            }
-            (Self::Placed { host, .. }, RunEventKind::TaskStarted { session_id, .. }) => {
-                *self = Self::Live(Live {
-                    host: std::mem::take(host),
-                    session: session_id.clone(),
-                    since: at,
-                    state: State::Starting,
-                    reason: None,
-                    prompt: None,
-                    line: String::new(),
-                    receipt: None,
-                });
-            }
-            (Self::Placed { .. }, RunEventKind::TaskQueued { .. }) => *self = Self::Queued,
-            (Self::Queued | Self::Placed { .. }, RunEventKind::TaskRefused { error, .. }) => {
-                *self = Self::Refused { error: error.clone() };
-            }
-            (Self::Live(live), RunEventKind::TaskState { state, reason, prompt, .. }) => {
-                live.state = *state;
-                live.reason.clone_from(reason);
-                live.prompt.clone_from(prompt);
-            }
-            (Self::Live(live), RunEventKind::TaskOutput { line, .. }) => live.line.clone_from(line),
-            (Self::Live(live), RunEventKind::TaskReceipt { receipt, .. }) => {
-                live.receipt = Some(receipt.prompt.id);
-            }
-            (Self::Live(live), RunEventKind::TaskFinished { outcome, .. }) => {
-                *self = Self::Ended { session: live.session.clone(), outcome: outcome.clone() };
-            }
-            _ => {}
+    fn change_host(&mut self, at: f64, name: &str, kind: &RunEventKind) {
+        let index = self.known_host(at, name);
+        let before = self.hosts[index].is_given_up();
+        self.file_host(index, false);
+        self.hosts[index].apply(at, kind);
+        self.file_host(index, true);
+        let after = self.hosts[index].is_given_up();
+        if before != after {
+            self.hosts[index].tasks.iter().for_each(|task| self.index.strand(*task, after));
         }
     }
 
-    /// The task's session, where it has one.
-    pub fn session(&self) -> Option<&SessionId> {
-        match self {
-            Self::Live(live) => Some(&live.session),
-            Self::Ended { session, .. } => Some(session),
-            Self::Queued | Self::Placed { .. } | Self::Refused { .. } => None,
+    /// Puts a host where it is looked up, or takes it away from there before it changes.
+    fn file_host(&mut self, index: usize, add: bool) {
+        self.index.file_host(index, &self.hosts[index], self.detach, self.grace, add);
+    }
+
+    fn fenced(&mut self, host: &str, number: usize) {
+        let Some(index) = self.host_index(host) else { return };
+        self.hosts[index].stale.remove(&number);
+        let Some(task) = number.checked_sub(1).filter(|index| *index < self.tasks.len()) else { return };
+        self.leave(task);
+        self.tasks[task].loose.remove(host);
+        self.enter(task);
+    }
+
+    fn change_task(&mut self, at: f64, number: usize, kind: &RunEventKind) {
+        let Some(index) = number.checked_sub(1).filter(|index| *index < self.tasks.len()) else { return };
+        if kind.keeps_place() {
+            self.tasks[index].apply(at, kind);
+            return;
+        }
+        let open = matches!(self.tasks[index].status, Status::Queued(_) | Status::Placed { .. });
+        if let RunEventKind::TaskPlaced { host, .. } = kind
+            && open
+        {
+            self.known_host(at, host);
+        }
+        let before = self.tasks[index].status.host().and_then(|name| self.host_index(name));
+        let began = self.tasks[index].status.since();
+        self.leave(index);
+        let changed = self.tasks[index].apply(at, kind);
+        self.enter(index);
+        if !changed {
+            return;
+        }
+        if let RunEventKind::TaskStarted { session_id, .. } = kind {
+            self.index.sessions.insert(session_id.clone(), (number, self.tasks[index].attempt));
+        }
+        if let Some(host) = before {
+            self.index.file_room(host, &self.hosts[host], self.detach, false);
+            self.hosts[host].hear_of_task(at, number, began, kind);
+            self.index.file_room(host, &self.hosts[host], self.detach, true);
+        }
+        if self.tasks[index].status.is_over() {
+            self.release(number);
+        }
+    }
+
+    /// A task has ended: those that wait for it go on, or never will.
+    fn release(&mut self, number: usize) {
+        let well = self.tasks[number - 1].status.is_done();
+        for next in self.index.dependents.get(&number).cloned().unwrap_or_default() {
+            let Some(index) = next.checked_sub(1).filter(|index| *index < self.tasks.len()) else { continue };
+            let Status::Queued(Wait::Others(left)) = self.tasks[index].status else { continue };
+            if !well {
+                self.index.doomed.insert(next, number);
+                continue;
+            }
+            self.leave(index);
+            let wait = if left > 1 { Wait::Others(left - 1) } else { Wait::Turn };
+            self.tasks[index].status = Status::Queued(wait);
+            self.enter(index);
+        }
+    }
+
+    fn reopen(&mut self, number: usize) {
+        let Some(index) = number.checked_sub(1).filter(|index| *index < self.tasks.len()) else { return };
+        let status = &self.tasks[index].status;
+        if !status.is_over() || status.is_done() {
+            return;
+        }
+        self.leave(index);
+        let done = |before: &&usize| self.task(**before).is_some_and(|task| task.status.is_done());
+        let left = self.tasks[index].plan.after.iter().filter(|before| !done(before)).count();
+        self.tasks[index].reopen(left);
+        self.enter(index);
+        self.doom(number);
+        for next in self.index.dependents.get(&number).cloned().unwrap_or_default() {
+            self.doom(next);
+        }
+    }
+
+    /// Notes which task keeps this one from ever being run, if any does.
+    fn doom(&mut self, number: usize) {
+        self.index.doomed.remove(&number);
+        let Some(task) = self.task(number) else { return };
+        if !matches!(task.status, Status::Queued(Wait::Others(_))) {
+            return;
+        }
+        let ended_badly = |before: &&usize| {
+            self.task(**before).is_some_and(|task| task.status.is_over() && !task.status.is_done())
+        };
+        if let Some(before) = task.plan.after.iter().find(ended_badly).copied() {
+            self.index.doomed.insert(number, before);
+        }
+    }
+
+    /// Takes a task out of what it is counted and looked up by, before it changes.
+    fn leave(&mut self, index: usize) {
+        let task = &self.tasks[index];
+        self.index.uncount(&task.status);
+        self.index.dequeue(index, task);
+        self.hold(index, false);
+    }
+
+    /// Puts it back.
+    fn enter(&mut self, index: usize) {
+        let task = &self.tasks[index];
+        self.index.count(&task.status);
+        self.index.enqueue(index, task);
+        if !matches!(task.status, Status::Queued(Wait::Others(_))) {
+            self.index.doomed.remove(&(index + 1));
+        }
+        self.hold(index, true);
+    }
+
+    /// Has its host hold a task, or not any more.
+    fn hold(&mut self, index: usize, is: bool) {
+        let holder = self.tasks[index].status.holder();
+        let Some(at) = holder.and_then(|name| self.host_index(name)) else { return };
+        let host = &mut self.hosts[at];
+        self.index.file_room(at, host, self.detach, false);
+        if is {
+            host.tasks.insert(index + 1);
+        } else {
+            host.tasks.remove(&(index + 1));
+        }
+        self.index.file_room(at, host, self.detach, true);
+        if host.is_given_up() {
+            self.index.strand(index + 1, is);
         }
     }
 }

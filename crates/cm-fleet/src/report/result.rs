@@ -3,7 +3,7 @@
 use cm_protocol::{Outcome, State};
 
 use super::clean::{clean, fit};
-use super::fold::{RunState, Status, Task};
+use super::fold::{RunState, Status, Task, Wait};
 use super::paint::Paint;
 use super::table::{Cell, Column, render};
 use super::words::{self, ending};
@@ -17,6 +17,8 @@ pub enum Tails {
     Failed,
 }
 
+/// Tasks that are all listed in the table.
+const ROWS: usize = 60;
 /// Columns of a task's text in the table at most.
 const SUMMARY: usize = 40;
 /// Columns of text where there is no terminal to ask.
@@ -27,7 +29,7 @@ pub fn tails(state: &RunState, which: Tails, columns: Option<usize>, paint: Pain
     let mut out = String::new();
     for task in &state.tasks {
         let Status::Ended { outcome, .. } = &task.status else { continue };
-        if which == Tails::Failed && outcome.state == State::Done {
+        if (which == Tails::Failed || state.tasks.len() > ROWS) && outcome.state == State::Done {
             continue;
         }
         let label = clean(&task.plan.label);
@@ -60,18 +62,26 @@ pub fn table(state: &RunState, columns: Option<usize>, paint: Paint) -> String {
     let any = |has: &dyn Fn(&Task) -> bool| state.tasks.iter().any(has);
     // Columns that hold nothing are left out.
     let shown = Shown {
+        host: state.hosts.len() > 1,
         proof: any(&|task| !proof(task).is_empty()),
         changes: any(&|task| !changes(task).is_empty()),
         note: any(&|task| !note(task).is_empty()),
     };
     let mut head = vec![Column::elastic("name"), Column::text("state")];
+    head.extend(shown.host.then_some(Column::elastic("host")));
     head.extend(shown.proof.then_some(Column::text("proof")));
     head.extend([Column::number("exit"), Column::number("time"), Column::text("session")]);
     head.extend(shown.changes.then_some(Column::elastic("changes")));
     head.push(Column::elastic("task"));
     head.extend(shown.note.then_some(Column::elastic("note")));
-    let rows: Vec<Vec<Cell>> = state.tasks.iter().map(|task| row(task, shown)).collect();
-    let mut out = render(&head, &rows, columns, paint);
+    // Of very many tasks those that went well are a number.
+    let many = state.tasks.len() > ROWS;
+    let listed = state.tasks.iter().filter(|task| !many || !task.status.is_done());
+    let rows: Vec<Vec<Cell>> = listed.map(|task| row(task, shown)).collect();
+    let mut out = if rows.is_empty() { String::new() } else { render(&head, &rows, columns, paint) };
+    if many {
+        out.push_str(&format!("{}: {}\n", words::tasks(state.tasks.len()), words::sum(state.summary())));
+    }
     for task in &state.tasks {
         if let Some(changes) = ended(task).and_then(|outcome| outcome.changes.as_ref()) {
             for line in ending::places(changes) {
@@ -91,6 +101,7 @@ pub fn table(state: &RunState, columns: Option<usize>, paint: Paint) -> String {
 /// Which columns a table has beside those it always has.
 #[derive(Clone, Copy)]
 struct Shown {
+    host: bool,
     proof: bool,
     changes: bool,
     note: bool,
@@ -98,7 +109,9 @@ struct Shown {
 
 fn row(task: &Task, shown: Shown) -> Vec<Cell> {
     let (state, exit, time): (Cell, String, String) = match &task.status {
-        Status::Queued => (Cell::coloured("not started", Paint::dim), String::new(), String::new()),
+        Status::Queued(_) => (Cell::coloured("not started", Paint::dim), String::new(), String::new()),
+        Status::Parked { .. } => (Cell::coloured("parked", Paint::bad), String::new(), String::new()),
+        Status::Skipped { .. } => (Cell::coloured("skipped", Paint::dim), String::new(), String::new()),
         Status::Placed { .. } => (Cell::coloured("unknown", Paint::attention), String::new(), String::new()),
         Status::Live(live) => (Cell::state(live.state), String::new(), String::new()),
         Status::Ended { outcome, .. } => {
@@ -108,6 +121,7 @@ fn row(task: &Task, shown: Shown) -> Vec<Cell> {
     };
     let session = task.status.session().map(words::short).unwrap_or_default();
     let mut cells: Vec<Cell> = vec![clean(&task.plan.label).into(), state];
+    cells.extend(shown.host.then(|| clean(task.status.host().unwrap_or_default()).into()));
     if shown.proof {
         cells.push(Cell::proof(ended(task).and_then(|outcome| outcome.proof)));
     }
@@ -148,6 +162,10 @@ fn note(task: &Task) -> String {
         Status::Refused { error } => clean(error.split(';').next().unwrap_or(error)),
         Status::Live(live) => clean(&words::state_note(live)),
         Status::Placed { host, .. } => format!("{} did not answer", clean(host)),
-        Status::Queued => String::new(),
+        Status::Queued(Wait::Until { error, .. }) | Status::Parked { error, .. } => clean(error),
+        Status::Queued(Wait::Others(1)) => "waits for another task".to_owned(),
+        Status::Queued(Wait::Others(n)) => format!("waits for {n} other tasks"),
+        Status::Queued(Wait::Turn) => String::new(),
+        Status::Skipped { because } => format!("task {because} has not ended well"),
     }
 }

@@ -3,7 +3,7 @@
 use cm_protocol::{Changes, CheckResult, Outcome, Prompt, Proof, Receipt, SessionId, State};
 
 use super::View;
-use super::event::{RunEvent, RunEventKind as E, Stop, Summary, TaskPlan};
+use super::event::{FleetPlan, RunEvent, RunEventKind as E, Stop, Summary, TaskPlan};
 use super::fold::{RunState, Status};
 use super::json::Json;
 use super::paint::Paint;
@@ -19,6 +19,9 @@ pub(crate) fn task(number: usize, summary: &str) -> TaskPlan {
         tool: "shell".into(),
         path: "/p".into(),
         summary: summary.into(),
+        after: Vec::new(),
+        pool: 0,
+        retries: 0,
     }
 }
 
@@ -54,8 +57,9 @@ pub(crate) fn story() -> Vec<RunEvent> {
             jobs: 3,
             detach: false,
             tasks: vec![task(1, "make"), task(2, "make test"), task(3, "x"), task(4, "fix it")],
+            fleet: FleetPlan::default(),
         },
-        E::HostConnected { host: "local".into(), agent: "0.1.0".into(), again: false },
+        E::HostConnected { host: "local".into(), agent: "0.1.0".into(), again: false, slots: None },
     ];
     kinds.extend(started(1));
     kinds.extend(started(2));
@@ -66,8 +70,8 @@ pub(crate) fn story() -> Vec<RunEvent> {
         state(1, State::Running),
         E::TaskOutput { task: 1, line: "cc -c a.c".into() },
         state(2, State::Running),
-        E::HostLost { host: "local".into(), error: "the agent closed it".into() },
-        E::HostConnected { host: "local".into(), agent: "0.1.1".into(), again: true },
+        E::HostLost { host: "local".into(), error: "the agent closed it".into(), heard: None },
+        E::HostConnected { host: "local".into(), agent: "0.1.1".into(), again: true, slots: None },
         E::TaskState {
             task: 4,
             state: State::Waiting,
@@ -133,7 +137,7 @@ fn plain(events: &[RunEvent], quiet: bool) -> (String, String) {
 #[test]
 fn the_fold_of_a_story() {
     let state = fold(&story());
-    assert_eq!(state.summary(), Summary { done: 1, failed: 3, running: 0, queued: 0 });
+    assert_eq!(state.summary(), Summary { done: 1, failed: 3, running: 0, queued: 0, ..Summary::default() });
     assert_eq!(state.stop, Some(Stop::Cancel));
     assert_eq!(state.exit(), Exit::Interrupted);
     assert!(state.finished.is_some());
@@ -158,11 +162,16 @@ fn late_and_foreign_events_change_nothing() {
 
 #[test]
 fn exit_codes_follow_from_the_state() {
-    let begin =
-        E::RunStarted { run: "r".into(), jobs: 2, detach: false, tasks: vec![task(1, "a"), task(2, "b")] };
+    let begin = E::RunStarted {
+        run: "r".into(),
+        jobs: 2,
+        detach: false,
+        tasks: vec![task(1, "a"), task(2, "b")],
+        fleet: FleetPlan::default(),
+    };
     let done = |task| E::TaskFinished { task, outcome: outcome(State::Done, Some(0), &[], None) };
     let lost = |task| E::TaskFinished { task, outcome: outcome(State::Lost, None, &[], None) };
-    let up = E::HostConnected { host: "local".into(), agent: String::new(), again: false };
+    let up = E::HostConnected { host: "local".into(), agent: String::new(), again: false, slots: None };
     let check = |kinds: Vec<Vec<E>>, expected: Exit| {
         let kinds: Vec<E> = [vec![begin.clone(), up.clone()], kinds.concat()].concat();
         let events: Vec<RunEvent> = kinds.into_iter().map(|kind| RunEvent { at: 0.0, kind }).collect();
@@ -243,6 +252,7 @@ fn coding() -> Vec<RunEvent> {
         jobs: 2,
         detach: false,
         tasks: vec![task(1, "fix the login test"), task(2, "write a changelog")],
+        fleet: FleetPlan::default(),
     }];
     kinds.extend(started(1));
     kinds.extend(started(2));

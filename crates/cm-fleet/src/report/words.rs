@@ -3,8 +3,8 @@
 use cm_protocol::{SessionId, State};
 
 use super::clean::{clean, clean_line};
-use super::event::{RunEvent, RunEventKind, Stop, Summary};
-use super::fold::{Link, Live, RunState, Status};
+use super::event::{Class, FleetPlan, RunEvent, RunEventKind, Stop, Summary};
+use super::fold::{Host, Link, Live, RunState, Status, Wait};
 
 pub mod ending;
 pub mod prompt;
@@ -79,7 +79,13 @@ pub fn short(session: &SessionId) -> String {
     clean(id.strip_prefix("cm-").unwrap_or(id)).chars().take(8).collect()
 }
 
-fn tasks(count: usize) -> String {
+/// Enough of a run's id to find it again.
+pub fn run(id: &str) -> String {
+    clean(id.strip_prefix("run-").unwrap_or(id)).chars().take(8).collect()
+}
+
+/// `1 task`, `12 tasks`.
+pub fn tasks(count: usize) -> String {
     if count == 1 { "1 task".into() } else { format!("{count} tasks") }
 }
 
@@ -94,13 +100,32 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
         Some(Line { who: clean(who), word: word.to_owned(), text: clean(&text), more: Vec::new(), tone })
     };
     match &event.kind {
-        RunEventKind::RunStarted { jobs, detach, tasks: plans, .. } => {
-            let pace = match (*detach, *jobs < plans.len()) {
-                (true, _) => ", detached".to_owned(),
-                (false, true) => format!(", {jobs} at a time"),
-                (false, false) => String::new(),
-            };
-            about("run", "started", format!("{}{pace}", tasks(plans.len())), Tone::Quiet)
+        RunEventKind::RunStarted { jobs, detach, tasks: plans, fleet, .. } => {
+            let text = format!("{}{}{}", tasks(plans.len()), on(fleet), pace(*jobs, *detach, plans.len()));
+            about("run", "started", text, Tone::Quiet)
+        }
+        RunEventKind::RunResumed { fleet, .. } => {
+            about("run", "resumed", format!("{}{}", sum(state.summary()), on(fleet)), Tone::Quiet)
+        }
+        RunEventKind::TasksReopened { tasks: again } => {
+            about("run", "again", format!("{} once more", tasks(again.len())), Tone::Quiet)
+        }
+        RunEventKind::HostSetAside { host, error, until } => {
+            let text = format!("{error}; nothing new there until {}", clock(*until));
+            about(host, "set aside", text, Tone::Attention)
+        }
+        RunEventKind::HostTrusted { host } => {
+            about(host, "trusted", "may be given tasks again".into(), Tone::Quiet)
+        }
+        RunEventKind::HostUnfit { host, tool, error, until } => {
+            let until = until.map_or_else(String::new, |until| format!("; until {}", clock(until)));
+            about(host, "unfit", format!("no tasks for {tool}: {error}{until}"), Tone::Attention)
+        }
+        RunEventKind::HostFit { host, tool } => {
+            about(host, "fit", format!("may be given tasks for {tool} again"), Tone::Quiet)
+        }
+        RunEventKind::HostFenced { host, ended, .. } if !ended.is_empty() => {
+            about(host, "fenced", "an earlier attempt still ran there, and was ended".into(), Tone::Attention)
         }
         RunEventKind::HostConnected { host, again: true, .. } => {
             about(host, "back", "connected again".into(), Tone::Good)
@@ -109,10 +134,12 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
             about(host, "full", format!("{error}; tasks wait until one ends"), Tone::Attention)
         }
         RunEventKind::HostConnected { .. }
+        | RunEventKind::HostLoad { .. }
+        | RunEventKind::HostFenced { .. }
         | RunEventKind::HostFull { .. }
         | RunEventKind::HostRoom { .. }
         | RunEventKind::TaskPlaced { .. } => None,
-        RunEventKind::HostLost { host, error } => {
+        RunEventKind::HostLost { host, error, .. } => {
             // What the connection died of is in the JSON; that it did is enough here.
             let what = error.split(": WebSocket").next().unwrap_or(error);
             about(host, "lost", format!("{what}; sessions go on"), Tone::Attention)
@@ -129,15 +156,33 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
             about("run", "stopping", text.into(), Tone::Attention)
         }
         RunEventKind::RunFinished { summary, seconds, .. } => {
-            let tone = if summary.failed > 0 { Tone::Bad } else { Tone::Good };
+            let tone = if summary.bad() > 0 { Tone::Bad } else { Tone::Good };
             about("run", "finished", format!("{}, {}", sum(*summary), took(*seconds)), tone)
         }
         kind => {
             let task = state.task(kind.task()?)?;
-            let (word, text, tone) = task_line(kind, &task.status)?;
+            let (word, text, tone) = task_line(event.at, kind, &task.status)?;
             let line = about(&task.plan.label, &word, text, tone)?;
             Some(Line { more: under(kind, &task.status), ..line })
         }
+    }
+}
+
+/// Where a run's tasks go, unless it is this machine.
+fn on(fleet: &FleetPlan) -> String {
+    match fleet.hosts.as_slice() {
+        [] => String::new(),
+        [host] if host.name == crate::dispatch::run::LOCAL => String::new(),
+        [host] => format!(" on {}", host.name),
+        hosts => format!(" over {} hosts", hosts.len()),
+    }
+}
+
+fn pace(jobs: usize, detach: bool, tasks: usize) -> String {
+    match (detach, jobs < tasks) {
+        (true, _) => ", detached".to_owned(),
+        (false, true) => format!(", {jobs} at a time"),
+        (false, false) => String::new(),
     }
 }
 
@@ -154,7 +199,15 @@ fn under(kind: &RunEventKind, status: &Status) -> Vec<String> {
     }
 }
 
-fn task_line(kind: &RunEventKind, status: &Status) -> Option<(String, String, Tone)> {
+/// What an attempt's end is called: moving, where its host is to blame.
+fn wait_word(kind: &RunEventKind) -> String {
+    match kind {
+        RunEventKind::AttemptFailed { class: Class::Task, .. } => "failed".to_owned(),
+        _ => "moving".to_owned(),
+    }
+}
+
+fn task_line(at: f64, kind: &RunEventKind, status: &Status) -> Option<(String, String, Tone)> {
     Some(match kind {
         RunEventKind::TaskStarted { session_id, existing, warnings, .. } => {
             let found = if *existing { " (found again)" } else { "" };
@@ -162,6 +215,23 @@ fn task_line(kind: &RunEventKind, status: &Status) -> Option<(String, String, To
             ("started".into(), text, if warnings.is_empty() { Tone::Quiet } else { Tone::Attention })
         }
         RunEventKind::TaskRefused { error, .. } => ("refused".into(), error.clone(), Tone::Bad),
+        RunEventKind::AttemptFailed { host, error, again_at, .. } => {
+            let wait = match status {
+                Status::Queued(Wait::Until { .. }) if *again_at > at + 0.5 => {
+                    format!("again in {}", elapsed(again_at - at))
+                }
+                _ => "again".to_owned(),
+            };
+            (wait_word(kind), format!("{host}: {error}; {wait}"), Tone::Attention)
+        }
+        RunEventKind::TaskParked { error, .. } => ("parked".into(), error.clone(), Tone::Bad),
+        RunEventKind::TaskSkipped { because, .. } => {
+            ("skipped".into(), format!("task {because} has not ended well"), Tone::Bad)
+        }
+        RunEventKind::TaskLate { host, attempt, outcome, .. } => {
+            let text = format!("attempt {attempt} on {host} ended {}; it does not count", outcome.state);
+            ("late".into(), text, Tone::Quiet)
+        }
         RunEventKind::TaskState { state, .. } => {
             let Status::Live(live) = status else { return None };
             // The end has a line of its own, with more in it.
@@ -221,6 +291,8 @@ pub fn sum(summary: Summary) -> String {
         (summary.failed, "failed"),
         (summary.running, "running"),
         (summary.queued, "queued"),
+        (summary.parked, "parked"),
+        (summary.skipped, "skipped"),
     ];
     let said: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
@@ -235,20 +307,27 @@ pub fn total(state: &RunState, now: f64) -> String {
         sum(state.summary()),
         elapsed(now - state.started_at)
     );
-    for (host, link) in &state.hosts {
-        if let Link::Lost { .. } = link {
-            text.push_str(&format!(" · reconnecting to {}", clean(host)));
-        }
-    }
-    for host in &state.full {
-        text.push_str(&format!(" · {} is full", clean(host)));
-    }
+    let lost = |host: &&Host| matches!(host.link, Link::Lost { .. });
+    text.push_str(&named(state.hosts.iter().filter(lost), "reconnecting to "));
+    text.push_str(&named(state.hosts.iter().filter(|host| host.full), "full: "));
+    text.push_str(&named(state.hosts.iter().filter(|host| host.aside.is_some()), "set aside: "));
     match state.stop {
         Some(Stop::Detach) => text.push_str(" · detaching"),
         Some(Stop::Cancel) => text.push_str(" · cancelling"),
         None => {}
     }
     text
+}
+
+/// ` · what a, b and 3 more`; nothing where there are none.
+fn named<'a>(hosts: impl Iterator<Item = &'a Host>, what: &str) -> String {
+    let names: Vec<String> = hosts.map(|host| clean(&host.name)).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!(" · {what}{one}"),
+        [one, two] => format!(" · {what}{one} and {two}"),
+        [one, two, more @ ..] => format!(" · {what}{one}, {two} and {} more", more.len()),
+    }
 }
 
 /// What a bar says right of the task's name: the word, the time, the text.
@@ -260,7 +339,7 @@ pub fn bar(status: &Status, now: f64) -> Option<(String, String, String)> {
             let text = if note.is_empty() { live.line.clone() } else { note };
             Some((live.state.to_string(), elapsed(now - live.since), clean(&text)))
         }
-        Status::Queued | Status::Ended { .. } | Status::Refused { .. } => None,
+        _ => None,
     }
 }
 
@@ -284,16 +363,17 @@ pub fn left_running(state: &RunState) -> String {
     let more = live.count();
     let id = short(&first.session);
     let count = if more == 0 { "1 session goes on".into() } else { format!("{} sessions go on", more + 1) };
+    let whole = format!("cm-fleet runs resume {}   goes on with the run", run(&state.run));
     if let Some(on) = elsewhere(&first.host) {
         return format!(
             "{count}:\n  cm-fleet logs {on} -f {id}   follows it\n  cm-fleet kill {on} {id}      ends it\n  \
-             cm-fleet sessions {on}{}           lists them all",
+             cm-fleet sessions {on}{}           lists them all\n  {whole}",
             " ".repeat(id.chars().count().saturating_sub(8))
         );
     }
     format!(
         "{count}:\n  cm-fleet logs -f {id}   follows it\n  cm-fleet attach {id}    opens it\n  \
-         cm-fleet kill {id}      ends it\n  cm-fleet sessions{}           lists them all",
+         cm-fleet kill {id}      ends it\n  cm-fleet sessions{}           lists them all\n  {whole}",
         " ".repeat(id.chars().count().saturating_sub(8))
     )
 }

@@ -1,25 +1,19 @@
 //! Prompts settled by the program itself, against an agent that is played by the test.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use cm_protocol::{
-    Action, AgentInfo, Answer, AuthReply, ClientFrame, ErrorCode, ErrorReply, Explanation, Hello,
-    KeysObserved, Meaning, Prompt, PromptOption, Reply, ReplyBody, Request, ServerFrame, SessionId,
-    SessionInfo, State,
-};
-use futures_util::{SinkExt, StreamExt};
-use tokio::net::{UnixListener, UnixStream};
-use tokio_tungstenite::tungstenite::Message;
+use cm_protocol::SessionInfo;
+use tokio::net::UnixListener;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::fake::{Agent, command, question, session};
 use crate::support::{Place, Ran};
 
-/// An agent with some sessions that wait. What is answered in the one called `stuck` is not seen to arrive;
-/// in the one called `late` another prompt is open by then.
+/// An agent with some sessions that wait, at a socket.
 struct Fake {
     place: Place,
-    answers: Arc<Mutex<Vec<Answer>>>,
+    agent: Arc<Agent>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -27,14 +21,14 @@ impl Fake {
     fn start(sessions: Vec<SessionInfo>) -> Self {
         let place = Place::new();
         let listener = UnixListener::bind(socket(&place)).expect("a socket");
-        let answers = Arc::new(Mutex::new(Vec::new()));
-        let given = Arc::clone(&answers);
+        let agent = Agent::new(sessions, None);
+        let serving = Arc::clone(&agent);
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                serve(stream, &sessions, &given).await;
+                serving.serve(stream).await;
             }
         }));
-        Self { place, answers, _task: task }
+        Self { place, agent, _task: task }
     }
 
     async fn expect(&self, code: i32, args: &[&str]) -> Ran {
@@ -49,134 +43,13 @@ impl Fake {
         self.place.run(&all).await
     }
 
-    /// What has been answered since the last time this was asked: session, prompt, decision, options, text.
     fn answered(&self) -> Vec<String> {
-        std::mem::take(&mut *self.answers.lock().expect("not poisoned"))
-            .iter()
-            .map(|a| {
-                let id = a.prompt_id.map_or("?".to_owned(), |id| id.to_string());
-                let session = a.session_id.as_str();
-                format!("{}/{id} {:?} {:?} {:?}", &session[3..7], a.decision, a.options, a.text)
-            })
-            .collect()
+        self.agent.answered()
     }
 }
 
 fn socket(place: &Place) -> PathBuf {
     place.path("fake.sock")
-}
-
-async fn serve(stream: UnixStream, sessions: &[SessionInfo], answers: &Mutex<Vec<Answer>>) -> Option<()> {
-    let mut ws = tokio_tungstenite::accept_async(stream).await.ok()?;
-    while let Some(Ok(message)) = ws.next().await {
-        let Message::Text(text) = message else { continue };
-        let said = match ClientFrame::parse(&text).expect("the client speaks the protocol") {
-            ClientFrame::Auth(_) => {
-                let agent: AgentInfo = serde_json::from_str(AGENT).expect("as the protocol says");
-                serde_json::to_string(&AuthReply::authenticated(Hello { agent, seq: 0 }))
-                    .expect("it serializes")
-            }
-            ClientFrame::Request(Request { id, action }) => match act(action, sessions, answers) {
-                Ok(body) => ServerFrame::Reply(Reply { body, id }).to_text(),
-                Err(error) => ServerFrame::Error(error.answering(id)).to_text(),
-            },
-        };
-        ws.send(Message::text(said)).await.ok()?;
-    }
-    None
-}
-
-fn act(
-    action: Action,
-    sessions: &[SessionInfo],
-    answers: &Mutex<Vec<Answer>>,
-) -> Result<ReplyBody, ErrorReply> {
-    match action {
-        Action::ListSessions(_) => Ok(ReplyBody::SessionsList { sessions: sessions.to_vec() }),
-        Action::Answer(answer) => {
-            let session = sessions.iter().find(|s| s.session_id == answer.session_id).expect("it is ours");
-            answers.lock().expect("not poisoned").push(answer.clone());
-            let observed = match session.name.as_deref() {
-                Some("late") => return Err(refusal("prompt 3 is not open any more")),
-                Some("stuck") => KeysObserved::NoEvidence,
-                _ => KeysObserved::Submitted,
-            };
-            let prompt_id = answer.prompt_id.expect("the one that was shown");
-            Ok(ReplyBody::Answered { session_id: answer.session_id, prompt_id, observed })
-        }
-        Action::ExplainSession(explain) => {
-            let text = include_str!("../../../cm-protocol/tests/wire/reply.explained.json");
-            let reply: Reply = serde_json::from_str(text).expect("a golden file");
-            let ReplyBody::Explained { explanation } = reply.body else { panic!("{reply:?}") };
-            let explanation = Explanation { session_id: explain.session_id, ..*explanation };
-            Ok(ReplyBody::Explained { explanation: Box::new(explanation) })
-        }
-        other => panic!("nobody taught the fake agent {other:?}"),
-    }
-}
-
-fn refusal(words: &str) -> ErrorReply {
-    let text = serde_json::json!({ "error": words, "code": ErrorCode::Conflict });
-    serde_json::from_value(text).expect("an error")
-}
-
-const AGENT: &str = r#"{"version":"0.1.0","build":"test","sha256":"","protocol":2,"features":[],"host":"test",
-    "os":"linux","arch":"x86_64","bootId":"","pid":1,"startedAt":0.0,"tmux":"3.4","placement":"detached",
-    "capacity":{"sessions":0,"maxSessions":1,"clients":1,"maxClients":1},
-    "limits":{"frameBytes":65536,"taskBytes":1,"keysBytes":1,"pendingCommands":8,"loginFailures":1,"loginSeconds":1}}"#;
-
-fn session(digits: &str, name: &str, prompt: Option<Prompt>) -> SessionInfo {
-    SessionInfo {
-        session_id: SessionId(format!("cm-{digits:0<32}")),
-        tool: "claude".into(),
-        state: if prompt.is_some() { State::Waiting } else { State::Running },
-        path: "/home/ada/shop".into(),
-        uptime: 75,
-        alive: true,
-        name: Some(name.into()),
-        task: None,
-        summary: "fix the login test".into(),
-        created_at: 0.0,
-        reason: None,
-        prompt,
-        outcome: None,
-    }
-}
-
-fn command(id: u64, subject: &str) -> Option<Prompt> {
-    let option = |label: &str, key: &str, selected, meaning| PromptOption {
-        label: label.into(),
-        key: Some(key.into()),
-        selected,
-        checked: None,
-        meaning,
-    };
-    Some(Prompt {
-        id,
-        kind: "command".into(),
-        text: "Do you want to proceed?".into(),
-        subject: Some(subject.into()),
-        options: vec![
-            option("Yes", "1", true, Meaning::Once),
-            option("Yes, and don't ask again", "2", false, Meaning::Always),
-            option("No", "Esc", false, Meaning::Refuse),
-        ],
-        class: Some(format!("command {subject}")),
-        ..Prompt::default()
-    })
-}
-
-fn question(id: u64) -> Option<Prompt> {
-    let option = |label: &str| PromptOption {
-        label: label.into(),
-        key: None,
-        selected: false,
-        checked: None,
-        meaning: Meaning::Answer,
-    };
-    let options = vec![option("SQLite"), option("Postgres"), option("Postgres, replicated")];
-    let text = "Which database?".into();
-    Some(Prompt { id, kind: "question".into(), text, options, ..Prompt::default() })
 }
 
 #[tokio::test]

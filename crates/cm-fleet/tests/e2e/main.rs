@@ -3,8 +3,13 @@
 
 mod agent;
 mod answers;
+mod collect;
+mod failover;
+mod fake;
+mod fleet;
 mod inventory;
 mod output;
+mod resume;
 mod runs;
 mod sessions;
 mod support;

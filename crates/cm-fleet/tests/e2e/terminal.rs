@@ -49,6 +49,17 @@ impl<'a> Terminal<'a> {
         .await
     }
 
+    /// Copies what is written to it from now on into a file.
+    pub fn pipe(&self, file: &std::path::Path) {
+        let copy = format!("cat > {}", file.display());
+        assert!(self.tmux(&["pipe-pane", &copy]).status().expect("tmux runs").success());
+    }
+
+    pub fn resize(&self, columns: &str) {
+        let resized = self.tmux(&["resize-window", "-t", self.columns, "-x", columns]).status();
+        assert!(resized.expect("tmux runs").success());
+    }
+
     pub fn close(self) {
         assert!(self.tmux(&["kill-server"]).status().expect("tmux runs").success());
     }
@@ -112,6 +123,7 @@ async fn one_interrupt_detaches_and_leaves_the_screen_tidy() {
       cm-fleet attach ID    opens it
       cm-fleet kill ID      ends it
       cm-fleet sessions           lists them all
+      cm-fleet runs resume ID   goes on with the run
     left=130
     "#);
     // The terminal is as it was: it shows keys again.
@@ -126,14 +138,19 @@ async fn one_interrupt_detaches_and_leaves_the_screen_tidy() {
 
 /// The screen without what differs from run to run.
 fn without_ids(screen: &str) -> String {
-    let id = id(screen);
+    let (id, run) = (after(screen, "logs -f "), after(screen, "runs resume "));
     let end = screen.find("left=130").expect("it has ended") + "left=130".len();
-    screen[..end].replace(&id, "ID")
+    screen[..end].replace(&id, "ID").replace(&run, "ID")
 }
 
 /// The id in the line that says how to follow the session.
 fn id(screen: &str) -> String {
-    let at = screen.find("logs -f ").expect("it says how to follow") + "logs -f ".len();
+    after(screen, "logs -f ")
+}
+
+/// The id that follows these words.
+fn after(screen: &str, words: &str) -> String {
+    let at = screen.find(words).expect("it says what to do next") + words.len();
     screen[at..].chars().take_while(char::is_ascii_hexdigit).collect()
 }
 

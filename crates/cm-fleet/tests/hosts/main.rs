@@ -2,6 +2,7 @@
 //! `cargo nextest run -p cm-fleet --features host-tests --test hosts`.
 
 mod deploy;
+mod dispatch;
 mod faults;
 mod kinds;
 mod remote;

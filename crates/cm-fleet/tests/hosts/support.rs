@@ -62,7 +62,10 @@ impl Fleet {
         let text = format!(
             "fleet: {name}\ndefaults:\n  env: {{{env}}}\n  agent: {{binary: {agent}{settings}}}\n{hosts}{more}"
         );
-        std::fs::write(self.path("fleet.yaml"), text).unwrap();
+        // Another command may be reading it.
+        let fresh = self.path(".fleet.yaml");
+        std::fs::write(&fresh, text).unwrap();
+        std::fs::rename(fresh, self.path("fleet.yaml")).unwrap();
     }
 
     /// The program with these arguments, ready to run; `fleet.yaml` is there.
@@ -81,11 +84,16 @@ impl Fleet {
         let config = self.path("ssh_config").display().to_string();
         let mut all = vec![verb];
         match verb {
-            "exec" | "logs" => all.extend(["-i", "fleet.yaml", "-F", &config]),
+            "exec" | "logs" | "dispatch" | "sessions" => all.extend(["-i", "fleet.yaml", "-F", &config]),
             _ => all.extend(["fleet.yaml", "-F", &config]),
         }
         all.extend(args);
         Running::start(self.command(&all))
+    }
+
+    /// Begins a command that takes no inventory.
+    pub fn begin(&self, args: &[&str]) -> Running {
+        Running::start(self.command(args))
     }
 
     /// Runs `verb fleet.yaml …` to its end.
@@ -165,6 +173,12 @@ impl Running {
         }
     }
 
+    /// Waits for so many events of a run that are of this kind.
+    pub fn until_type(&mut self, kind: &str, count: usize) -> Value {
+        (1..count).for_each(|_| _ = self.until(|event| event["type"] == kind));
+        self.until(|event| event["type"] == kind)
+    }
+
     /// Waits until this step has been done on a host.
     pub fn until_step(&mut self, step: &str) {
         self.until(|event| event["event"] == "host_step" && event["step"] == step);
@@ -217,7 +231,7 @@ pub struct Run {
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "it ended with {:?} after {:?}", self.code, self.took)?;
-        let quiet = ["host_sent", "host_step", "host_connected", "host_begun"];
+        let quiet = ["host_sent", "host_step", "host_begun", "task_output", "task_state"];
         for line in
             self.out.lines().filter(|line| !quiet.iter().any(|q| line.contains(q))).chain(self.err.lines())
         {
@@ -269,6 +283,18 @@ impl Run {
     pub fn steps(&self, host: &str) -> Vec<&str> {
         let of = |e: &&Value| e["event"] == "host_step" && e["host"] == host;
         self.events.iter().filter(of).filter_map(|e| e["step"].as_str()).collect()
+    }
+
+    /// The events of a run that are of this kind.
+    pub fn of(&self, kind: &str) -> Vec<&Value> {
+        self.events.iter().filter(|event| event["type"] == kind).collect()
+    }
+
+    /// The numbers at the end of a run of tasks.
+    #[track_caller]
+    pub fn summary_of_run(&self) -> &Value {
+        let last = self.events.last().filter(|event| event["type"] == "run_finished");
+        &last.unwrap_or_else(|| panic!("{self:#?}"))["summary"]
     }
 
     /// The numbers at the end.

@@ -10,6 +10,7 @@ mod claimed;
 mod description;
 mod relay;
 mod run;
+pub mod written;
 
 pub use build::{another_build, test_agent};
 pub use cast::Cast;

@@ -2,7 +2,7 @@
 
 mod counted;
 mod far;
-mod ground;
+pub mod ground;
 mod many;
 mod timed;
 mod ways;

@@ -10,6 +10,8 @@ mod tools;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
+pub use deploy::ground;
+
 /// One line of the table.
 pub struct Row {
     what: String,
@@ -63,6 +65,15 @@ pub fn deploy(workspace: &Workspace, hosts: u8, built: bool) -> Result<(), Failu
         println!("| {} | {} | {} | {} |", row.what, row.measured, row.goal, row.mark());
     }
     Ok(())
+}
+
+/// Measures what a decision of the scheduler costs, and prints the table.
+///
+/// # Errors
+/// The example of cm-fleet that measures it cannot be built or run.
+pub fn schedule(workspace: &Workspace) -> Result<(), Failure> {
+    println!("{}\n", subject::machine());
+    subject::example(workspace, "cm-fleet", "schedule")
 }
 
 fn threads() -> Result<tokio::runtime::Runtime, Failure> {

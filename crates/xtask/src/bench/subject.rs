@@ -162,6 +162,18 @@ pub fn scripted(workspace: &Workspace) -> Result<PathBuf, Failure> {
     Ok(workspace.target.join("debug/cm-scripted"))
 }
 
+/// Builds an example of a package for release, and runs it.
+pub fn example(workspace: &Workspace, package: &str, name: &str) -> Result<(), Failure> {
+    cargo_build(workspace, &["--release", "-p", package, "--example", name])?;
+    let program = workspace.target.join("release/examples").join(name);
+    let command = program.display().to_string();
+    match Command::new(program).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::Exit { command, status: status.to_string(), output: String::new() }),
+        Err(source) => Err(Failure::Start { command, source }),
+    }
+}
+
 fn cargo_build(workspace: &Workspace, args: &[&str]) -> Result<(), Failure> {
     let command = format!("cargo build {}", args.join(" "));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -61,7 +61,10 @@ impl Machine {
             }
             Input::Paused => self.memory.paused = true,
             Input::Resumed => self.on_resumed(),
-            Input::KillRequested => self.end(State::Killed, None, Exit::default(), "kill requested", effects),
+            Input::KillRequested { why } => {
+                let why = why.as_deref().map(clean);
+                self.end(State::Killed, why, Exit::default(), "kill requested", effects);
+            }
             Input::TimedOut { after } => self.on_timeout(after, effects),
             Input::Tick => {}
         }

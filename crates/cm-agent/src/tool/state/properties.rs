@@ -159,7 +159,7 @@ fn input<'a>(happening: &Happening, screen: &'a mut Screen, report: &'a mut Repo
         Happening::Undeliverable => Input::TaskUndeliverable { why: "no".into() },
         Happening::Paused => Input::Paused,
         Happening::Resumed => Input::Resumed,
-        Happening::Kill => Input::KillRequested,
+        Happening::Kill => Input::KillRequested { why: None },
         Happening::TimedOut => Input::TimedOut { after: Duration::from_secs(1) },
         Happening::Tick | Happening::Await | Happening::Restart => Input::Tick,
     }
@@ -204,7 +204,7 @@ fn run(tool: &str, has_task: bool, happenings: &[(Happening, u64)]) -> Result<()
         delivered <= usize::from(has_task && tool != "shell"),
         "the task was typed {delivered} times"
     );
-    let end = machine.step(Input::KillRequested, now);
+    let end = machine.step(Input::KillRequested { why: None }, now);
     for effect in &end {
         witness.see(effect)?;
     }

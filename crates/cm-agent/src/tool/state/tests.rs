@@ -101,7 +101,7 @@ fn give(machine: &mut Machine, word: &str, rest: &str, now: Duration) -> Vec<Eff
         "undeliverable" => Input::TaskUndeliverable { why: rest.into() },
         "pause" => Input::Paused,
         "resume" => Input::Resumed,
-        "kill" => Input::KillRequested,
+        "kill" => Input::KillRequested { why: Some(rest.to_owned()).filter(|why| !why.is_empty()) },
         "timeout" => Input::TimedOut { after: Duration::from_secs(rest.parse().unwrap()) },
         "tick" => Input::Tick,
         other => panic!("no input {other:?}"),

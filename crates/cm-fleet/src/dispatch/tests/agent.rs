@@ -3,7 +3,7 @@
 //! `exit N` ends at once, `hang` runs until it is killed (`and survive`: not even then), `show TEXT` has
 //! TEXT on its screen and hangs, `ask` waits on a prompt, `prove` is allowed a command and ends verified
 //! (or failed, where no check came with it), `refuse` is refused, `drop before the answer` closes the connection the
-//! first time.
+//! first time. `hang at first` and `lose it at first` do so in their first attempt and end well in the next.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use cm_client::protocol::{
     Action, AgentInfo, AuthReply, Capacity, CheckResult, ClientFrame, CreateSession, ErrorCode, ErrorReply,
-    Event, EventKind, Hello, Limits, Outcome, Prompt, Proof, Receipt, Reply, ReplyBody, Request, ScreenFrame,
-    ServerFrame, SessionId, State,
+    Event, EventKind, Fence, Hello, Limits, Load, Outcome, Prompt, Proof, Receipt, Reply, ReplyBody,
+    RepoFound, Request, ScreenFrame, ServerFrame, SessionId, State, ToolFound,
 };
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -23,15 +23,26 @@ use tokio_util::task::AbortOnDropHandle;
 pub(super) struct FakeAgent {
     pub(super) socket: PathBuf,
     _dir: tempfile::TempDir,
-    _task: AbortOnDropHandle<()>,
+    task: Option<AbortOnDropHandle<()>>,
+    world: Arc<Mutex<World>>,
 }
 
 #[derive(Default)]
 struct World {
+    /// Which of several agents it is: their sessions differ.
+    number: u128,
+    /// What it says it can do beyond the first release.
+    features: Vec<String>,
     events: Vec<Event>,
-    /// By task id: its session and its text.
-    sessions: BTreeMap<String, (SessionId, String)>,
+    /// By task id and attempt: its session and its text.
+    sessions: BTreeMap<(String, u32), (SessionId, String)>,
+    /// Tools it does not have.
+    missing: Vec<String>,
+    /// What it was asked, beside starting and ending sessions.
+    asked: Vec<String>,
     dropped: bool,
+    /// Where it has the one repository of its host.
+    repository: Option<PathBuf>,
 }
 
 enum Say {
@@ -40,18 +51,60 @@ enum Say {
 }
 
 impl FakeAgent {
+    /// One of the first release.
     pub(super) fn start() -> Self {
+        Self::with(World::default())
+    }
+
+    /// One of a fleet's, that lacks some tools.
+    pub(super) fn modern(number: usize, missing: &[&str]) -> Self {
+        Self::with(World {
+            number: number as u128,
+            features: ["leases", "fence", "probe"].map(str::to_owned).to_vec(),
+            missing: missing.iter().map(|tool| (*tool).to_owned()).collect(),
+            ..World::default()
+        })
+    }
+
+    /// One of a fleet's, whose tasks work in this repository.
+    pub(super) fn with_repository(number: usize, repository: PathBuf) -> Self {
+        Self::with(World {
+            number: number as u128,
+            features: ["leases", "fence", "probe", "repo"].map(str::to_owned).to_vec(),
+            repository: Some(repository),
+            ..World::default()
+        })
+    }
+
+    fn with(world: World) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("agent.sock");
-        let listener = UnixListener::bind(&socket).expect("a socket");
-        let world = Arc::new(Mutex::new(World::default()));
-        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut agent = Self { socket, _dir: dir, task: None, world: Arc::new(Mutex::new(world)) };
+        agent.wake();
+        agent
+    }
+
+    /// It is gone, with all its connections; what it knows stays.
+    pub(super) fn vanish(&mut self) {
+        self.task = None;
+        std::fs::remove_file(&self.socket).expect("it was there");
+    }
+
+    /// It is there again.
+    pub(super) fn wake(&mut self) {
+        let listener = UnixListener::bind(&self.socket).expect("a socket");
+        let world = Arc::clone(&self.world);
+        self.task = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             // One connection at a time: the runs under test have one.
             while let Ok((stream, _)) = listener.accept().await {
                 serve(stream, &world).await;
             }
-        }));
-        Self { socket, _dir: dir, _task: task }
+        })));
+    }
+
+    /// What it was asked, beside starting and ending sessions.
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.world.lock().expect("not poisoned").asked.clone()
     }
 }
 
@@ -61,8 +114,11 @@ async fn serve(stream: UnixStream, world: &Mutex<World>) -> Option<()> {
         let Message::Text(text) = message else { continue };
         let answers = match ClientFrame::parse(&text).expect("the client speaks the protocol") {
             ClientFrame::Auth(_) => {
-                let seq = world.lock().expect("not poisoned").events.len() as u64;
-                let hello = AuthReply::authenticated(Hello { agent: info(), seq });
+                let hello = {
+                    let world = world.lock().expect("not poisoned");
+                    let agent = AgentInfo { features: world.features.clone(), ..info() };
+                    AuthReply::authenticated(Hello { agent, seq: world.events.len() as u64 })
+                };
                 ws.send(Message::text(serde_json::to_string(&hello).expect("it serializes"))).await.ok()?;
                 continue;
             }
@@ -142,20 +198,72 @@ impl World {
                     })),
                 ]
             }
+            Action::AgentInfo => vec![reply(ReplyBody::AgentInfo { agent: Box::new(info()) })],
+            Action::Probe(probe) => {
+                let found = |tool: String| {
+                    let path = (!self.missing.contains(&tool)).then(|| format!("/bin/{tool}"));
+                    ToolFound { tool, path, login: None }
+                };
+                let tools = probe.tools.into_iter().map(found).collect();
+                let directory = self.repository.as_ref().map(|path| path.display().to_string());
+                let present = self.repository.as_ref().is_some_and(|path| path.join("HEAD").exists());
+                let found = |url| RepoFound { url, present, directory: directory.clone() };
+                let repos = probe.repos.into_iter().map(found).collect();
+                vec![reply(ReplyBody::Probed { tools, repos, load: load() })]
+            }
+            Action::RenewLease(renew) => {
+                let given = if renew.seconds.is_some() { "renewed" } else { "given back" };
+                self.asked.push(format!("{} {given}", renew.owner));
+                vec![reply(ReplyBody::LeaseRenewed { owner: renew.owner, sessions: 0, load: load() })]
+            }
+            Action::Acknowledge(known) => {
+                let sessions = known.sessions.len();
+                self.asked.push(format!("acknowledged {sessions}"));
+                vec![reply(ReplyBody::Acknowledged { sessions })]
+            }
+            Action::Fence(fence) => self.fence(fence, &reply),
             Action::GetSession(get) => refuse(ErrorReply::not_found(get.session_id.as_str())),
             other => panic!("nobody taught the fake agent {other:?}"),
         }
     }
 
+    /// Ends earlier attempts that still run.
+    fn fence(&mut self, fence: Fence, reply: &dyn Fn(ReplyBody) -> Say) -> Vec<Say> {
+        self.asked.push(format!("fence {} below {}", fence.task_id, fence.below));
+        let head = self.events.len() as u64;
+        let stale: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|((task, attempt), _)| *task == fence.task_id && *attempt < fence.below)
+            .map(|(_, (session, _))| session.clone())
+            .collect();
+        for session in &stale {
+            self.end(session, State::Killed, None);
+        }
+        let mut said = vec![reply(ReplyBody::Fenced { task_id: fence.task_id, sessions: stale })];
+        said.extend(self.after(head));
+        said
+    }
+
     fn create(&mut self, create: &CreateSession) -> (SessionId, bool) {
         let task = create.task_id.clone().expect("runs name their tasks");
-        if let Some((session, _)) = self.sessions.get(&task) {
+        let attempt = create.attempt.expect("and their attempts");
+        if let Some((session, _)) = self.sessions.get(&(task.clone(), attempt)) {
             return (session.clone(), true);
         }
-        let session = SessionId::from_bits(self.sessions.len() as u128 + 1);
+        if let Some(work) = create.worktree.as_ref().and_then(|tree| tree.continues.as_ref()) {
+            self.asked.push(format!("go on with {} {} {}", work.host, work.attempt, work.commit));
+        }
+        let session = SessionId::from_bits((self.number << 64) | (self.sessions.len() as u128 + 1));
         let text = create.task().to_owned();
-        self.sessions.insert(task, (session.clone(), text.clone()));
+        self.sessions.insert((task, attempt), (session.clone(), text.clone()));
         self.state(&session, State::Running);
+        match (text.as_str(), attempt) {
+            ("hang at first", 1) => {}
+            ("lose it at first", 1) => self.end(&session, State::Lost, None),
+            ("hang at first" | "lose it at first", _) => self.end(&session, State::Done, Some(0)),
+            _ => {}
+        }
         if let Some((_, code)) = text.split_once("exit ") {
             let code: i32 = code.parse().expect("a number");
             self.end(&session, if code == 0 { State::Done } else { State::Failed }, Some(code));
@@ -249,6 +357,10 @@ impl World {
         let newer = self.events.iter().filter(|event| event.seq > since);
         newer.map(|event| Say::Frame(ServerFrame::Event(event.clone()))).collect()
     }
+}
+
+fn load() -> Load {
+    Load { cpu: 0.0, cores: 2, memory_available: 1.0, memory_pressure: None }
 }
 
 fn info() -> AgentInfo {

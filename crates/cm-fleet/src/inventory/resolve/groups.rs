@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Definitions, Index, chain, circle, known_as, range};
 use crate::inventory::file::{Entry, FleetFile, Group, Groups, Settings};
-use crate::inventory::near::meant;
-use crate::inventory::node::{At, Reader};
+use crate::yaml::{At, Reader, meant};
 
 /// All groups of all files, flat.
 #[derive(Default)]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Definitions, jump};
 use crate::inventory::file::{AgentKeys, ContainerKeys, Settings};
-use crate::inventory::node::{Many, Reader};
 use crate::inventory::value::Word;
 use crate::inventory::{AgentSettings, ContainerSettings, Host, Runtime, SystemdSettings};
+use crate::yaml::{Many, Reader};
 
 /// The host. `own_jump`: the way to it is said of it alone.
 pub fn host(
@@ -75,6 +75,7 @@ fn agent(keys: AgentKeys) -> AgentSettings {
         state_dir: keys.state_dir.map(|path| path.0),
         listen: keys.listen.map(|listen| listen.value.0),
         token: keys.token.map(|token| token.0),
+        port: keys.port.map(|port| port.0),
         max_sessions: keys.max_sessions.map(|count| count.0),
         max_clients: keys.max_clients.map(|count| count.0),
         keep_finished: keys.keep_finished.map(|seconds| seconds.0),

@@ -2,8 +2,8 @@
 
 use super::{Definitions, chain, circle};
 use crate::inventory::Host;
-use crate::inventory::node::{At, Many, Reader};
 use crate::inventory::value::Jump;
+use crate::yaml::{At, Many, Reader};
 
 /// The hosts on the way. An inherited way ends before the host itself: a bastion in `defaults` needs no
 /// exception for the bastion.

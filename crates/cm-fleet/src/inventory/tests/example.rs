@@ -131,6 +131,7 @@ fn a_host_with_all_settings() {
             state_dir: Some("/var/lib/agents/state".into()),
             listen: Some("127.0.0.1:9876".parse().expect("an address")),
             token: Some(SecretRef::File("/home/op/.config/cm-fleet/far.token".into())),
+            port: None,
             max_sessions: Some(64),
             max_clients: Some(16),
             keep_finished: Some(7200),

@@ -4,9 +4,9 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::inventory::node::{Node, Reader};
 use crate::inventory::secret::variable;
 use crate::inventory::{Mount, PolicyRef, SecretRef, Value};
+use crate::yaml::{Node, Reader};
 
 pub fn positive<T: std::str::FromStr + Default + PartialEq>(
     node: &Node,

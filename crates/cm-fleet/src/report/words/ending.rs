@@ -87,9 +87,17 @@ pub fn places(changes: &Changes) -> Vec<String> {
         let open = if changes.uncommitted { ", and work that is not committed" } else { "" };
         lines.push(format!("branch {}: {count}{open}", clean(branch)));
     }
+    lines.extend(went_on(changes));
     lines.push(format!("work tree {}", clean(tree)));
     lines.extend(changes.patch.as_ref().map(|patch| format!("patch {}", clean(patch))));
     lines
+}
+
+/// Whose work it went on with: `went on with attempt 1 of web-01 at 9b7e01d4`.
+fn went_on(changes: &Changes) -> Option<String> {
+    let work = changes.continues.as_ref()?;
+    let commit: String = clean(&work.commit).chars().take(COMMIT).collect();
+    Some(format!("went on with attempt {} of {} at {commit}", work.attempt, clean(&work.host)))
 }
 
 /// The parts of the line that tells a task's end.
@@ -104,6 +112,7 @@ pub fn note(outcome: &Outcome) -> String {
         ending(outcome),
         took(outcome.duration),
         changed.map(changes).unwrap_or_default(),
+        outcome.changes.as_ref().and_then(went_on).unwrap_or_default(),
         reason,
         check,
     ];
@@ -112,7 +121,7 @@ pub fn note(outcome: &Outcome) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cm_protocol::State;
+    use cm_protocol::{Continues, State};
 
     use super::*;
 
@@ -136,6 +145,9 @@ mod tests {
             uncommitted: true,
             ..committed
         };
+        let continues = Continues { host: "h1".into(), attempt: 1, commit: "1234567890".into() };
+        let later = Changes { continues: Some(continues), ..own.clone() };
+        assert_eq!(places(&later)[1], "went on with attempt 1 of h1 at 12345678");
         assert_eq!(
             places(&own),
             ["branch cm/fix: 1 commit, and work that is not committed", "work tree /w", "patch /p"]

@@ -108,7 +108,7 @@ async fn play(client: &Client, project: &Path) -> Result<(), BenchError> {
     let request = CreateSession {
         tool: Some("scripted".into()),
         task: Some("do it".into()),
-        context: Some(Context { path: Some(project.display().to_string()) }),
+        context: Some(Context { path: Some(project.display().to_string()), ..Context::default() }),
         size: Some(Size { cols: 120, rows: 40 }),
         policy: Some(PolicyChoice::Rules(policy)),
         ..CreateSession::default()

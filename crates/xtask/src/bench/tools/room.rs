@@ -62,7 +62,10 @@ impl Room {
         let request = CreateSession {
             tool: Some(self.tool.name().to_owned()),
             task: Some(task).filter(|_| !scenario.is_empty()),
-            context: Some(Context { path: Some(self.home.project.display().to_string()) }),
+            context: Some(Context {
+                path: Some(self.home.project.display().to_string()),
+                ..Context::default()
+            }),
             size: Some(Size { cols: 120, rows: 40 }),
             env,
             args: self.home.args.clone(),

@@ -1,4 +1,4 @@
-//! What is wrong with an inventory, shown with file, line, column, the line itself and a caret. PURE.
+//! What is wrong with a file, shown with name, line, column, the line itself and a caret. PURE.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
+use crate::failure::Failure;
 use crate::report::clean::clean;
 
 /// Problems shown at most; the rest is counted.
@@ -15,7 +16,7 @@ const SHOWN: usize = 20;
 const AROUND: usize = 60;
 
 /// A place in one of the files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Place {
     /// Which file, by its number in [`Sources`].
     pub file: u16,
@@ -69,28 +70,17 @@ pub struct Diagnostic {
     pub snippet: String,
 }
 
-/// Why there is no inventory.
-#[derive(Debug, thiserror::Error)]
-pub enum InventoryError {
-    /// None was named, and none is where they are looked for.
-    #[error("there is no inventory: looked for {}", list(looked))]
-    Missing {
-        /// Where.
-        looked: Vec<PathBuf>,
-    },
-    /// It cannot be read.
-    #[error("cannot read the inventory {}", .0.display())]
-    Unreadable(PathBuf, #[source] std::io::Error),
-    /// It has mistakes.
-    #[error("{} has {}{}", file.display(), mistakes(problems.len() + more), shown(problems))]
-    Wrong {
-        /// The outermost file.
-        file: PathBuf,
-        /// In the order of files and lines; never empty.
-        problems: Vec<Diagnostic>,
-        /// How many more there are.
-        more: usize,
-    },
+/// All that is wrong with a file and those it includes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{} has {}{}", file.display(), counted(problems.len() + more), shown(problems))]
+pub struct Mistakes {
+    /// The outermost file.
+    #[serde(skip)]
+    pub file: PathBuf,
+    /// In the order of files and lines; never empty.
+    pub problems: Vec<Diagnostic>,
+    /// How many more there are.
+    pub more: usize,
 }
 
 impl Place {
@@ -128,21 +118,21 @@ impl Sources {
     }
 
     /// An error of all these problems.
-    pub fn wrong(&self, mut problems: Vec<Problem>) -> InventoryError {
+    pub fn mistakes(&self, mut problems: Vec<Problem>) -> Mistakes {
         problems.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
         problems.dedup();
         let secrets: Vec<Place> = problems.iter().filter(|p| p.secret).map(|p| p.place).collect();
         let more = problems.len().saturating_sub(SHOWN);
         problems.truncate(SHOWN);
         let problems = problems.into_iter().map(|problem| self.diagnostic(problem, &secrets)).collect();
-        InventoryError::Wrong { file: self.path(0).to_owned(), problems, more }
+        Mistakes { file: self.path(0).to_owned(), problems, more }
     }
 
     fn diagnostic(&self, problem: Problem, secrets: &[Place]) -> Diagnostic {
         let Problem { place, message, secret } = problem;
         // A line is shown for its other mistakes, too.
         let mut line = self.line(place).to_owned();
-        for hidden in secrets.iter().filter(|s| (s.file, s.line) == (place.file, place.line) && !secret) {
+        for hidden in secrets.iter().filter(|s| (s.file, s.line) == (place.file, place.line)) {
             let from = hidden.column.saturating_sub(1) as usize;
             let to = from + hidden.len as usize;
             line = line
@@ -193,7 +183,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-fn mistakes(count: usize) -> String {
+fn counted(count: usize) -> String {
     if count == 1 { "a mistake".to_owned() } else { format!("{count} mistakes") }
 }
 
@@ -201,34 +191,16 @@ fn shown(problems: &[Diagnostic]) -> String {
     problems.iter().map(|problem| format!("\n{problem}")).collect()
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
-}
-
-impl InventoryError {
+impl Mistakes {
     /// As people read it, at the edge.
-    pub fn failure(&self) -> crate::failure::Failure {
-        use crate::failure::Failure;
-        match self {
-            Self::Missing { .. } => {
-                Failure::usage(self.to_string()).hint("`cm-fleet init` writes one; or name yours: -i FILE")
-            }
-            Self::Unreadable(_, error) => {
-                let failure = Failure::usage(self.to_string()).because(self);
-                match error.kind() {
-                    std::io::ErrorKind::NotFound => failure.hint("`cm-fleet init FILE` writes one"),
-                    _ => failure,
-                }
-            }
-            Self::Wrong { file, problems, more } => {
-                let what = format!("{} has {}", file.display(), mistakes(problems.len() + more));
-                let failure =
-                    problems.iter().fold(Failure::usage(what), |failure, p| failure.caused_by(p.to_string()));
-                match more {
-                    0 => failure,
-                    more => failure.hint(format!("there are {more} more")),
-                }
-            }
+    pub fn failure(&self) -> Failure {
+        let Self { file, problems, more } = self;
+        let what = format!("{} has {}", file.display(), counted(problems.len() + more));
+        let failure =
+            problems.iter().fold(Failure::usage(what), |failure, p| failure.caused_by(p.to_string()));
+        match more {
+            0 => failure,
+            more => failure.hint(format!("there are {more} more")),
         }
     }
 }
@@ -267,7 +239,7 @@ mod tests {
         let mut all: Vec<Problem> = (0..30).map(|n| problem(2, format!("{n:02}"))).collect();
         all.push(problem(1, "first".into()));
         all.push(problem(1, "first".into()));
-        let error = sources.wrong(all);
+        let error = sources.mistakes(all);
         let said = error.failure().to_string();
         assert!(
             said.starts_with("error: f.yaml has 31 mistakes\n  caused by: f.yaml:1:1: first\n"),
