@@ -1,6 +1,6 @@
 //! Bars on a terminal: a line for each task that runs, a total under them, finished tasks above.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -20,6 +20,10 @@ const TICK: Duration = Duration::from_millis(250);
 const SPIN: &[&str] = &["⠋", "⠙", "⠸", "⠴", "⠦", "⠇"];
 /// Columns before what stands under a line.
 const UNDER: usize = 4;
+/// Tasks whose names decide how wide names are, whether they run or not.
+const FEW: usize = 50;
+/// Of very many events not every one is drawn: ticks come soon. Seconds.
+const DRAWN_EVERY: f64 = 0.05;
 /// Rows a name takes at most.
 const LABEL: usize = 20;
 
@@ -29,6 +33,8 @@ pub struct Tty<W> {
     bars: BTreeMap<usize, ProgressBar>,
     total: Option<ProgressBar>,
     frame: usize,
+    /// When an event was last drawn, Unix seconds.
+    drawn: f64,
     out: W,
     paint: Paint,
     rows: usize,
@@ -44,6 +50,7 @@ impl<W: Write> Tty<W> {
             bars: BTreeMap::new(),
             total: None,
             frame: 0,
+            drawn: 0.0,
             out,
             paint,
             rows: terminal::rows().unwrap_or(24),
@@ -71,8 +78,16 @@ impl<W: Write> Tty<W> {
         let style = plain_style();
         // A screen full of bars scrolls and smears: what does not fit is in the total alone.
         let room = self.rows.saturating_sub(3).max(1);
-        let label = state.tasks.iter().map(|t| width(&clean(&t.plan.label))).max().unwrap_or(0).min(LABEL);
-        for task in &state.tasks {
+        // Only what runs has a line, and there may be very many others.
+        let held = state.hosts.iter().flat_map(|host| host.tasks.iter().take(room));
+        let shown: BTreeSet<usize> = self.bars.keys().chain(held).copied().collect();
+        let names = state.tasks.iter().take(FEW).chain(shown.iter().filter_map(|number| state.task(*number)));
+        let label = names.map(|task| width(&clean(&task.plan.label))).max().unwrap_or(0).min(LABEL);
+        // Where there are several hosts, each line says which one.
+        let several = state.hosts.len() > 1;
+        let on = several
+            .then(|| state.hosts.iter().map(|host| width(&clean(&host.name))).max().unwrap_or(0).min(LABEL));
+        for task in shown.iter().filter_map(|number| state.task(*number)) {
             let number = task.plan.number;
             match words::bar(&task.status, now) {
                 Some((word, time, text)) if self.bars.contains_key(&number) || self.bars.len() < room => {
@@ -84,7 +99,11 @@ impl<W: Write> Tty<W> {
                         }
                     });
                     let name = pad(&fit(&clean(&task.plan.label), label), label);
-                    let lead = format!("{} {name}  ", SPIN[self.frame % SPIN.len()]);
+                    let place = on.map_or_else(String::new, |columns| {
+                        let host = clean(task.status.host().unwrap_or_default());
+                        format!("{}  ", pad(&fit(&host, columns), columns))
+                    });
+                    let lead = format!("{} {name}  {place}", SPIN[self.frame % SPIN.len()]);
                     let rest = format!("  {time:>5}  {text}");
                     let word = pad(&word, 9);
                     let room = columns.saturating_sub(1 + width(&lead) + width(&word));
@@ -149,7 +168,10 @@ impl<W: Write> View for Tty<W> {
         if shown && let Some(line) = words::line(event, state) {
             self.say(&line)?;
         }
-        self.draw(event.at, state);
+        if state.tasks.len() <= FEW || event.at >= self.drawn + DRAWN_EVERY {
+            self.drawn = event.at;
+            self.draw(event.at, state);
+        }
         Ok(())
     }
 
