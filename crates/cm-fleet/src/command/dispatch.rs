@@ -246,22 +246,18 @@ pub struct ShowRun {
 impl ShowRun {
     /// Bars on a terminal, lines elsewhere, JSON where it was asked for. `detach`: there is nothing to follow.
     pub fn view(&self, detach: bool) -> Box<dyn View> {
-        view(self, detach)
-    }
-}
-
-fn view(args: &ShowRun, detach: bool) -> Box<dyn View> {
-    let (out, log) = (std::io::stdout(), std::io::stderr());
-    let columns = terminal::stdout_columns();
-    let paint = terminal::paint_stdout();
-    if args.json {
-        Box::new(Json::new(out))
-    } else if args.quiet {
-        Box::new(Plain::new(log, out, columns, paint).quiet())
-    } else if args.plain || detach || !terminal::can_draw() {
-        Box::new(Plain::new(log, out, columns, paint))
-    } else {
-        Box::new(Tty::new(out, paint))
+        let (out, log) = (std::io::stdout(), std::io::stderr());
+        let columns = terminal::stdout_columns();
+        let paint = terminal::paint_stdout();
+        if self.json {
+            Box::new(Json::new(out))
+        } else if self.quiet {
+            Box::new(Plain::new(log, out, columns, paint).quiet())
+        } else if self.plain || detach || !terminal::can_draw() {
+            Box::new(Plain::new(log, out, columns, paint))
+        } else {
+            Box::new(Tty::new(out, paint))
+        }
     }
 }
 

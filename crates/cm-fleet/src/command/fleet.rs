@@ -18,7 +18,7 @@ use crate::failure::{Failure, Kind};
 use crate::fleet::reach::{Fleet, Member, Unreached};
 use crate::fleet::tunnel::Tunnel;
 use crate::fleet::way::Way;
-use crate::inventory::{self, Host, Inventory, InventoryError, Runtime};
+use crate::inventory::{self, Host, Inventory, InventoryError};
 use crate::local::Local;
 use crate::report::event::HostPlan;
 use crate::sessions::LOCAL;
@@ -45,25 +45,14 @@ impl FleetArgs {
     /// # Errors
     /// The inventory cannot be used, or selects nothing.
     pub async fn fleet(&self, global: &Global) -> Result<Fleet, Failure> {
-        let only_here = || Fleet::here(global.local(true), self.within());
-        let named = self.inventory.inventory.is_some() || !self.inventory.on.is_empty();
-        if self.local {
-            return Ok(only_here());
+        let Some(Meant { inventory, hosts, found }) = self.meant(global)? else {
+            return Ok(self.only_here(global));
+        };
+        let mut fleet = self.members(global, inventory, hosts, found).await?;
+        if !found {
+            return Ok(fleet);
         }
-        if named || !self.ctx.is_empty() {
-            let (inventory, hosts) = self.named()?;
-            return self.members(global, inventory, hosts, false).await;
-        }
-        if global.names_socket() {
-            return Ok(only_here());
-        }
-        let Some(inventory) = found()? else { return Ok(only_here()) };
-        if inventory.hosts.is_empty() {
-            return Ok(only_here());
-        }
-        let hosts = inventory.hosts.clone();
         // This machine's agent is one of them, unless it has nothing to say.
-        let mut fleet = self.members(global, inventory, hosts, true).await?;
         let taken = |member: &Member| !member.way.is_remote() || member.host == LOCAL;
         if !fleet.members.iter().any(taken) && global.local(false).runs().await {
             // Should it die while it is followed, it is started again.
@@ -77,23 +66,32 @@ impl FleetArgs {
     /// # Errors
     /// As [`Self::fleet`].
     pub async fn crew(&self, global: &Global) -> Result<Crew, Failure> {
-        let named =
-            self.inventory.inventory.is_some() || !self.inventory.on.is_empty() || !self.ctx.is_empty();
-        let chosen = if self.local {
-            None
-        } else if named {
-            Some((self.named()?, false))
-        } else if global.names_socket() {
-            None
-        } else {
-            let found = found()?.filter(|inventory| !inventory.hosts.is_empty());
-            found.map(|inventory| ((inventory.clone(), inventory.hosts), true))
-        };
-        let Some(((inventory, hosts), found)) = chosen else {
-            return Ok(Crew { fleet: Fleet::here(global.local(true), self.within()), inventory: None });
+        let Some(Meant { inventory, hosts, found }) = self.meant(global)? else {
+            return Ok(Crew { fleet: self.only_here(global), inventory: None });
         };
         let fleet = self.members(global, inventory.clone(), hosts, found).await?;
         Ok(Crew { fleet, inventory: Some(inventory) })
+    }
+
+    fn only_here(&self, global: &Global) -> Fleet {
+        Fleet::here(global.local(true), self.within())
+    }
+
+    /// The hosts of the inventory that is named, or of the one that is found; none: this machine alone.
+    fn meant(&self, global: &Global) -> Result<Option<Meant>, Failure> {
+        if self.local {
+            return Ok(None);
+        }
+        let InventoryOption { inventory, on } = &self.inventory;
+        if inventory.is_some() || !on.is_empty() || !self.ctx.is_empty() {
+            let (inventory, hosts) = self.named()?;
+            return Ok(Some(Meant { inventory, hosts, found: false }));
+        }
+        if global.names_socket() {
+            return Ok(None);
+        }
+        let found = found()?.filter(|inventory| !inventory.hosts.is_empty());
+        Ok(found.map(|inventory| Meant { hosts: inventory.hosts.clone(), inventory, found: true }))
     }
 
     /// The same, to be used again later and from anywhere: what was looked for is named.
@@ -138,8 +136,7 @@ impl FleetArgs {
         found: bool,
     ) -> Result<Fleet, Failure> {
         let lies_here = found && inventory.file == Path::new(inventory::NAME);
-        let order: Vec<(String, bool)> =
-            hosts.iter().map(|host| (host.name.clone(), host.runtime == Runtime::Local)).collect();
+        let order: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
         let Opened { jobs, settled, keys, .. } = self.reach.open(inventory, hosts, Depth::Reach).await?;
         let mut lost = Vec::new();
         let mut members = Vec::new();
@@ -157,10 +154,18 @@ impl FleetArgs {
                 outcome => lost.push(Unreached { failure: cannot(&host, &outcome), host }),
             }
         }
-        let place = |name: &str| order.iter().position(|(host, _)| host == name);
+        let place = |name: &str| order.iter().position(|host| host == name);
         members.sort_by_key(|member| place(&member.host));
         Ok(Fleet { members, lost, within: self.within() })
     }
+}
+
+/// Hosts of an inventory.
+struct Meant {
+    inventory: Inventory,
+    hosts: Vec<Host>,
+    /// Nobody has named this inventory.
+    found: bool,
 }
 
 /// Which of a run's hosts a task may use.
@@ -214,22 +219,24 @@ impl Crew {
         self.fleet.members.iter().position(|member| member.host == host)
     }
 
+    fn described(&self, host: &str) -> Option<&Host> {
+        self.inventory.as_ref()?.host(host)
+    }
+
     /// What the run is told of its hosts. `slots`: of those of which the inventory does not say how many.
     pub fn plans(&self, slots: Option<u32>) -> Vec<HostPlan> {
-        let described = |name: &str| self.inventory.as_ref().and_then(|inventory| inventory.host(name));
         let plan = |member: &Member| HostPlan {
             name: member.host.clone(),
-            slots: described(&member.host).and_then(|host| host.slots).or(slots),
+            slots: self.described(&member.host).and_then(|host| host.slots).or(slots),
         };
         self.fleet.members.iter().map(plan).collect()
     }
 
     /// What files of tasks may say of hosts.
     pub fn facts(&self) -> Vec<HostFacts> {
-        let described = |name: &str| self.inventory.as_ref().and_then(|inventory| inventory.host(name));
         let bare = |name: &str| HostFacts { name: name.to_owned(), ..HostFacts::default() };
         let members = self.fleet.members.iter();
-        members.map(|m| described(&m.host).map_or_else(|| bare(&m.host), HostFacts::from)).collect()
+        members.map(|m| self.described(&m.host).map_or_else(|| bare(&m.host), HostFacts::from)).collect()
     }
 
     /// The sets of hosts that are meant, by their numbers. An empty one is all hosts.

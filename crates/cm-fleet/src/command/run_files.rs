@@ -1,6 +1,6 @@
 //! A run's files: made when it begins, found and read again by the commands about runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -114,20 +114,36 @@ pub fn reopen(dir: &Path) -> Result<Option<Reopened>, Failure> {
     }
 }
 
+/// Goes through what a run's record says, in order, as long as `act` wants more.
+///
+/// # Errors
+/// It cannot be read; or `act`'s own.
+pub fn each(dir: &Path, mut act: impl FnMut(RunEvent) -> Result<bool, Failure>) -> Result<(), Failure> {
+    let mut tail: Tail<RunEvent> = Tail::open(dir).map_err(|error| error.failure())?;
+    loop {
+        let news = tail.next_lines().map_err(|error| error.failure())?;
+        for event in news.events {
+            if !act(event)? {
+                return Ok(());
+            }
+        }
+        if !news.more {
+            return Ok(());
+        }
+    }
+}
+
 /// Where a run stands, as far as its record says.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn state(dir: &Path) -> Result<RunState, Failure> {
-    let mut tail: Tail<RunEvent> = Tail::open(dir).map_err(|error| error.failure())?;
     let mut state = RunState::default();
-    loop {
-        let news = tail.next_lines().map_err(|error| error.failure())?;
-        news.events.iter().for_each(|event| state.apply(event));
-        if !news.more {
-            return Ok(state);
-        }
-    }
+    each(dir, |event| {
+        state.apply(&event);
+        Ok(true)
+    })?;
+    Ok(state)
 }
 
 /// Everything a run's record says, in order.
@@ -135,15 +151,12 @@ pub fn state(dir: &Path) -> Result<RunState, Failure> {
 /// # Errors
 /// It cannot be read.
 pub fn events(dir: &Path) -> Result<Vec<RunEvent>, Failure> {
-    let mut tail: Tail<RunEvent> = Tail::open(dir).map_err(|error| error.failure())?;
     let mut events = Vec::new();
-    loop {
-        let news = tail.next_lines().map_err(|error| error.failure())?;
-        events.extend(news.events);
-        if !news.more {
-            return Ok(events);
-        }
-    }
+    each(dir, |event| {
+        events.push(event);
+        Ok(true)
+    })?;
+    Ok(events)
 }
 
 fn fold(events: &[RunEvent]) -> RunState {
@@ -158,12 +171,4 @@ fn fold(events: &[RunEvent]) -> RunState {
 /// That cannot be known.
 pub fn is_held(dir: &Path) -> Result<bool, Failure> {
     ledger::holder(dir).map(|holder| holder.is_some()).map_err(|error| error.failure())
-}
-
-/// A run's directory by its whole id.
-///
-/// # Errors
-/// As [`place`].
-pub fn directory(run: &str) -> Result<PathBuf, Failure> {
-    Ok(place()?.dir().join(run))
 }

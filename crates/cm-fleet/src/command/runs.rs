@@ -10,7 +10,7 @@ use super::dispatch::ShowRun;
 use super::fleet::Crew;
 use super::run_files::{self, Kept, Reopened};
 use crate::cli::Global;
-use crate::dispatch::ledger::{self, Tail};
+use crate::dispatch::ledger::{self, Listed, Tail};
 use crate::dispatch::now;
 use crate::dispatch::run::{self, Begin};
 use crate::exit::Exit;
@@ -206,18 +206,8 @@ fn hosts(state: &RunState) -> String {
 fn show(args: &Show) -> Result<Exit, Failure> {
     let listed = run_files::find(&args.run)?;
     if args.json {
-        let mut tail: Tail<RunEvent> = Tail::open(&listed.dir).map_err(|error| error.failure())?;
-        loop {
-            let news = tail.next_lines().map_err(|error| error.failure())?;
-            for event in &news.events {
-                if !super::print(&super::json(event)?)? {
-                    return Ok(Exit::Done);
-                }
-            }
-            if !news.more {
-                return Ok(Exit::Done);
-            }
-        }
+        run_files::each(&listed.dir, |event| super::print(&super::json(&event)?))?;
+        return Ok(Exit::Done);
     }
     let state = run_files::state(&listed.dir)?;
     let (columns, paint) = (terminal::stdout_columns(), terminal::paint_stdout());
@@ -283,7 +273,7 @@ async fn again(args: Again, aim: Aim, global: &Global) -> Result<Exit, Failure> 
     let Some(Reopened { record, state }) = run_files::reopen(&listed.dir)? else {
         // One process has it; this one asks, or looks on.
         return match aim {
-            Aim::Cancel => cancel_elsewhere(&listed.id, &args.show).await,
+            Aim::Cancel => cancel_elsewhere(&listed, &args.show).await,
             Aim::Resume | Aim::Retry => {
                 super::say(&format!("another process has {}: following it\n", listed.id));
                 watch(&listed.id, &args.show).await
@@ -328,9 +318,8 @@ fn fleet(crew: &Crew, before: &FleetPlan, pools: &[super::fleet::Chosen]) -> Res
 }
 
 /// Asks the process that has a run to cancel it, and looks on.
-async fn cancel_elsewhere(id: &str, how: &ShowRun) -> Result<Exit, Failure> {
-    let dir = run_files::directory(id)?;
-    ledger::request_stop(&dir, Stop::Cancel).map_err(|error| error.failure())?;
+async fn cancel_elsewhere(Listed { id, dir, .. }: &Listed, how: &ShowRun) -> Result<Exit, Failure> {
+    ledger::request_stop(dir, Stop::Cancel).map_err(|error| error.failure())?;
     match timeout_at(Instant::now() + STOPPING, watch(id, how)).await {
         Ok(watched) => watched,
         Err(_) => {

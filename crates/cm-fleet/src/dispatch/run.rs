@@ -23,7 +23,7 @@ use crate::failure::{Failure, Kind};
 use crate::fleet::links::Links;
 use crate::fleet::way::Way;
 use crate::report::View;
-use crate::report::event::{FleetPlan, RunEvent, RunEventKind, Stop};
+use crate::report::event::{RunEvent, RunEventKind, Stop};
 use crate::report::fold::{Link, RunState};
 
 mod alive;
@@ -31,8 +31,6 @@ mod carrying;
 mod news;
 mod stopping;
 
-/// The name of this machine in reports.
-pub const LOCAL: &str = "local";
 /// In this time a second Ctrl-C turns a detach into a cancel.
 const DETACH_GRACE: Duration = Duration::from_secs(2);
 /// Sessions have this long to end after a cancel.
@@ -121,6 +119,12 @@ pub async fn run(
     })
 }
 
+/// The tools of a plan's tasks, each once; a shell is everywhere.
+fn tools(plan: &Plan) -> Vec<String> {
+    let tools: BTreeSet<&str> = plan.tasks.iter().map(|task| task.tool.as_str()).collect();
+    tools.into_iter().filter(|tool| *tool != "shell").map(str::to_owned).collect()
+}
+
 /// A run under way.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
@@ -138,6 +142,8 @@ pub(super) struct Run<'a> {
     held: BTreeMap<SessionId, Vec<Event>>,
     /// What is known of each host's agent beside the run's own state.
     agents: Vec<alive::Agent>,
+    /// The tools of all tasks that hosts may lack.
+    tools: Vec<String>,
     /// Tools somebody is logged in to on some host.
     logged_in: BTreeSet<String>,
     /// Hosts on which nobody seems to be logged in to a tool, while nobody is known to be on another.
@@ -187,6 +193,7 @@ impl<'a> Run<'a> {
             tries: BTreeMap::new(),
             held: BTreeMap::new(),
             agents: Vec::new(),
+            tools: tools(plan),
             logged_in: BTreeSet::new(),
             doubtful: BTreeMap::new(),
             relay: None,
@@ -238,11 +245,12 @@ impl<'a> Run<'a> {
     }
 
     fn begin(&mut self) -> io::Result<()> {
-        let Plan { run, jobs, detach, tasks, fleet, .. } = self.plan.clone();
-        let FleetPlan { hosts, grace, .. } = &fleet;
-        self.agents = hosts.iter().map(|_| alive::Agent::default()).collect();
-        self.beat_at = Some(Instant::now() + leases::every(*grace));
+        let Plan { jobs, detach, .. } = *self.plan;
+        let fleet = self.plan.fleet.clone();
+        self.agents = fleet.hosts.iter().map(|_| alive::Agent::default()).collect();
+        self.beat_at = Some(Instant::now() + leases::every(fleet.grace));
         if self.state.tasks.is_empty() {
+            let (run, tasks) = (self.plan.run.clone(), self.plan.tasks.clone());
             self.emit(RunEventKind::RunStarted { run, jobs, detach, tasks, fleet })?;
         } else {
             self.emit(RunEventKind::RunResumed { jobs, detach, fleet })?;
@@ -318,7 +326,7 @@ impl<'a> Run<'a> {
         let mut round = if self.muster() { Round::sharing(&self.state) } else { Round::default() };
         for _ in 0..AT_ONCE {
             let Some(next) = schedule::place(&self.state, now, &mut round) else { break };
-            let host = self.state.hosts[next.host].name.clone();
+            let host = self.name(next.host);
             self.tries.remove(&next.task);
             self.emit(RunEventKind::TaskPlaced { task: next.task, host, attempt: next.attempt })?;
             placed.push(next);
@@ -410,6 +418,11 @@ impl<'a> Run<'a> {
 
     fn next_tick(&mut self) {
         self.tick_at = self.view.tick_every().map(|every| Instant::now() + every);
+    }
+
+    /// A host's name.
+    fn name(&self, host: usize) -> String {
+        self.state.hosts.get(host).map(|host| host.name.clone()).unwrap_or_default()
     }
 
     /// Whether a host's agent answers, as far as the run knows.

@@ -91,7 +91,7 @@ pub fn tasks(count: usize) -> String {
 
 /// What commands about sessions of a host need besides; none for this machine's own.
 pub fn elsewhere(host: &str) -> Option<String> {
-    (host != crate::dispatch::run::LOCAL).then(|| format!("--on {}", clean(host)))
+    (host != crate::sessions::LOCAL).then(|| format!("--on {}", clean(host)))
 }
 
 /// The line an event is worth, if any. `state` already contains the event.
@@ -172,7 +172,7 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
 fn on(fleet: &FleetPlan) -> String {
     match fleet.hosts.as_slice() {
         [] => String::new(),
-        [host] if host.name == crate::dispatch::run::LOCAL => String::new(),
+        [host] if host.name == crate::sessions::LOCAL => String::new(),
         [host] => format!(" on {}", host.name),
         hosts => format!(" over {} hosts", hosts.len()),
     }

@@ -2,8 +2,8 @@
 
 use cm_ssh::{Keys, Target};
 
-use crate::dispatch::run::LOCAL;
 use crate::fleet::way::Way;
+use crate::sessions::LOCAL;
 
 /// A machine.
 #[derive(Debug, Clone, Copy)]

@@ -26,7 +26,6 @@ pub(super) struct Agent {
     asked: bool,
     /// It had been connected before in this process.
     known: bool,
-    busy: u8,
 }
 
 impl Agent {
@@ -73,12 +72,8 @@ impl Run<'_> {
         agent.meet(hello);
         match self.links.client(host).filter(|_| agent.has_probe) {
             Some(client) => {
-                let mut tools: Vec<String> = self.plan.tasks.iter().map(|task| task.tool.clone()).collect();
-                tools.sort();
-                tools.dedup();
-                tools.retain(|tool| tool != "shell");
                 let again = agent.known;
-                self.asked.push(asking::probe(client, host, tools));
+                self.asked.push(asking::probe(client, host, self.tools.clone()));
                 // What it has been known to have it will have again.
                 if again { self.connected(host) } else { Ok(()) }
             }
@@ -133,7 +128,7 @@ impl Run<'_> {
                 Ok(())
             }
             _ if self.state.hosts[host].unfit.contains_key(tool) => {
-                let name = self.state.hosts[host].name.clone();
+                let name = self.name(host);
                 self.emit(RunEventKind::HostFit { host: name, tool: tool.clone() })
             }
             _ => Ok(()),
@@ -141,7 +136,7 @@ impl Run<'_> {
     }
 
     fn unfit(&mut self, host: usize, tool: &str, error: String) -> io::Result<()> {
-        let name = self.state.hosts[host].name.clone();
+        let name = self.name(host);
         self.emit(RunEventKind::HostUnfit { host: name, tool: tool.to_owned(), error, until: None })
     }
 
@@ -149,7 +144,7 @@ impl Run<'_> {
         let Some(agent) = self.agents.get_mut(host) else { return Ok(()) };
         let again = std::mem::replace(&mut agent.known, true);
         let (release, slots) = (agent.release.clone(), agent.slots);
-        let name = self.state.hosts[host].name.clone();
+        let name = self.name(host);
         self.emit(RunEventKind::HostConnected { host: name, agent: release, again, slots })?;
         self.fence(host)?;
         // What is left of the leases may be less than the time until the next sign of life is asked for.
@@ -184,7 +179,7 @@ impl Run<'_> {
         let stale: Vec<usize> = self.state.hosts[host].stale.iter().copied().collect();
         if !self.agents.get(host).is_some_and(|agent| agent.has_fence) {
             // It cannot be told: nothing waits for that.
-            let name = self.state.hosts[host].name.clone();
+            let name = self.name(host);
             let told = |task| RunEventKind::HostFenced { host: name.clone(), task, ended: Vec::new() };
             return self.emit_all(stale.into_iter().map(told).collect());
         }
@@ -243,12 +238,8 @@ impl Run<'_> {
 
     /// The lease a session on this host gets; none where nobody is going to renew it.
     pub(super) fn lease(&self, host: usize) -> Option<Lease> {
-        let has = self.agents.get(host).is_some_and(|agent| agent.has_leases);
-        (has && !self.state.detach).then(|| Lease {
-            owner: self.plan.run.clone(),
-            seconds: leases::seconds(self.state.grace),
-            orphan: self.plan.orphan,
-        })
+        let (owner, seconds) = self.owner(host)?;
+        Some(Lease { owner, seconds, orphan: self.plan.orphan })
     }
 
     /// Asks every host for a sign of life. One that has not answered the last time is lost.
@@ -284,7 +275,7 @@ impl Run<'_> {
 
     /// Whose leases are renewed on a host, and for how long; none where there are none.
     fn owner(&self, host: usize) -> Option<(String, f64)> {
-        let lease = self.agents[host].has_leases && !self.state.detach;
+        let lease = self.agents.get(host).is_some_and(|agent| agent.has_leases) && !self.state.detach;
         lease.then(|| (self.plan.run.clone(), leases::seconds(self.state.grace)))
     }
 
@@ -311,10 +302,10 @@ impl Run<'_> {
 
     fn loaded(&mut self, host: usize, load: &Load) -> io::Result<()> {
         let busy = busy(load);
-        if std::mem::replace(&mut self.agents[host].busy, busy) == busy {
+        if self.state.hosts[host].busy == busy {
             return Ok(());
         }
-        let name = self.state.hosts[host].name.clone();
+        let name = self.name(host);
         self.emit(RunEventKind::HostLoad { host: name, busy })
     }
 

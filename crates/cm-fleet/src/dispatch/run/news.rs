@@ -11,6 +11,7 @@ use super::{HELD, HELD_EACH, OUTPUT_EVERY, ROOM_AFTER, Run, TRIES, WATCHED};
 use crate::dispatch::{translate, verdict};
 use crate::report::event::{RunEventKind, Stop};
 use crate::report::fold::Status;
+use crate::sessions::LOCAL;
 
 impl Run<'_> {
     pub(super) fn agent(&mut self, host: usize, update: Update) -> io::Result<()> {
@@ -49,10 +50,6 @@ impl Run<'_> {
             }
             Update::Missed | Update::Lost { .. } => Ok(()),
         }
-    }
-
-    fn name(&self, host: usize) -> String {
-        self.state.hosts.get(host).map(|host| host.name.clone()).unwrap_or_default()
     }
 
     fn event(&mut self, host: usize, event: Event) -> io::Result<()> {
@@ -143,7 +140,7 @@ impl Run<'_> {
                     let error =
                         "what happens cannot be written down: nothing new is started until it can".into();
                     let topic = "record".to_owned();
-                    self.emit(RunEventKind::HostNotice { host: super::LOCAL.into(), topic, message: error })?;
+                    self.emit(RunEventKind::HostNotice { host: LOCAL.into(), topic, message: error })?;
                 }
                 Ok(())
             }
