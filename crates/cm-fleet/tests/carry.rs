@@ -1,11 +1,11 @@
 //! Work carried from one repository to another: on this machine, and through a real sshd.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use cm_fleet::dispatch::carry::{CarryError, Commit, Place, fetch, fetch_as, prepare, send};
 use cm_ssh::{Keys, NoSecrets};
+use cm_testkit::git::git;
 
 // The sshd that the tests of cm-ssh have.
 #[path = "../../cm-ssh/tests/sshd/server.rs"]
@@ -47,18 +47,6 @@ impl Room {
     fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
-}
-
-fn git(dir: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(dir)
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.org"])
-        .args(args)
-        .output()
-        .expect("git is needed for this test");
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn id(commit: Option<Commit>) -> String {

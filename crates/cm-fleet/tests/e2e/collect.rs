@@ -1,27 +1,15 @@
 //! `collect`: what a run's tasks left, brought together; with a real agent and real git.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
+use cm_testkit::git::git;
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::failover::{agent, pid};
 use crate::fleet::Fleet;
 use crate::support::{Place, ended, signal, until};
-
-pub fn git(dir: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(dir)
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.org"])
-        .args(args)
-        .output()
-        .expect("git is needed for this test");
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 /// A repository in which tasks work, and a clone of it where their branches go.
 fn repositories(place: &Place) -> (PathBuf, PathBuf) {

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
+use cm_testkit::git::git;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
-use crate::collect::git;
 use crate::fleet::Fleet;
 use crate::support::{PATIENCE, Place, ended, events, of, signal, until};
 

@@ -59,6 +59,12 @@ impl Story {
         self.tell(E::TaskStarted { task, session_id, existing: false, warnings: Vec::new() });
     }
 
+    /// What follows when a task's host would not have it.
+    fn host_fails(&self, task: usize) -> E {
+        let task = &self.state.tasks[task - 1];
+        failed(&self.state, task, Class::Infrastructure, "x".into(), self.at, End::Refused)
+    }
+
     pub(crate) fn end(&mut self, task: usize, state: State) {
         self.tell(E::TaskFinished { task, outcome: Outcome { state, ..Outcome::default() } });
     }
@@ -257,14 +263,7 @@ fn a_host_that_failed_a_task_is_its_last_choice() {
     let mut story = Story::new(&[1, 1], tasks(2)).up(&[0, 1]);
     assert_eq!(story.place(), "1>0 2>1");
     story.start(1);
-    let failed = failed(
-        &story.state,
-        &story.state.tasks[0].clone(),
-        Class::Infrastructure,
-        "x".into(),
-        story.at,
-        End::Refused,
-    );
+    let failed = story.host_fails(1);
     story.tell(failed);
     assert_eq!(story.place(), "", "h1 is busy, and worth waiting for");
     story.start(2);
@@ -273,14 +272,7 @@ fn a_host_that_failed_a_task_is_its_last_choice() {
     // Where there is no other host at all, the same one may try again.
     let mut story = Story::new(&[1], tasks(1)).up(&[0]);
     story.place();
-    let failed = super::failed(
-        &story.state,
-        &story.state.tasks[0].clone(),
-        Class::Infrastructure,
-        "x".into(),
-        story.at,
-        End::Refused,
-    );
+    let failed = story.host_fails(1);
     story.tell(failed);
     assert_eq!(story.place(), "1>0");
 }
@@ -291,14 +283,7 @@ fn back_off_grows_and_too_many_failures_park() {
     for (expected, wait) in [("attempt_failed", 0.0), ("attempt_failed", 2.0), ("task_parked", 0.0)] {
         story.at += 10.0;
         assert_eq!(story.place(), "1>0");
-        let kind = failed(
-            &story.state,
-            &story.state.tasks[0].clone(),
-            Class::Infrastructure,
-            "x".into(),
-            story.at,
-            End::Refused,
-        );
+        let kind = story.host_fails(1);
         let value = serde_json::to_value(&kind).expect("it serializes");
         assert_eq!(value["type"], expected);
         if let E::AttemptFailed { again_at, .. } = &kind {

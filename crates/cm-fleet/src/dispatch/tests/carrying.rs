@@ -4,19 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use cm_client::protocol::{Context, Repo, Worktree};
+use cm_testkit::git::git;
 
 use super::agent::FakeAgent;
 use super::{Ran, by_hand, planned, running_in, until};
-
-fn git(dir: &Path, args: &[&str]) -> String {
-    let mut command = std::process::Command::new("git");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "Test").env(format!("GIT_{who}_EMAIL"), "test@example.org");
-    }
-    let output = command.arg("-C").arg(dir).args(args).output().expect("git is needed for this test");
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
 
 const WIP: &str = "refs/cm/run-1-1/wip";
 
