@@ -180,7 +180,7 @@ pub struct Installation {
     /// The generation before, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<u64>,
-    /// Where the new agent listens, for the confirmation over a new connection.
+    /// Where the new agent listens, for the confirmation through a new tunnel.
     pub socket: String,
     /// What it said of itself.
     pub running: Running,

@@ -404,7 +404,7 @@ pub struct Report {
     pub message: Option<String>,
 }
 
-/// `confirm_deployment`: whoever deployed has reached the new agent over a new connection; it stays.
+/// `confirm_deployment`: whoever deployed has reached the new agent through a new tunnel; it stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfirmDeployment {

@@ -1,5 +1,7 @@
 //! The user's ssh configuration, as ssh itself understands it: `ssh -G HOST`.
 
+mod alike;
+mod files;
 mod parse;
 
 use std::collections::HashMap;
@@ -15,6 +17,7 @@ use tokio::process::Command;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::target::{Pin, Target, UnknownHost};
+use alike::Names;
 use parse::{Hop, Local, Parsed};
 
 /// How long `ssh -G` may take: it may look up names, for `Match host` and canonical names.
@@ -102,20 +105,22 @@ pub async fn resolve(name: &str, given: &Given, config: Option<&Path>) -> Result
     Resolver::new(config.map(Path::to_owned)).resolve(name, given).await
 }
 
-/// Asks ssh about many hosts, at most 16 at once, and about the same one once.
+/// Asks ssh about many hosts, at most 16 at once, and but once about the same one, or about all those that its
+/// configuration cannot tell apart (an `ssh -G` is 7 ms of processor, more than reaching the host).
 #[derive(Debug, Clone)]
 pub struct Resolver {
     config: Option<PathBuf>,
     known: Arc<Mutex<HashMap<Vec<OsString>, Answer>>>,
+    names: Arc<OnceCell<Option<Names>>>,
 }
 
-/// What ssh says to some arguments; `None` where there is no ssh.
-type Answer = Arc<OnceCell<Option<String>>>;
+/// What ssh says to some arguments, and of which host; `None` where there is no ssh.
+type Answer = Arc<OnceCell<(String, Option<String>)>>;
 
 impl Resolver {
     /// With this configuration file in place of `~/.ssh/config`.
     pub fn new(config: Option<PathBuf>) -> Self {
-        Self { config, known: Arc::default() }
+        Self { config, known: Arc::default(), names: Arc::default() }
     }
 
     /// Finds out how to reach the host `name`.
@@ -159,16 +164,10 @@ impl Resolver {
         if let Some(user) = &given.user {
             check_word(name, "the user", user)?;
         }
-        let args = arguments(self.config.as_deref(), asked, given);
-        let answer = {
-            // Nothing panics while it holds the lock.
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry(args.clone()).or_default())
-        };
-        let output = answer.get_or_try_init(|| ask_ssh(name, &args)).await?;
+        let output = self.say(name, asked, given).await?;
         let local = local();
         let text = match (output, &self.config) {
-            (Some(text), _) => text.clone(),
+            (Some(text), _) => text,
             (None, Some(file)) => {
                 return Err(ConfigError::NoSsh { name: name.to_owned(), file: file.clone() });
             }
@@ -190,8 +189,47 @@ impl Resolver {
     }
 }
 
-/// What ssh is called with.
-fn arguments(config: Option<&Path>, asked: &str, given: &Given) -> Vec<OsString> {
+impl Resolver {
+    /// What ssh says about a host: itself, or what it said of another one of which it can say nothing else.
+    async fn say(&self, name: &str, asked: &str, given: &Given) -> Result<Option<String>, ConfigError> {
+        let args = arguments(self.config.as_deref(), given);
+        if self.names().await.as_ref().is_some_and(|names| names.unnamed(asked)) {
+            let cell = self.known(args.clone());
+            let (other, said) = cell.get_or_try_init(|| ask_ssh(name, args.clone(), asked)).await?;
+            match said {
+                None => return Ok(None),
+                Some(text) if other == asked => return Ok(Some(text.clone())),
+                Some(text) => {
+                    if let Some(text) = alike::renamed(text, other, asked) {
+                        return Ok(Some(text));
+                    }
+                }
+            }
+        }
+        let own = args.iter().cloned().chain([asked.into()]).collect();
+        let cell = self.known(own);
+        let (_, said) = cell.get_or_try_init(|| ask_ssh(name, args, asked)).await?;
+        Ok(said.clone())
+    }
+
+    fn known(&self, args: Vec<OsString>) -> Answer {
+        // Nothing panics while it holds the lock.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(args).or_default())
+    }
+
+    async fn names(&self) -> &Option<Names> {
+        let read = || async {
+            let config = self.config.clone();
+            // A thread that panicked has read nothing.
+            tokio::task::spawn_blocking(move || files::names(config.as_deref())).await.ok().flatten()
+        };
+        self.names.get_or_init(read).await
+    }
+}
+
+/// What ssh is called with, before the host's name.
+fn arguments(config: Option<&Path>, given: &Given) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["-G".into()];
     let mut add = |option: &str, value: OsString| args.extend([OsString::from(option), value]);
     if let Some(file) = config {
@@ -209,17 +247,22 @@ fn arguments(config: Option<&Path>, asked: &str, given: &Given) -> Vec<OsString>
     if let Some(jump) = &given.jump {
         add("-J", jump.into());
     }
-    args.extend([OsString::from("--"), asked.into()]);
+    args.push("--".into());
     args
 }
 
-/// Runs ssh; `None` if there is none.
-async fn ask_ssh(name: &str, args: &[OsString]) -> Result<Option<String>, ConfigError> {
+/// Runs ssh; the answer is `None` if there is none.
+async fn ask_ssh(
+    name: &str,
+    args: Vec<OsString>,
+    asked: &str,
+) -> Result<(String, Option<String>), ConfigError> {
     let failed = |why: String| ConfigError::Ssh { name: name.to_owned(), why };
     // The semaphore is never closed.
     let _permit = RUNNING.acquire().await.map_err(|closed| failed(closed.to_string()))?;
     let spawned = Command::new("ssh")
         .args(args)
+        .arg(asked)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -227,7 +270,7 @@ async fn ask_ssh(name: &str, args: &[OsString]) -> Result<Option<String>, Config
         .spawn();
     let mut child = match spawned {
         Ok(child) => child,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((asked.to_owned(), None)),
         Err(error) => return Err(failed(error.to_string())),
     };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -236,7 +279,7 @@ async fn ask_ssh(name: &str, args: &[OsString]) -> Result<Option<String>, Config
         Ok::<_, io::Error>((child.wait().await?, output?, complaint?))
     };
     match tokio::time::timeout(DEADLINE, work).await {
-        Ok(Ok((status, output, _))) if status.success() => Ok(Some(output)),
+        Ok(Ok((status, output, _))) if status.success() => Ok((asked.to_owned(), Some(output))),
         Ok(Ok((_, _, complaint))) => Err(failed(complaint.trim().replace('\n', "; "))),
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(failed(format!("it is not done within {DEADLINE:?}"))),

@@ -102,7 +102,7 @@ impl Output {
 /// What happens while a command runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// So many bytes of its input are on their way, in all.
+    /// So many bytes of its input are on their way, in all. Told every 256 KiB, and at the end.
     Sent {
         /// Since the start.
         bytes: u64,
@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let sent = some(feed.push(pump)).map_err(|error| self.lost(error))?;
-            if sent.is_some() {
+            if sent.is_some() && feed.has_news() {
                 on(Event::Sent { bytes: feed.sent });
             }
             let out = some(pump.read(Side::Out, &mut buffer)).map_err(|error| self.lost(error))?;
@@ -215,8 +215,13 @@ struct Feed {
     part: usize,
     offset: usize,
     sent: u64,
+    told: u64,
+    total: u64,
     ended: bool,
 }
+
+/// How often it is told how much was sent, in bytes.
+const GRAIN: u64 = 256 * 1024;
 
 impl Feed {
     fn new(input: &Input) -> Self {
@@ -225,7 +230,16 @@ impl Feed {
             Input::Bytes(bytes) => vec![Arc::clone(bytes)],
             Input::Parts(parts) => parts.clone(),
         };
-        Self { parts, part: 0, offset: 0, sent: 0, ended: false }
+        Self { parts, part: 0, offset: 0, sent: 0, told: 0, total: input.len(), ended: false }
+    }
+
+    /// Whether it is time to tell how much was sent.
+    const fn has_news(&mut self) -> bool {
+        let news = self.sent - self.told >= GRAIN || self.sent == self.total;
+        if news {
+            self.told = self.sent;
+        }
+        news
     }
 
     /// Sends the next piece; at the end, that it is the end.

@@ -5,7 +5,7 @@
 //! others count.
 
 mod line;
-mod pattern;
+pub(crate) mod pattern;
 
 use std::path::{Path, PathBuf};
 

@@ -292,7 +292,7 @@ async fn who_does_not_confirm_is_undone_by_the_host_itself() {
     let line = r#""by":"timer","act":"revert","deployment":"d2""#;
     until("it is written down", async || home.read("deploy.log").contains(line).then_some(())).await;
 
-    // Confirmed by the new agent, over a new connection.
+    // Confirmed by the new agent, through a new tunnel.
     home.deploy("d4", "4444", |m| m.confirm_seconds = 60).installed();
     let client = home.client().await;
     assert_eq!(client.confirm_deployment("d4").await.expect("kept"), 2);

@@ -25,7 +25,7 @@ Examples:
   cm-fleet plan                             only what would change, and why
 
 Nothing is done to a host that is as it should be. A host that does not become healthy, or that cannot be
-reached over a new connection afterwards, goes back by itself. Running sessions go on. Running it again goes
+reached through a new tunnel afterwards, goes back by itself. Running sessions go on. Running it again goes
 on where it stopped.
 
 Exit codes: 0 all hosts are as they should be · 1 a host failed or was not reached · 2 usage or inventory ·
@@ -78,7 +78,7 @@ pub struct MannerArgs {
     /// Take hosts from other fleets, and from deployments that were left unfinished
     #[arg(long)]
     take_over: bool,
-    /// Seconds after which a host goes back unless it was reached over a new connection; 0: never
+    /// Seconds after which a host goes back unless it was reached through a new tunnel; 0: never
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     confirm_within: u64,
     /// Seconds a new agent has to become healthy

@@ -1,20 +1,16 @@
-//! The agent's program for a host's architecture: where it is looked for, what it is, and packed once for all hosts.
+//! The agent's program for a host's architecture: where it is looked for, what it is.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cm_protocol::deploy::Binary;
-use flate2::{Compression, write::GzEncoder};
 
+use super::packed::{self, Shelf};
 use super::wanted::hex;
 
-/// How hard it is packed: level 6 takes twice as long and saves 3 %.
-const LEVEL: Compression = Compression::new(4);
-/// Smaller pieces are not packed side by side: each begins without what the others have learned.
-const LEAST: usize = 1 << 20;
 /// The most bytes a program may have.
 const MOST: u64 = 512 << 20;
 
@@ -30,8 +26,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Its bytes, compressed with gzip: once for all hosts, by whoever comes first. Takes some tenths of a second
-    /// of all processors then, so not on a thread that others wait for.
+    /// Its bytes, compressed with gzip: once for all hosts, by whoever comes first, and kept for later deployments.
+    /// Takes a tenth of a second of all processors then, so not on a thread that others wait for.
     ///
     /// # Errors
     /// None in practice: it is written into memory.
@@ -41,29 +37,10 @@ impl Program {
         if let Some(packed) = &*known {
             return Ok(Arc::clone(packed));
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Arc::clone(known.insert(pack(&self.bytes, cores)?.into())))
+        let shelf = Shelf::of_user(&|name| std::env::var_os(name));
+        let packed = packed::fetch(shelf.as_ref(), &self.bytes, &self.binary.sha256)?;
+        Ok(Arc::clone(known.insert(packed.into())))
     }
-}
-
-/// Compresses in so many pieces at once, each a member of its own (RFC 1952, 2.2): `gzip -dc` reads them as one.
-fn pack(bytes: &[u8], pieces: usize) -> io::Result<Vec<u8>> {
-    let piece = bytes.len().div_ceil(pieces.max(1)).max(LEAST);
-    let members: Vec<io::Result<Vec<u8>>> = std::thread::scope(|scope| {
-        let one = |piece: &[u8]| {
-            let mut packer = GzEncoder::new(Vec::with_capacity(piece.len() / 2), LEVEL);
-            packer.write_all(piece)?;
-            packer.finish()
-        };
-        let threads: Vec<_> = bytes.chunks(piece).map(|piece| scope.spawn(move || one(piece))).collect();
-        let gone = |_| io::Error::other("a thread that packs has ended");
-        threads.into_iter().map(|thread| thread.join().map_err(gone).flatten()).collect()
-    });
-    let members: Vec<Vec<u8>> = members.into_iter().collect::<io::Result<_>>()?;
-    if members.is_empty() {
-        return GzEncoder::new(Vec::new(), LEVEL).finish();
-    }
-    Ok(members.concat())
 }
 
 /// Why there is no program for a host.
@@ -243,22 +220,6 @@ mod tests {
         check(&elf(0x99), Ok("machine 0x99"));
         check(b"#!/bin/sh\nexec something\n", Err("it does not begin with ELF"));
         check(b"\x7fELF", Err("it does not begin with ELF"));
-    }
-
-    #[test]
-    fn pieces_packed_side_by_side_are_one_file() {
-        let bytes: Vec<u8> = (0..3 * LEAST + 17).map(|i| (i / 7 % 251) as u8).collect();
-        let check = |bytes: &[u8], pieces: usize, members: usize| {
-            let packed = pack(bytes, pieces).expect("packed");
-            let mut unpacked = Vec::new();
-            flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut unpacked).expect("unpack");
-            assert!(unpacked == bytes, "{} bytes in {pieces}", bytes.len());
-            assert_eq!(packed.windows(3).filter(|w| *w == b"\x1f\x8b\x08").count(), members);
-        };
-        check(&bytes, 2, 2);
-        check(&bytes, 64, 4);
-        check(&bytes[..100], 8, 1);
-        check(&[], 8, 1);
     }
 
     #[test]

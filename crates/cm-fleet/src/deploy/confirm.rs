@@ -1,4 +1,4 @@
-//! Confirming a deployment: the new agent answers as itself over a new connection, or the host goes back by itself.
+//! Confirming a deployment: the new agent answers as itself through a new tunnel, or the host goes back by itself.
 
 use std::time::Duration;
 
@@ -14,22 +14,44 @@ use super::wanted::Manner;
 /// Log-in at the agent, once the stream stands.
 const LOGIN: Duration = Duration::from_secs(10);
 
-/// Tries to confirm until the host has gone back by itself.
+/// The longest that a connection which stands may keep a new one from being tried.
+const STANDING: Duration = Duration::from_secs(5);
+
+/// Tries to confirm until the host has gone back by itself: through a tunnel of the connection that stands, if any
+/// (a new connection would take seven round trips and a log-in on the host to show the same), then over new ones.
 pub async fn confirm(
     job: &Job,
+    standing: Option<Ssh>,
     done: &Installation,
     deployment: &str,
     manner: &Manner,
     keys: &Keys,
 ) -> Result<(), String> {
-    let until = Instant::now() + Duration::from_secs(manner.confirm_seconds);
+    let within = Duration::from_secs(manner.confirm_seconds);
+    let until = Instant::now() + within;
+    let mut shut = false;
+    if let Some(ssh) = standing {
+        match tokio::time::timeout(STANDING.min(within / 2), through(ssh, done, deployment)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(Shut::Unconfirmed(Unconfirmed::Never(why)))) => return Err(why),
+            Ok(Err(Shut::Tunnel)) => shut = true,
+            // The connection may be what is wrong.
+            Ok(Err(Shut::Unconfirmed(Unconfirmed::Perhaps(_)))) | Err(_) => {}
+        }
+    }
     loop {
-        let attempt = tokio::time::timeout_at(until, try_confirm(job, done, deployment, keys)).await;
+        let attempt = async {
+            match shut {
+                true => confirm_there(job, deployment, keys).await,
+                false => try_confirm(job, done, deployment, keys).await,
+            }
+        };
+        let attempt = tokio::time::timeout_at(until, attempt).await;
         let error = match attempt {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(Unconfirmed::Never(why))) => return Err(why),
             Ok(Err(Unconfirmed::Perhaps(why))) => why,
-            Err(_) => "no answer over a new connection".to_owned(),
+            Err(_) => "no answer through a new connection".to_owned(),
         };
         if Instant::now() + AGAIN >= until {
             return Err(error);
@@ -46,39 +68,58 @@ enum Unconfirmed {
     Perhaps(String),
 }
 
-/// A new connection, through which the new agent answers as itself: that is what makes a deployment good.
+/// Why nothing was confirmed through a connection.
+enum Shut {
+    /// sshd opens no tunnel to the agent (it says that as if nothing listened).
+    Tunnel,
+    /// Something else.
+    Unconfirmed(Unconfirmed),
+}
+
+/// A new connection, through which the new agent answers as itself.
 async fn try_confirm(
     job: &Job,
     done: &Installation,
     deployment: &str,
     keys: &Keys,
 ) -> Result<(), Unconfirmed> {
-    let perhaps = |error: &dyn std::fmt::Display| Unconfirmed::Perhaps(error.to_string());
     let ssh = Ssh::connect(&job.target, keys).await.map_err(|e| perhaps(&e))?;
-    let stream = match ssh.stream(Remote::Unix(done.socket.clone().into())).await {
-        Ok(stream) => stream,
-        // sshd forbids sockets (and says it as if nothing listened): the installed program asks the agent, there.
-        Err(SshError::Forbidden { .. } | SshError::Channel { .. }) => {
-            return confirm_there(job, deployment, keys).await;
-        }
-        Err(error) => return Err(perhaps(&error)),
-    };
-    let client = Client::over(stream, &Token::new(""), LOGIN).await.map_err(|e| perhaps(&e))?;
-    let running = client.hello().map(|hello| hello.agent.sha256.clone()).unwrap_or_default();
-    if running != done.running.sha256 {
-        client.close().await;
-        return Err(Unconfirmed::Never(format!(
-            "another program answers there than was deployed: {}",
-            super::words::short_sha(&running)
-        )));
+    match through(ssh, done, deployment).await {
+        Ok(()) => Ok(()),
+        // The installed program asks the agent, there.
+        Err(Shut::Tunnel) => confirm_there(job, deployment, keys).await,
+        Err(Shut::Unconfirmed(why)) => Err(why),
     }
-    let confirmed = client.confirm_deployment(deployment).await;
-    client.close().await;
-    confirmed.map(|_| ()).map_err(|error| perhaps(&error))
+}
+
+/// A new tunnel to the agent, through which it answers as itself: that is what makes a deployment good.
+async fn through(ssh: Ssh, done: &Installation, deployment: &str) -> Result<(), Shut> {
+    let stream = ssh.stream(Remote::Unix(done.socket.clone().into())).await.map_err(|error| match error {
+        SshError::Forbidden { .. } | SshError::Channel { .. } => Shut::Tunnel,
+        error => Shut::Unconfirmed(perhaps(&error)),
+    })?;
+    let said = async {
+        let client = Client::over(stream, &Token::new(""), LOGIN).await.map_err(|e| perhaps(&e))?;
+        let running = client.hello().map(|hello| hello.agent.sha256.clone()).unwrap_or_default();
+        if running != done.running.sha256 {
+            client.close().await;
+            return Err(Unconfirmed::Never(format!(
+                "another program answers there than was deployed: {}",
+                super::words::short_sha(&running)
+            )));
+        }
+        let confirmed = client.confirm_deployment(deployment).await;
+        client.close().await;
+        confirmed.map(|_| ()).map_err(|error| perhaps(&error))
+    };
+    said.await.map_err(Shut::Unconfirmed)
+}
+
+fn perhaps(error: &dyn std::fmt::Display) -> Unconfirmed {
+    Unconfirmed::Perhaps(error.to_string())
 }
 
 async fn confirm_there(job: &Job, deployment: &str, keys: &Keys) -> Result<(), Unconfirmed> {
-    let perhaps = |error: &dyn std::fmt::Display| Unconfirmed::Perhaps(error.to_string());
     let mut ssh = Ssh::connect(&job.target, keys).await.map_err(|e| perhaps(&e))?;
     let command = script::installed(&job.wanted.dir, &format!("install confirm --deployment {deployment}"));
     let output = ssh.exec(&command, Input::None, ASK).await.map_err(|e| perhaps(&e))?;

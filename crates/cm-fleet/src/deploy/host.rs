@@ -1,4 +1,4 @@
-//! One host on its way: reached, asked, changed, and confirmed over a new connection.
+//! One host on its way: reached, asked, changed, and confirmed through a new tunnel.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -167,23 +167,28 @@ pub async fn change(
     } else {
         (script::installed(&job.wanted.dir, "install"), Input::Bytes(line))
     };
-    let done = install(&mut ssh, &command, input, manner, tell).await;
-    ssh.close().await;
-    let done = match done {
-        Ok(done) => done,
-        Err(Cut::Ended(outcome)) => return outcome,
+    let (done, standing) = match install(&mut ssh, &command, input, manner, tell).await {
+        Ok(done) => (done, Some(ssh)),
+        Err(Cut::Ended(outcome)) => {
+            ssh.close().await;
+            return outcome;
+        }
         // What became of it is known on the host alone: ask there.
-        Err(Cut::Lost(error)) => match after_a_cut(job, &deployment, &error, keys, tell).await {
-            Ok(done) => done,
-            Err(outcome) => return outcome,
-        },
+        Err(Cut::Lost(error)) => {
+            drop(ssh);
+            match after_a_cut(job, &deployment, &error, keys, tell).await {
+                Ok(done) => (done, None),
+                Err(outcome) => return outcome,
+            }
+        }
     };
-    finish(job, &done, &deployment, manner, keys, tell).await
+    finish(job, standing, &done, &deployment, manner, keys, tell).await
 }
 
-/// Confirms what was installed, over a new connection.
+/// Confirms what was installed, through a new tunnel: of the connection that stands, if any.
 pub async fn finish(
     job: &Job,
+    standing: Option<Ssh>,
     done: &Installation,
     deployment: &str,
     manner: &Manner,
@@ -191,11 +196,12 @@ pub async fn finish(
     tell: &Tell,
 ) -> Outcome {
     if done.unchanged {
+        close(standing).await;
         return Outcome::Unchanged { sessions: done.after.len() };
     }
     if manner.confirm_seconds > 0 {
         let began = Instant::now();
-        if let Err(why) = confirm(job, done, deployment, manner, keys).await {
+        if let Err(why) = confirm(job, standing, done, deployment, manner, keys).await {
             let why = format!(
                 "{why}. The host goes back by itself within {} s of its installation",
                 manner.confirm_seconds
@@ -208,8 +214,16 @@ pub async fn finish(
         }
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tell.say(|host| DeployEventKind::HostStep { host, step: "confirm".into(), ms, note: None });
+    } else {
+        close(standing).await;
     }
     Outcome::Changed(Box::new(Changed::of(done)))
+}
+
+async fn close(standing: Option<Ssh>) {
+    if let Some(ssh) = standing {
+        ssh.close().await;
+    }
 }
 
 /// Why an installation's report has no good end.

@@ -68,10 +68,12 @@ pub async fn roll_back(
         Ok(output) => output,
         Err(error) => return outcome_of(&error, "rollback"),
     };
-    ssh.close().await;
     match report(&output, tell) {
-        Ok(done) => host::finish(job, &done, &deployment, manner, keys, tell).await,
-        Err(outcome) => *outcome,
+        Ok(done) => host::finish(job, Some(ssh), &done, &deployment, manner, keys, tell).await,
+        Err(outcome) => {
+            ssh.close().await;
+            *outcome
+        }
     }
 }
 

@@ -267,7 +267,7 @@ fn step_words(done: &str) -> &str {
         "arm" => "restarts the agent",
         "activate" => "waits until the agent is healthy",
         "healthy" => "counts sessions",
-        "sessions" => "is confirmed over a new connection",
+        "sessions" => "is confirmed through a new tunnel",
         "confirm" => "tidies up",
         other => other,
     }

@@ -71,6 +71,20 @@ async fn what_is_given_goes_first() {
 }
 
 #[tokio::test]
+async fn one_answer_serves_hosts_that_are_alike_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config");
+    fs::write(&file, "Host gpu-*\n User trainer\nHost *\n User deploy\n Port 99\n").unwrap();
+    let resolver = Resolver::new(Some(file));
+    for (name, user) in [("web", "deploy"), ("db", "deploy"), ("gpu-1", "trainer"), ("10.0.0.9", "deploy")] {
+        let target = resolver.resolve(name, &Given::default()).await.unwrap();
+        assert_eq!((&*target.name, &*target.address, &*target.user, target.port), (name, name, user, 99));
+    }
+    let given = Given { port: Some(2222), ..Given::default() };
+    assert_eq!(resolver.resolve("web", &given).await.unwrap().port, 2222);
+}
+
+#[tokio::test]
 async fn nonsense_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config");
