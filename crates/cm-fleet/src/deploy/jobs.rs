@@ -235,23 +235,13 @@ struct Roads<'a> {
 impl Roads<'_> {
     async fn to(&self, host: &Host) -> Result<Target, Failure> {
         let mut target = self.last_leg(host).await?;
-        // Nearest first; a hop of the inventory's brings its own hops along, once.
-        let mut open: Vec<&str> = hops(host).rev().collect();
+        let way = self.inventory.way(host, HOPS).ok_or_else(|| {
+            Failure::usage(format!("host {}: over {HOPS} jump hosts behind each other", host.name))
+        })?;
         let mut jumps = Vec::new();
-        while let Some(hop) = open.pop() {
-            if jumps.len() >= HOPS {
-                return Err(Failure::usage(format!(
-                    "host {}: over {HOPS} jump hosts behind each other",
-                    host.name
-                )));
-            }
+        for hop in way {
             match self.inventory.host(hop) {
-                Some(known) => {
-                    for before in hops(known) {
-                        jumps.extend(self.hop(before).await?);
-                    }
-                    jumps.push(self.last_leg(known).await?);
-                }
+                Some(known) => jumps.push(self.last_leg(known).await?),
                 None => jumps.extend(self.hop(hop).await?),
             }
         }
@@ -261,11 +251,8 @@ impl Roads<'_> {
         Ok(target)
     }
 
-    /// A hop that is no host of the inventory, or is reached directly: `user@host:port`.
+    /// A hop that is no host of the inventory: `user@host:port`.
     async fn hop(&self, text: &str) -> Result<Vec<Target>, Failure> {
-        if let Some(known) = self.inventory.host(text) {
-            return Ok(vec![self.last_leg(known).await?]);
-        }
         let (user, rest) = match text.rsplit_once('@') {
             Some((user, rest)) => (Some(user.to_owned()), rest),
             None => (None, text),
@@ -304,11 +291,6 @@ impl Roads<'_> {
         };
         self.resolver.resolve(&host.name, &given).await.map_err(|e| cannot(&host.name, &e))
     }
-}
-
-/// The hops an inventory names; `none` is none, whatever ssh's configuration says.
-fn hops(host: &Host) -> impl DoubleEndedIterator<Item = &str> {
-    host.jump.iter().map(String::as_str).filter(|hop| *hop != "none")
 }
 
 fn cannot(name: &str, error: &(dyn std::error::Error + 'static)) -> Failure {

@@ -290,6 +290,23 @@ impl Inventory {
     pub fn host(&self, name: &str) -> Option<&Host> {
         self.hosts.iter().find(|host| host.name == name)
     }
+
+    /// The hosts that one is reached through, the nearest first: its own, and before the first of them those that
+    /// one is reached through itself. (The others are reached from the one before, as with `ssh -J`.) `None`: there
+    /// are over `most`.
+    pub fn way<'a>(&'a self, host: &'a Host, most: usize) -> Option<Vec<&'a str>> {
+        // `none` is none, whatever ssh's configuration says.
+        let hops = |host: &'a Host| host.jump.iter().map(String::as_str).filter(|hop| *hop != "none");
+        let mut way: Vec<&str> = hops(host).collect();
+        while let Some(first) = way.first().and_then(|first| self.host(first)) {
+            let before: Vec<&str> = hops(first).collect();
+            if before.is_empty() || way.len() > most {
+                break;
+            }
+            way.splice(0..0, before);
+        }
+        (way.len() <= most).then_some(way)
+    }
 }
 
 #[cfg(test)]

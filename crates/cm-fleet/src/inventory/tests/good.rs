@@ -133,6 +133,31 @@ hosts:
 }
 
 #[test]
+fn ways_through_several_hosts() {
+    let fleet = inventory(
+        "
+hosts:
+  outer: {jump: op@gate}
+  inner: {jump: outer}
+  deep: {jump: inner}
+  both: {jump: [outer, inner]}
+  direct: {jump: none}
+  behind: {jump: direct}
+",
+    );
+    let check = |name: &str, most: usize, expected: Option<&str>| {
+        let way = fleet.way(fleet.host(name).expect("it is there"), most).map(|way| way.join(" "));
+        assert_eq!(way.as_deref(), expected, "{name}");
+    };
+    check("deep", 8, Some("op@gate outer inner"));
+    check("both", 8, Some("op@gate outer inner"));
+    check("outer", 8, Some("op@gate"));
+    check("direct", 8, Some(""));
+    check("behind", 8, Some("direct"));
+    check("deep", 2, None);
+}
+
+#[test]
 fn groups_name_and_define_hosts() {
     let fleet = inventory(
         "

@@ -119,9 +119,24 @@ fn a_host_that_reboots_at_any_step_becomes_what_it_should_by_deploying_again() {
     };
     std::thread::scope(|scope| {
         let [one, two] = &hosts[..] else { panic!("two were claimed") };
-        scope.spawn(|| ["store", "arm"].iter().for_each(|step| check(one, step)));
-        scope.spawn(|| ["linger", "healthy"].iter().for_each(|step| check(two, step)));
+        scope.spawn(|| ["lock", "store", "arm", "activate"].iter().for_each(|step| check(one, step)));
+        scope.spawn(|| ["verify", "linger", "healthy", "sessions"].iter().for_each(|step| check(two, step)));
     });
+}
+
+#[test]
+fn a_host_that_is_frozen_for_a_moment_at_any_step_becomes_what_it_should() {
+    let host = Cast::load().claim("plain");
+    let fleet = Fleet::new(&[&host]);
+    for step in ["lock", "verify", "store", "linger", "arm", "activate", "healthy", "sessions"] {
+        let mut running = fleet.start_deploy(&[]);
+        running.until_step(step);
+        host.pause();
+        host.unpause();
+        running.finish().exits(0).is(&host.name, "changed");
+        assert_eq!(fleet.status(&host.name)["state"], "good", "after {step}");
+        fleet.run("uninstall", &["--yes", "--purge"]).exits(0);
+    }
 }
 
 #[test]
