@@ -168,10 +168,7 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
         Some(Command::HoldChild { argv }) => return crate::hold::become_tool(&argv),
         Some(Command::Hook) => return crate::hook::run(),
         Some(Command::Bridge { socket }) => return bridge(socket),
-        Some(Command::Keeper { living: true }) => {
-            println!("{}", serde_json::json!({ "living": container::living().len() }));
-            return ExitCode::SUCCESS;
-        }
+        Some(Command::Keeper { living: true }) => return report_result(say_living()),
         Some(Command::Tools(command)) => return crate::tools_cli::run(command),
         Some(Command::Facts(args)) => return install::cli::facts(&args),
         Some(Command::Install(args)) => return install::cli::install(*args),
@@ -310,6 +307,12 @@ fn bridge(socket: Option<PathBuf>) -> ExitCode {
     }
 }
 
+fn say_living() -> Result<(), String> {
+    let places = Places::find(None, None, &|name| std::env::var(name).ok()).map_err(|e| e.to_string())?;
+    println!("{}", serde_json::json!({ "living": container::living(&places.runtime).len() }));
+    Ok(())
+}
+
 async fn keeper_health() -> Result<String, String> {
     let places = Places::find(None, None, &|name| std::env::var(name).ok()).map_err(|e| e.to_string())?;
     match container::Keeper::find(&places.runtime).await {
@@ -319,7 +322,7 @@ async fn keeper_health() -> Result<String, String> {
             Ok(format!(
                 "ok: keeper {}, {} sessions live here{ending}",
                 hello.version,
-                container::living().len()
+                container::living(&places.runtime).len()
             ))
         }
         Ok(None) => Err("unreachable: no keeper answers".into()),

@@ -91,16 +91,8 @@ impl ServeError {
 /// It cannot start; nothing is left behind.
 pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     args.check()?;
-    let mut env: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-        .collect();
+    let env = environment(&args);
     let token = args.find_token(|name| env.get(name).cloned())?;
-    let usual = env.get("PATH").map_or("", String::as_str);
-    let searched = settings::search_path(&args.settings, env.get("HOME").map(String::as_str), usual);
-    if !searched.is_empty() {
-        env.insert("PATH".into(), searched);
-    }
-    let env = env;
     // From here on a signal is a request: nobody who sees our socket can end us halfway.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     limits::raise_open_files();
@@ -114,11 +106,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let mut lock = lock::Lock::acquire(&state, std::time::SystemTime::now())?;
     let path = env.get("PATH").map_or("", String::as_str);
     let tmux = Tmux::find(path.as_ref(), MANAGER).await?;
-    let keeper = keeper(args.placement, &runtime).await?;
-    let manager = match keeper {
-        Some(_) => None,
-        None => manager(args.placement, env.get("XDG_RUNTIME_DIR").map(Path::new)).await?,
-    };
+    let (keeper, manager) = holders(&args, &runtime, &lookup).await?;
     let boot_id = identity::boot_id();
     let Remembered { hub, sessions, unreadable } = remembered(&args, &state, &boot_id)?;
     let transcripts = state.join("transcripts");
@@ -185,7 +173,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     });
     server.serve_unix(unix);
     if let Some(listener) = tcp {
-        tell_address(&listener);
+        tell_address(&listener, args.volume.is_some());
         server.serve_tcp(listener);
     }
     tracing::info!(socket = %socket.display(), sessions = hub.open_sessions(), "ready");
@@ -275,6 +263,31 @@ fn facts(boot_id: String) -> Facts {
     }
 }
 
+/// This process's variables, with the settings' directories in front of the usual ones in `PATH`.
+fn environment(args: &ServeArgs) -> BTreeMap<String, String> {
+    let mut env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    let usual = env.get("PATH").map_or("", String::as_str);
+    let searched = settings::search_path(&args.settings, env.get("HOME").map(String::as_str), usual);
+    if !searched.is_empty() {
+        env.insert("PATH".into(), searched);
+    }
+    env
+}
+
+/// Who is to hold the sessions; nobody where they are detached.
+async fn holders(
+    args: &ServeArgs,
+    runtime: &dirs::RuntimeDir,
+    env: &(dyn Fn(&str) -> Option<String> + Sync),
+) -> Result<(Option<Keeper>, Option<systemd::UserManager>), ServeError> {
+    if let Some(keeper) = keeper(args, runtime).await? {
+        return Ok((Some(keeper), None));
+    }
+    Ok((None, manager(args.placement, env("XDG_RUNTIME_DIR").as_deref().map(Path::new)).await?))
+}
+
 /// The service manager that is to hold the sessions.
 async fn manager(
     placement: Placement,
@@ -288,10 +301,11 @@ async fn manager(
     }
 }
 
-fn tell_address(listener: &tokio::net::TcpListener) {
+fn tell_address(listener: &tokio::net::TcpListener, in_container: bool) {
     let Ok(address) = listener.local_addr() else { return };
     tracing::info!(%address, "listening for clients with the token");
-    if !address.ip().is_loopback() {
+    // In a container who can reach it is decided outside: by what its port is published as.
+    if !address.ip().is_loopback() && !in_container {
         tracing::warn!("{address} can be reached from outside, unencrypted; tunnel it through ssh instead");
     }
 }
@@ -303,12 +317,16 @@ fn ends_with_login(env: &BTreeMap<String, String>) -> Option<String> {
         .then(|| format!("sessions end at the last logout of {user}; to keep them: loginctl enable-linger"))
 }
 
-/// The keeper that is to hold the sessions.
-async fn keeper(placement: Placement, runtime: &dirs::RuntimeDir) -> Result<Option<Keeper>, ServeError> {
-    match placement {
+/// The keeper that is to hold the sessions. Who was given another container's processes was given them for that: a
+/// keeper that is just being started is no reason to place sessions elsewhere.
+async fn keeper(args: &ServeArgs, runtime: &dirs::RuntimeDir) -> Result<Option<Keeper>, ServeError> {
+    match args.placement {
         Placement::Detached | Placement::Systemd => Ok(None),
-        Placement::Auto => Ok(Keeper::find(runtime).await?),
         Placement::Keeper => Ok(Some(Keeper::wait(runtime).await?)),
+        Placement::Auto if args.volume.is_some() && container::beside_another() => {
+            Ok(Some(Keeper::wait(runtime).await?))
+        }
+        Placement::Auto => Ok(Keeper::find(runtime).await?),
     }
 }
 

@@ -113,7 +113,7 @@ pub async fn keep(env: &dyn Fn(&str) -> Option<String>) -> Result<(), KeepError>
             },
         }
         if ending.load(Ordering::Relaxed) {
-            let living = living().len();
+            let living = living(&places.runtime).len();
             if living == 0 {
                 break;
             }
@@ -123,7 +123,7 @@ pub async fn keep(env: &dyn Fn(&str) -> Option<String>) -> Result<(), KeepError>
         }
     }
     let _ = std::fs::remove_file(&socket);
-    tracing::info!(living = living().len(), "ending");
+    tracing::info!(living = living(&places.runtime).len(), "ending");
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use crate::host::dirs;
 
 pub use ask::{Keeper, KeeperError};
 pub use keeper::{KeepError, keep};
-pub use living::living;
+pub use living::{beside_another, living};
 pub use program::{ProgramError, install, remove_unused};
 
 /// Where the volume is mounted unless the environment says otherwise.

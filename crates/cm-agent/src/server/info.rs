@@ -3,6 +3,7 @@
 use cm_protocol::{AgentInfo, Capacity, Hello, PROTOCOL_VERSION};
 
 use super::Server;
+use crate::session::Engine;
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
@@ -64,7 +65,7 @@ impl Server {
             pid: std::process::id(),
             started_at: self.facts.started_at,
             tmux: engine.tmux.version.to_string(),
-            placement: engine.placement().into(),
+            placement: placement(engine).into(),
             draining: engine.hub.is_draining(),
             problems: engine.hub.problems(),
             capacity: Capacity {
@@ -76,5 +77,14 @@ impl Server {
             },
             limits: engine.limits,
         }
+    }
+}
+
+/// Where sessions' terminals live.
+fn placement(engine: &Engine) -> &'static str {
+    match (&engine.keeper, &engine.manager) {
+        (Some(_), _) => "keeper",
+        (None, Some(_)) => "systemd",
+        (None, None) => "detached",
     }
 }

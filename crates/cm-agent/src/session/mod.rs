@@ -1,9 +1,8 @@
 //! One session from launch to result.
 //!
 //! `create` checks a request, `launch` makes the terminal, `actor` lives with it until it is gone, and
-//! `adopt` finds it again after the agent was restarted. The actor sees through `look`, acts through
-//! `effects` and `keyboard`, and ends through `ending`. What is decided without doing anything stands in
-//! `environment`, `typing`, `transcript` and in the rooms of [`crate::tool`].
+//! `adopt` finds it again after the agent was restarted. The actor sees through `look`, acts through `effects` and
+//! `keyboard`, and ends through `ending`. What is decided stands in `environment`, `typing`, `transcript`, [`crate::tool`].
 
 mod actor;
 mod adopt;
@@ -79,9 +78,9 @@ pub struct Surroundings {
     pub hub: Arc<Hub>,
     /// The terminal's program.
     pub tmux: Tmux,
-    /// The service manager that holds their terminals; without one they are detached.
+    /// The service manager that holds their terminals; without one, and without a keeper, they are detached.
     pub manager: Option<UserManager>,
-    /// The keeper that holds their terminals, in place of a service manager.
+    /// The keeper that holds them in its place.
     pub keeper: Option<Keeper>,
     /// Where their sockets are.
     pub runtime: RuntimeDir,
@@ -315,15 +314,6 @@ impl Engine {
     pub(crate) fn holder(&self, reports_status: bool) -> Vec<String> {
         let more = if reports_status { &["hold", "--status", "--"][..] } else { &["hold", "--"] };
         self.program.iter().cloned().chain(more.iter().map(|&word| word.to_owned())).collect()
-    }
-
-    /// Where sessions' terminals live, as `agent_info` tells.
-    pub(crate) fn placement(&self) -> &'static str {
-        match (&self.keeper, &self.manager) {
-            (Some(_), _) => "keeper",
-            (None, Some(_)) => "systemd",
-            (None, None) => "detached",
-        }
     }
 
     pub(crate) fn recording_file(&self, id: &SessionId) -> PathBuf {

@@ -68,6 +68,7 @@ fn what_is_missing_is_said_with_the_way_to_it() {
     check(&["-e", listen, "-e", "CM_AGENT_TOKEN_FILE=/nowhere"], &one, &[], 2, &["/nowhere", "No such file"]);
     check(&["-e", "CM_AGENT_LISTEN=9876"], &one, &[], 2, &["CM_AGENT_LISTEN", "ADDRESS:PORT"]);
     check(&["-e", "CM_AGENT_DRAIN=soon"], &one, &[], 2, &["CM_AGENT_DRAIN", "seconds"]);
+    check(&["--user", "4711"], &one, &[], 2, &["/var/lib/cm-agent", "user 4711", "chown 4711"]);
     check(&["--tmpfs", "/var/lib/cm-agent"], &one, &[], 2, &["/var/lib/cm-agent", "user 1000", "chown"]);
     check(
         &["--tmpfs", "/var/lib/cm-agent:uid=1000,mode=0700,noexec"],
@@ -167,7 +168,9 @@ async fn what_does_not_end_in_time_is_known_to_have_gone_with_the_container() {
     answers(&name).await;
     let bridge = bridged(&name).await;
     let ended = outcome(&bridge.client, &id).await;
-    assert_eq!(ended.state, cm_protocol::State::Failed, "{ended:?}");
+    assert_eq!(ended.state, cm_protocol::State::Lost, "{ended:?}");
+    let reason = ended.reason.unwrap_or_default();
+    assert!(reason.contains("its terminal is gone"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,5 +194,5 @@ async fn a_second_signal_ends_it_at_once_and_so_does_a_kill() {
     must(docker().args(["start", &name]));
     answers(&name).await;
     let bridge = bridged(&name).await;
-    assert_eq!(outcome(&bridge.client, &id).await.state, cm_protocol::State::Failed);
+    assert_eq!(outcome(&bridge.client, &id).await.state, cm_protocol::State::Lost);
 }

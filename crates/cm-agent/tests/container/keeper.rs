@@ -104,6 +104,24 @@ async fn whoever_loses_their_parents_is_reaped_and_ended_with_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_runs_in_a_session_reaches_the_agent_in_the_other_container() {
+    let [one, two] = images();
+    let stage = Stage::new();
+    let keeper = stage.keeper(&one).await;
+    let agent = stage.agent("one", &two).await;
+    let bridge = bridged(&agent).await;
+    let script = "cm-agent report working on it && echo told; exec sleep 600";
+    let id = bridge.client.create_session(shell(script)).await.expect("made").session_id;
+    shows(&bridge.client, &id, "told").await;
+    assert_eq!(bridge.client.get_session(&id).await.expect("there").authority, "report");
+    // What holds it is the agent's program, not the one of the keeper's image.
+    let holder = panes(&agent)[0].1;
+    let sha = health(&agent)["sha256"].as_str().expect("said").to_owned();
+    let program = exec(&keeper, &["readlink", &format!("/proc/{holder}/exe")]);
+    assert_eq!(program, Some(format!("/var/lib/cm-agent/bin/{sha}/cm-agent")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_keeper_that_is_stopped_waits_for_nobody_if_nothing_lives() {
     let [one, _] = images();
     let stage = Stage::new();
@@ -143,7 +161,11 @@ async fn without_a_keeper_or_with_another_ones_processes_nothing_is_placed_in_si
     let [one, _] = images();
     let stage = Stage::new();
     let keeper = stage.keeper(&one).await;
-    let agent = stage.agent("one", &one).await;
+    // It need not be told that there is one.
+    let pids = format!("container:{keeper}");
+    let agent = stage.run("one", &["--pid", &pids], &one, &[]);
+    answers(&agent).await;
+    assert_eq!(health(&agent)["placement"], "keeper");
     // The keeper is frozen: a start says so, and nothing of it is left.
     must(docker().args(["pause", &keeper]));
     let output = docker().args(["exec", &agent, "cm-agent", "health", "--keeper"]).output().expect("runs");
@@ -154,6 +176,13 @@ async fn without_a_keeper_or_with_another_ones_processes_nothing_is_placed_in_si
     let logs = || Some(words(&docker().args(["logs", &apart]).output().expect("runs")));
     let said = until("it refuses", &apart, || logs().filter(|said| said.contains("--pid"))).await;
     assert!(said.contains("sees other processes"), "{said}");
+
+    // Beside a container that keeps nothing, with its processes: it is waited for, and then said.
+    let idle = stage.run("idle", &["--entrypoint", "sleep"], &one, &["600"]);
+    let pids = format!("container:{idle}");
+    let lonely = stage.run("lonely", &["--pid", &pids], &one, &["serve", "--runtime-dir", "/tmp/run"]);
+    let logs = || Some(words(&docker().args(["logs", &lonely]).output().expect("runs")));
+    until("it says so", &lonely, || logs().filter(|said| said.contains("does not answer"))).await;
 
     let bridge = bridged(&agent).await;
     let mut request = shell("true");
