@@ -12,10 +12,9 @@ ARG RUST=rust:1-bookworm
 ARG NODE=node:22-bookworm-slim
 
 # ── the programs ──
-FROM ${RUST} AS programs
+FROM ${RUST} AS manifests
 WORKDIR /src
 ENV CARGO_TARGET_DIR=/target CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never
-# The dependencies are a layer of their own, made anew only when a manifest changes.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/cm-agent/Cargo.toml crates/cm-agent/
 COPY crates/cm-client/Cargo.toml crates/cm-client/
@@ -25,6 +24,9 @@ COPY crates/cm-ssh/Cargo.toml crates/cm-ssh/
 COPY crates/cm-testkit/Cargo.toml crates/cm-testkit/
 COPY crates/xtask/Cargo.toml crates/xtask/
 COPY deploy/docker/build deploy/docker/build
+
+FROM manifests AS programs
+# The dependencies are a layer of their own, made anew only when a manifest changes.
 RUN deploy/docker/build dependencies cm-agent
 COPY crates crates
 COPY deploy deploy
@@ -84,13 +86,16 @@ RUN mkdir -p /opt/tools \
 FROM agent AS agent-tools
 COPY --from=tools /usr/local/bin/node /usr/local/bin/node
 COPY --from=tools /opt/tools /opt/tools
-# An image is replaced, not changed: what updates itself is told not to.
-ENV PATH=/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    DISABLE_AUTOUPDATER=1
+ENV PATH=/opt/tools/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LABEL io.cm-fleet.image=agent-tools org.opencontainers.image.title=cm-agent-tools
 
 # ── the operator's command ──
-FROM programs AS fleet-program
+FROM manifests AS fleet-programs
+RUN deploy/docker/build dependencies cm-fleet
+COPY crates crates
+COPY deploy deploy
+ARG CM_BUILD=unknown
+ARG SOURCE_DATE_EPOCH
 RUN deploy/docker/build program cm-fleet
 
 FROM ${DEBIAN} AS fleet
@@ -102,7 +107,8 @@ RUN export DEBIAN_FRONTEND=noninteractive \
  && useradd --uid 1000 --user-group --create-home --shell /bin/bash fleet \
  && rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid-
 # Beside it is the agent that it brings to hosts.
-COPY --from=fleet-program /out/cm-fleet /out/cm-agent /usr/local/bin/
+COPY --from=fleet-programs /out/cm-fleet /usr/local/bin/cm-fleet
+COPY --from=programs /out/cm-agent /usr/local/bin/cm-agent
 ENV LANG=C.UTF-8
 USER fleet
 WORKDIR /home/fleet

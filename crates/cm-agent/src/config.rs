@@ -341,3 +341,6 @@ fn read_token(file: &Path) -> Result<String, ConfigError> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

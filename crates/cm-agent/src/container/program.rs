@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -87,7 +88,7 @@ fn is_digest(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The digests of the programs in `dir` that run; `None` where that cannot be seen of a process of this user's.
+/// The digests of the programs in `dir` that run; `None` where processes cannot be seen at all.
 fn in_use(dir: &Path) -> Option<BTreeSet<String>> {
     let uid = rustix::process::getuid().as_raw();
     let mut used = BTreeSet::new();
@@ -100,10 +101,18 @@ fn in_use(dir: &Path) -> Option<BTreeSet<String>> {
             Ok(program) => used.extend(digest(dir, &program)),
             // It has ended meanwhile, or only its exit status is left.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(_) => return None,
+            // The kernel shows only what it was called as, which is by its whole path.
+            Err(_) => used.extend(called(&process.path()).and_then(|program| digest(dir, &program))),
         }
     }
     Some(used)
+}
+
+/// The first word of a process's command line.
+fn called(process: &Path) -> Option<PathBuf> {
+    let words = fs::read(process.join("cmdline")).ok()?;
+    let first = words.split(|byte| *byte == 0).next().filter(|word| !word.is_empty())?;
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(first)))
 }
 
 /// PURE. `<sha256>` of `<dir>/<sha256>/…`.

@@ -41,8 +41,6 @@ async fn it_needs_no_rights() {
         "no-new-privileges",
         "--pids-limit",
         "200",
-        "--network",
-        "none",
     ];
     let name = stage.run("agent", &options, &one, &[]);
     answers(&name).await;
@@ -56,8 +54,13 @@ fn what_is_missing_is_said_with_the_way_to_it() {
     let [one, _] = images();
     #[track_caller]
     fn check(options: &[&str], image: &str, args: &[&str], code: i32, expected: &[&str]) {
-        let output =
-            docker().args(["run", "--rm"]).args(options).arg(image).args(args).output().expect("runs");
+        let output = docker()
+            .args(["run", "--rm", "--network", "none"])
+            .args(options)
+            .arg(image)
+            .args(args)
+            .output()
+            .expect("runs");
         let said = words(&output);
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(expected.iter().all(|word| said.contains(word)), "{said}");
@@ -89,7 +92,19 @@ async fn settings_and_token_are_found_in_the_volume_and_in_secrets() {
     let mount = format!("{}:/var/lib/cm-agent", stage.volume());
     // As a fleet does it: before the container is started, with the archive's own owner and mode.
     let write = r#"umask 077; echo '{"listen":"0.0.0.0:9876","token":"a-token-long-enough-for-tests","maxSessions":3,"env":{"FROM_SETTINGS":"yes"}}' > /var/lib/cm-agent/config.json"#;
-    must(docker().args(["run", "--rm", "--volume", &mount, "--entrypoint", "sh", &one, "-c", write]));
+    must(docker().args([
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--volume",
+        &mount,
+        "--entrypoint",
+        "sh",
+        &one,
+        "-c",
+        write,
+    ]));
     let name = stage.run("agent", &[], &one, &[]);
     answers(&name).await;
     let url = "ws://127.0.0.1:9876";

@@ -34,13 +34,13 @@ impl Stage {
         format!("{}-state", self.prefix)
     }
 
-    /// `docker run` in the background with the volume: options, image, arguments.
+    /// `docker run` in the background with the volume and no network: options, image, arguments.
     pub fn run(&self, short: &str, options: &[&str], image: &str, args: &[&str]) -> String {
         let name = self.name(short);
         let mount = format!("{}:/var/lib/cm-agent", self.volume());
         must(
             docker()
-                .args(["run", "--detach", "--name", &name, "--volume", &mount])
+                .args(["run", "--detach", "--name", &name, "--volume", &mount, "--network", "none"])
                 .args(options)
                 .arg(image)
                 .args(args),

@@ -41,7 +41,7 @@ pub fn run(docker: &Docker, image: &str) -> Result<(), Failure> {
 fn round(docker: &Docker, image: &str) -> Result<Shown, Failure> {
     let _ = docker.run(["rm", "--force", "--volumes", NAME]).capture(SHORT);
     let began = Instant::now();
-    docker.run(["run", "--detach", "--name", NAME, image]).capture(SHORT)?;
+    docker.run(["run", "--detach", "--network", "none", "--name", NAME, image]).capture(SHORT)?;
     let late = || {
         let said = docker.run(["logs", NAME]).capture(SHORT).unwrap_or_default();
         Failure::check(

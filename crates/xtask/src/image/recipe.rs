@@ -61,11 +61,11 @@ impl Recipe {
     }
 
     /// The same with the stages that build programs replaced by those that take them from the context.
-    pub fn with_programs(mut self, programs: &[(&str, &[&str])]) -> Self {
-        for (name, files) in programs {
+    pub fn with_programs(mut self, programs: &[(&str, &str)]) -> Self {
+        for (name, program) in programs {
             for stage in self.stages.iter_mut().filter(|stage| stage.name == *name) {
                 stage.from = "scratch".into();
-                stage.text = format!("FROM scratch AS {name}\nCOPY {} /out/\n", files.join(" "));
+                stage.text = format!("FROM scratch AS {name}\nCOPY {program} /out/\n");
             }
         }
         self
@@ -110,11 +110,11 @@ mod tests {
         check(&recipe, "more", &["B", "A"], &["FROM agent\n"]);
         assert_eq!(recipe.base("A"), Some("a:1"));
         assert_eq!(recipe.base("C"), None);
-        let prebuilt = recipe.with_programs(&[("programs", &["x", "y"])]);
+        let prebuilt = recipe.with_programs(&[("programs", "x")]);
         assert_eq!(prebuilt.bases_of("agent"), ["A"]);
         assert_eq!(
             prebuilt.only("agent"),
-            "# All.\nARG A=a:1\nARG B=b:1\nFROM scratch AS programs\nCOPY x y /out/\nFROM ${A} AS agent\n\
+            "# All.\nARG A=a:1\nARG B=b:1\nFROM scratch AS programs\nCOPY x /out/\nFROM ${A} AS agent\n\
              COPY --from=programs /out/x /bin/\n"
         );
     }
