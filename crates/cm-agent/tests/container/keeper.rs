@@ -180,7 +180,12 @@ async fn without_a_keeper_or_with_another_ones_processes_nothing_is_placed_in_si
     // Beside a container that keeps nothing, with its processes: it is waited for, and then said.
     let idle = stage.run("idle", &["--entrypoint", "sleep"], &one, &["600"]);
     let pids = format!("container:{idle}");
-    let lonely = stage.run("lonely", &["--pid", &pids], &one, &["serve", "--runtime-dir", "/tmp/run"]);
+    let lonely = stage.run(
+        "lonely",
+        &["--pid", &pids],
+        &one,
+        &["serve", "--state-dir", "/tmp/state", "--runtime-dir", "/tmp/run"],
+    );
     let logs = || Some(words(&docker().args(["logs", &lonely]).output().expect("runs")));
     until("it says so", &lonely, || logs().filter(|said| said.contains("does not answer"))).await;
 
