@@ -140,8 +140,7 @@ fn build(
     let dir = directory(workspace)?;
     let mut context = workspace.root.clone();
     if wanted.prebuilt {
-        recipe = recipe
-            .with_programs(&[("programs", &["cm-agent"]), ("fleet-program", &["cm-agent", "cm-fleet"])]);
+        recipe = recipe.with_programs(&[("programs", "cm-agent"), ("fleet-programs", "cm-fleet")]);
         context = dir.join("context");
         programs(workspace, target, &context)?;
     }
