@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, Placement, ServeArgs};
+use crate::container::{self, Keeper, KeeperError, Volume};
 use crate::host::places::{self, Places};
 use crate::host::{clock, dirs, identity, limits, lock, systemd};
 use crate::hub::Hub;
@@ -59,6 +60,12 @@ pub enum ServeError {
         "no systemd user manager answers (systemctl --user); log in properly or `loginctl enable-linger`, or use --placement detached"
     )]
     NoManager,
+    /// No keeper, or one that cannot be used.
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
+    /// The volume does not take the agent's program.
+    #[error(transparent)]
+    Program(#[from] container::ProgramError),
     /// The operating system refuses something basic.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -98,12 +105,20 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     limits::raise_open_files();
     let lookup = |name: &str| env.get(name).cloned();
+    let account = identity::account(&lookup);
+    if let Some(volume) = &args.volume {
+        volume.prepare(account.home.as_deref())?;
+    }
     let Places { state, runtime } =
         Places::find(args.state_dir.as_deref(), args.runtime_dir.as_deref(), &lookup)?;
     let mut lock = lock::Lock::acquire(&state, std::time::SystemTime::now())?;
     let path = env.get("PATH").map_or("", String::as_str);
     let tmux = Tmux::find(path.as_ref(), MANAGER).await?;
-    let manager = manager(args.placement, env.get("XDG_RUNTIME_DIR").map(Path::new)).await?;
+    let keeper = keeper(args.placement, &runtime).await?;
+    let manager = match keeper {
+        Some(_) => None,
+        None => manager(args.placement, env.get("XDG_RUNTIME_DIR").map(Path::new)).await?,
+    };
     let boot_id = identity::boot_id();
     let Remembered { hub, sessions, unreadable } = remembered(&args, &state, &boot_id)?;
     let transcripts = state.join("transcripts");
@@ -120,7 +135,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         dirs::make_private(&state.join(private))?;
     }
     let Knowledge { profiles, policies, policy, problems } = knowledge(&args, &lookup)?;
-    let program = program(words)?;
+    let program = program(words, args.volume.as_ref())?;
     // Last of what may fail, for it leaves a file.
     let unix = server::listen_unix(&socket).await?;
     lock.listens_on(&socket);
@@ -129,10 +144,11 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         hub: hub.clone(),
         tmux,
         manager,
+        keeper,
         runtime,
         transcripts,
         profiles,
-        home_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        home_dir: home_dir(args.volume.as_ref().and(account.home)),
         socket: socket.display().to_string(),
         max_sessions: args.max_sessions,
         slots: args.settings.slots,
@@ -151,6 +167,10 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     for problem in problems {
         tracing::warn!("{problem}");
         engine.hub.notice("configuration", problem);
+    }
+    if let Some(volume) = &args.volume {
+        let gone = container::remove_unused(volume);
+        tracing::debug!(gone, "programs of earlier agents removed");
     }
     adopt_all(&engine, &sessions);
     watch_owned(&engine);
@@ -262,7 +282,7 @@ async fn manager(
 ) -> Result<Option<systemd::UserManager>, ServeError> {
     let probe = systemd::UserManager::probe(xdg, MANAGER);
     match placement {
-        Placement::Detached => Ok(None),
+        Placement::Detached | Placement::Keeper => Ok(None),
         Placement::Auto => Ok(probe.await),
         Placement::Systemd => probe.await.map(Some).ok_or(ServeError::NoManager),
     }
@@ -283,9 +303,27 @@ fn ends_with_login(env: &BTreeMap<String, String>) -> Option<String> {
         .then(|| format!("sessions end at the last logout of {user}; to keep them: loginctl enable-linger"))
 }
 
-/// This program, called as an agent as it was called now.
-fn program(words: &[&str]) -> std::io::Result<Vec<String>> {
-    let program = std::env::current_exe()?;
+/// The keeper that is to hold the sessions.
+async fn keeper(placement: Placement, runtime: &dirs::RuntimeDir) -> Result<Option<Keeper>, ServeError> {
+    match placement {
+        Placement::Detached | Placement::Systemd => Ok(None),
+        Placement::Auto => Ok(Keeper::find(runtime).await?),
+        Placement::Keeper => Ok(Some(Keeper::wait(runtime).await?)),
+    }
+}
+
+/// Where sessions without a path work: a container is started in no directory of anybody's.
+fn home_dir(of_container: Option<PathBuf>) -> PathBuf {
+    of_container.or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| PathBuf::from("/"))
+}
+
+/// This program, called as an agent as it was called now. In a container it is the copy in the volume: processes in
+/// the keeper's container find it there, and go on to when this container is gone.
+fn program(words: &[&str], volume: Option<&Volume>) -> Result<Vec<String>, ServeError> {
+    let program = match volume {
+        Some(volume) => container::install(volume)?,
+        None => std::env::current_exe()?,
+    };
     let program =
         program.to_str().ok_or_else(|| std::io::Error::other("the agent's own path is not valid text"))?;
     Ok([program].iter().chain(words).map(|&w| w.to_owned()).collect())

@@ -245,7 +245,7 @@ pub struct AgentInfo {
     pub started_at: f64,
     /// tmux's version, e.g. `3.3a`.
     pub tmux: String,
-    /// Where sessions run: `systemd` (units of their own) or `detached`.
+    /// Where sessions run: `systemd` (units of their own), `keeper` (a container of their own) or `detached`.
     pub placement: String,
     /// No new sessions are taken.
     #[serde(default)]

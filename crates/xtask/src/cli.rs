@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::hosts::Wanted;
 use crate::test::Part;
 use crate::workspace::Workspace;
-use crate::{bench, demo, drill, hosts, schema, test, tools};
+use crate::{bench, demo, drill, hosts, image, schema, test, tools};
 
 /// What contributors run.
 #[derive(Debug, Parser)]
@@ -25,7 +25,7 @@ enum Command {
         /// Parts to run (default: all, in this order).
         #[arg(value_enum)]
         parts: Vec<Part>,
-        /// Leave out the tests that need a host with systemd (and so Docker).
+        /// Leave out the tests that need Docker: those with hosts, and those of the images.
         #[arg(long)]
         no_hosts: bool,
         /// Leave out the tests with the real coding CLIs (and so npm and pip).
@@ -37,6 +37,8 @@ enum Command {
         #[command(subcommand)]
         command: HostsCommand,
     },
+    /// Build the images of the Dockerfile, and print their sizes.
+    Image(image::Wanted),
     /// Install the real coding CLIs that tests run, at their pinned versions, into the build directory.
     Tools {
         /// Which (default: all). NAME@VERSION takes another version.
@@ -143,6 +145,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             HostsCommand::Down { all, images } => hosts::down(&workspace, all, images),
             HostsCommand::Status => hosts::status(&workspace),
         },
+        Command::Image(wanted) => image::run(&workspace, &wanted),
         Command::Tools { list: true, .. } => tools::list(&workspace),
         Command::Tools { path: Some(name), .. } => tools::path(&workspace, &name),
         Command::Tools { names, .. } => tools::install(&workspace, &names),

@@ -6,6 +6,7 @@ mod demo;
 mod drill;
 mod failure;
 mod hosts;
+mod image;
 mod need;
 mod schema;
 mod sh;

@@ -64,7 +64,7 @@ impl Server {
             pid: std::process::id(),
             started_at: self.facts.started_at,
             tmux: engine.tmux.version.to_string(),
-            placement: if engine.manager.is_some() { "systemd" } else { "detached" }.into(),
+            placement: engine.placement().into(),
             draining: engine.hub.is_draining(),
             problems: engine.hub.problems(),
             capacity: Capacity {

@@ -11,6 +11,8 @@ use super::actor::Actor;
 use super::create::Spec;
 use super::ground;
 use super::record::{Phase, SessionRecord, shorten};
+use crate::container::Keeper;
+use crate::container::wire;
 use crate::host::clock;
 use crate::host::process::{self, Grace, Marker, ProcessId};
 use crate::host::systemd::{Start, UnitLimits, UnitSpec};
@@ -206,9 +208,10 @@ async fn terminal(
     let mut env: Vec<(String, String)> =
         spec.base_env.clone().into_iter().filter(|(name, _)| name != "CM_SESSION_ID").collect();
     env.push((Marker::TERMINAL.into(), spec.id.to_string()));
-    let opened = match &record.unit {
-        Some(unit) => in_unit(engine, spec, unit, socket, &conf).await,
-        None => Control::open(&engine.tmux, socket, Open::Start { conf: &conf, env: &env }, DEADLINE)
+    let opened = match (&engine.keeper, &record.unit) {
+        (Some(keeper), _) => with_keeper(engine, keeper, spec, env, (socket, &conf)).await,
+        (None, Some(unit)) => in_unit(engine, spec, unit, socket, &conf).await,
+        (None, None) => Control::open(&engine.tmux, socket, Open::Start { conf: &conf, env: &env }, DEADLINE)
             .await
             .map_err(internal),
     };
@@ -248,6 +251,28 @@ async fn in_unit(
     manager.start_unit(&unit, DEADLINE).await.map_err(internal)?;
     // Empty, for it started; one that stays behind goes with the directory.
     let _ = std::fs::remove_file(&complaints);
+    Control::open(&engine.tmux, socket, Open::Attach, DEADLINE).await.map_err(internal)
+}
+
+/// Has the keeper start the tmux server and connects to it.
+async fn with_keeper(
+    engine: &Engine,
+    keeper: &Keeper,
+    spec: &Spec,
+    env: Vec<(String, String)>,
+    (socket, conf): (&Path, &Path),
+) -> Result<(Control, Notices), ErrorReply> {
+    let argv = server_argv(&engine.tmux, socket, conf);
+    let start = wire::Start {
+        argv: argv.into_iter().map(|a| a.to_string_lossy().into_owned()).collect(),
+        env,
+        dir: "/".into(),
+        // tmux takes another directory in silence, and a program that is missing looks like one that failed.
+        needs_dirs: vec![spec.path.clone()],
+        needs_programs: spec.command.first().into_iter().chain(engine.program.first()).cloned().collect(),
+        within_ms: u64::try_from(DEADLINE.as_millis()).unwrap_or(u64::MAX),
+    };
+    keeper.start(start).await.map_err(internal)?;
     Control::open(&engine.tmux, socket, Open::Attach, DEADLINE).await.map_err(internal)
 }
 

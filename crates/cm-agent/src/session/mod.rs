@@ -54,6 +54,7 @@ pub use handle::SessionHandle;
 pub use mailbox::Mailbox;
 pub use owned::watch_owned;
 
+use crate::container::Keeper;
 use crate::host::clock;
 use crate::host::dirs::RuntimeDir;
 use crate::host::systemd::UserManager;
@@ -80,6 +81,8 @@ pub struct Surroundings {
     pub tmux: Tmux,
     /// The service manager that holds their terminals; without one they are detached.
     pub manager: Option<UserManager>,
+    /// The keeper that holds their terminals, in place of a service manager.
+    pub keeper: Option<Keeper>,
     /// Where their sockets are.
     pub runtime: RuntimeDir,
     /// Where finished sessions' texts are kept.
@@ -312,6 +315,15 @@ impl Engine {
     pub(crate) fn holder(&self, reports_status: bool) -> Vec<String> {
         let more = if reports_status { &["hold", "--status", "--"][..] } else { &["hold", "--"] };
         self.program.iter().cloned().chain(more.iter().map(|&word| word.to_owned())).collect()
+    }
+
+    /// Where sessions' terminals live, as `agent_info` tells.
+    pub(crate) fn placement(&self) -> &'static str {
+        match (&self.keeper, &self.manager) {
+            (Some(_), _) => "keeper",
+            (None, Some(_)) => "systemd",
+            (None, None) => "detached",
+        }
     }
 
     pub(crate) fn recording_file(&self, id: &SessionId) -> PathBuf {

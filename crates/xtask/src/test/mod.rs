@@ -2,6 +2,7 @@
 
 mod on_cast;
 mod on_host;
+mod on_image;
 mod tally;
 
 use std::io::IsTerminal as _;
@@ -11,6 +12,7 @@ use clap::ValueEnum;
 
 use crate::failure::Failure;
 use crate::hosts::{self, Docker};
+use crate::image;
 use crate::need::{self, Need};
 use crate::schema;
 use crate::sh::{LONG, Run};
@@ -38,6 +40,10 @@ pub enum Part {
     Tools,
     /// Tests that need a host with systemd, inside one; and those that deploy to a cast of hosts.
     Hosts,
+    /// Tests of the agent's image, in containers of it.
+    Containers,
+    /// Builds all images of the Dockerfile, as users do: minutes.
+    Images,
     /// The tests with all coding CLIs there are profiles of; only where named.
     ToolsAll,
 }
@@ -49,7 +55,7 @@ impl Part {
             .iter()
             .copied()
             .filter(|part| named.contains(part) || (named.is_empty() && *part != Self::ToolsAll))
-            .filter(|part| !(no_hosts && *part == Self::Hosts))
+            .filter(|part| !(no_hosts && matches!(part, Self::Hosts | Self::Containers | Self::Images)))
             .filter(|part| !(no_tools && *part == Self::Tools))
             .collect()
     }
@@ -64,6 +70,8 @@ impl Part {
             Self::Doc => "doc",
             Self::Tools => "tools",
             Self::Hosts => "hosts",
+            Self::Containers => "containers",
+            Self::Images => "images",
             Self::ToolsAll => "tools-all",
         }
     }
@@ -78,6 +86,8 @@ impl Part {
             Self::Doc => &[Need::Git, Need::Tmux],
             Self::Tools | Self::ToolsAll => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Hosts => &hosts::TEST_NEEDS,
+            Self::Containers => &[Need::Nextest, Need::Docker, Need::Iptables, Need::Mmdebstrap],
+            Self::Images => &image::NEEDS,
         }
     }
 
@@ -92,6 +102,10 @@ impl Part {
             Self::Tools => with_tools(workspace),
             Self::ToolsAll => with_all_tools(workspace),
             Self::Hosts => on_hosts(workspace),
+            Self::Containers => on_image::run(workspace),
+            Self::Images => {
+                image::everything(workspace, &Docker::ready(workspace)?).map(|()| Tally::default())
+            }
         }
     }
 }
@@ -265,7 +279,7 @@ mod tests {
         let check = |named: &[Part], no_hosts, no_tools, expected: &[Part]| {
             assert_eq!(Part::chosen(named, no_hosts, no_tools), expected, "{named:?}");
         };
-        check(&[], false, false, &Part::value_variants()[..8]);
+        check(&[], false, false, &Part::value_variants()[..10]);
         check(&[Part::ToolsAll], false, false, &[Part::ToolsAll]);
         check(&[], true, false, &Part::value_variants()[..7]);
         check(&[], true, true, &Part::value_variants()[..6]);
