@@ -5,7 +5,7 @@ use std::io::Read;
 
 use serde::Deserialize;
 
-use super::facts::Image;
+use super::facts::{self, Image};
 use super::tar::{self, BLOCK, Put};
 use crate::deploy::wanted::hex;
 
@@ -159,7 +159,7 @@ fn described(config: &[u8], tags: Vec<String>) -> Result<Image, String> {
         id: format!("sha256:{}", hex(config)),
         arch: read.architecture,
         layers: read.rootfs.diff_ids,
-        version: labels.get("org.opencontainers.image.version").cloned().unwrap_or_default(),
+        version: facts::version(labels.get("org.opencontainers.image.version")),
         user: read.config.user.unwrap_or_default(),
         tags,
         size: 0,

@@ -1,7 +1,7 @@
 //! An engine, spoken to: bollard over a stream of our own, which is the host's ssh connection or a socket here.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{BollardRequest, ClientVersion, Docker};
@@ -11,6 +11,7 @@ use hyper::header::{HOST, HeaderValue};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
+use tokio::sync::Mutex;
 
 use super::error::EngineError;
 use super::socket::{self, Next};
@@ -21,10 +22,8 @@ use crate::deploy::host::ASK;
 const ANSWER: u64 = 60;
 /// How long a socket here may take to open.
 const OPEN: Duration = Duration::from_secs(10);
-/// The version of the API that is spoken unless the engine knows only older ones.
+/// What bollard writes into paths; see [`Line::send`].
 const VERSION: ClientVersion = ClientVersion { major_version: 1, minor_version: 44 };
-/// Headers larger than this are no engine's.
-const HEADERS: usize = 64 * 1024;
 
 /// How an engine is reached.
 #[derive(Debug, Clone)]
@@ -63,8 +62,7 @@ impl Road {
             handshake(TokioIo::new(stream)).await.map_err(|error| lost(error.to_string()))?;
         // It ends with the sender: the engine's last copy.
         tokio::spawn(connection.with_upgrades());
-        let api = Arc::new(Mutex::new(None));
-        let line = Line { sender: Arc::new(tokio::sync::Mutex::new(sender)), api: Arc::clone(&api) };
+        let line = Line { sender: Arc::new(Mutex::new(sender)) };
         let docker = Docker::connect_with_custom_transport(
             move |request| line.clone().send(request),
             Some("http://engine"),
@@ -189,8 +187,7 @@ fn worse(
 /// One HTTP connection, on which requests take turns.
 #[derive(Clone)]
 struct Line {
-    sender: Arc<tokio::sync::Mutex<SendRequest<Body>>>,
-    api: Arc<Mutex<Option<String>>>,
+    sender: Arc<Mutex<SendRequest<Body>>>,
 }
 
 /// The body of bollard's requests, which has no name of its own.
@@ -209,53 +206,35 @@ impl Line {
         self,
         mut request: BollardRequest,
     ) -> Result<hyper::Response<hyper::body::Incoming>, bollard::errors::Error> {
-        let spoken = self.api.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Without a version in its path a request is in the engine's own: nobody has to be asked for it first.
         let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
-        address(&mut request, &path, spoken.as_deref())?;
-        let again =
-            (spoken.is_none() && request.method() == hyper::Method::GET).then(|| request.headers().clone());
+        *request.uri_mut() = unversioned(&path).parse()?;
+        request.headers_mut().insert(HOST, HeaderValue::from_static("engine"));
         let mut sender = self.sender.lock().await;
         sender.ready().await?;
-        let response = sender.send_request(request).await?;
-        let speaks =
-            response.headers().get("api-version").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let unknown = response.status() == hyper::StatusCode::BAD_REQUEST;
-        if let (Some(headers), Some(speaks)) = (again, speaks) {
-            let ours = format!("{}.{}", VERSION.major_version, VERSION.minor_version);
-            let version = if unknown { speaks } else { ours };
-            *self.api.lock().unwrap_or_else(PoisonError::into_inner) = Some(version.clone());
-            if unknown {
-                // It knows only older versions, or only newer ones; now it is asked in its own.
-                let mut request = hyper::Request::new(bollard::body_full(hyper::body::Bytes::new()));
-                *request.headers_mut() = headers;
-                address(&mut request, &path, Some(&version))?;
-                read_over(response).await;
-                sender.ready().await?;
-                return Ok(sender.send_request(request).await?);
-            }
-        }
-        Ok(response)
+        Ok(sender.send_request(request).await?)
     }
 }
 
-/// Reads an answer that nobody wants, so that the next can come.
-async fn read_over(response: hyper::Response<hyper::body::Incoming>) {
-    use http_body_util::BodyExt;
-    let mut body = http_body_util::Limited::new(response.into_body(), HEADERS);
-    while let Some(Ok(_)) = body.frame().await {}
+/// PURE. `/v1.44/containers/json` without its version.
+fn unversioned(path: &str) -> &str {
+    let Some((version, _)) = path.strip_prefix("/v").and_then(|rest| rest.split_once('/')) else {
+        return path;
+    };
+    let number = !version.is_empty() && version.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if number { &path[2 + version.len()..] } else { path }
 }
 
-/// Gives a request the form that goes over a connection that stands: a path alone, and the name of a host.
-fn address(
-    request: &mut BollardRequest,
-    path: &str,
-    api: Option<&str>,
-) -> Result<(), bollard::errors::Error> {
-    let path = match (api, path.strip_prefix("/v").and_then(|rest| rest.split_once('/'))) {
-        (Some(api), Some((_, rest))) => format!("/v{api}/{rest}"),
-        _ => path.to_owned(),
-    };
-    *request.uri_mut() = path.parse()?;
-    request.headers_mut().insert(HOST, HeaderValue::from_static("engine"));
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_without_a_version() {
+        let check = |path: &str, expected: &str| assert_eq!(unversioned(path), expected);
+        check("/v1.44/containers/json?all=true", "/containers/json?all=true");
+        check("/volumes/create", "/volumes/create");
+        check("/version", "/version");
+        check("/v1.44", "/v1.44");
+    }
 }

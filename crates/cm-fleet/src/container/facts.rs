@@ -163,8 +163,17 @@ pub fn found(answer: ContainerInspectResponse) -> Found {
         restarts: policy(&host_config),
         limits: limits(&host_config),
         restart_count: answer.restart_count.unwrap_or(0),
-        health: health.and_then(|text| text.lines().rev().find_map(|line| serde_json::from_str(line).ok())),
+        health: health.map(|text| said(&text)),
     }
+}
+
+/// What a health check printed. Engines keep 4 KiB of it: with many sessions its end is missing.
+fn said(text: &str) -> Health {
+    let whole = text.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+    whole.unwrap_or_else(|| Health {
+        sessions: u32::try_from(text.matches("\"session\":").count()).unwrap_or(u32::MAX),
+        ..Health::default()
+    })
 }
 
 fn policy(host_config: &HostConfig) -> String {
@@ -207,11 +216,16 @@ pub fn image(answer: ImageInspect) -> Image {
         id: with_algorithm(answer.id.unwrap_or_default()),
         arch: answer.architecture.unwrap_or_default(),
         layers: answer.root_fs.and_then(|root| root.layers).unwrap_or_default(),
-        version: labels.get("org.opencontainers.image.version").cloned().unwrap_or_default(),
+        version: version(labels.get("org.opencontainers.image.version")),
         user: config.user.unwrap_or_default(),
         tags: answer.repo_tags.unwrap_or_default(),
         size: answer.size.and_then(|size| size.try_into().ok()).unwrap_or(0),
     }
+}
+
+/// A version's label; builds that know none say `unknown`.
+pub fn version(label: Option<&String>) -> String {
+    label.filter(|version| *version != "unknown").cloned().unwrap_or_default()
 }
 
 /// Podman leaves out which digest it is.

@@ -22,7 +22,7 @@ const PASSWD: usize = 1 << 20;
 /// One of that name is not ours: [`EngineError::Here`] says so.
 pub async fn volumes(engine: &Engine, wanted: &ContainerWanted) -> Result<Vec<String>, EngineError> {
     let mut made = Vec::new();
-    for volume in wanted.volumes() {
+    if let Some(volume) = wanted.volume() {
         let name = volume.name.clone().unwrap_or_default();
         let act = format!("making the volume {name}");
         let found = match engine.docker.inspect_volume(&name).await.map_err(|e| EngineError::of(&act, &e)) {

@@ -198,10 +198,9 @@ async fn try_uninstall(
 ) -> Result<Outcome, EngineError> {
     let seen = ask::ask(engine, work.wanted, &unknown(), Depth::Whole).await?;
     let mut volumes = Vec::new();
-    for (name, role) in [(work.wanted.names().state(), "state"), (work.wanted.names().home(), "home")] {
-        if purge && is_our_volume(work, engine, &name, role).await? {
-            volumes.push(name);
-        }
+    let name = work.wanted.names().state();
+    if purge && is_our_volume(work, engine, &name).await? {
+        volumes.push(name);
     }
     if seen.ours.is_empty() && volumes.is_empty() {
         return Ok(Outcome::Nothing { why: "no agent is installed".to_owned() });
@@ -240,16 +239,11 @@ async fn try_uninstall(
     Ok(Outcome::Removed)
 }
 
-async fn is_our_volume(
-    work: &Work<'_>,
-    engine: &Engine,
-    name: &str,
-    role: &str,
-) -> Result<bool, EngineError> {
+async fn is_our_volume(work: &Work<'_>, engine: &Engine, name: &str) -> Result<bool, EngineError> {
     let act = format!("looking at the volume {name}");
     match engine.docker.inspect_volume(name).await.map_err(|e| EngineError::of(&act, &e)) {
         Ok(volume) => Ok(volume.labels.get(label::HOST) == Some(&work.wanted.host)
-            && volume.labels.get(label::ROLE).is_some_and(|found| found == role)),
+            && volume.labels.get(label::ROLE).is_some_and(|role| role == "state")),
         Err(error) if error.is_missing() => Ok(false),
         Err(error) => Err(error),
     }

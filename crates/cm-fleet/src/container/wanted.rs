@@ -16,8 +16,6 @@ use crate::inventory::{Engine, Mount, Pull};
 pub const IMAGE: &str = concat!("cm-agent:", env!("CARGO_PKG_VERSION"));
 /// Where the state of all containers of a host is, in each of them.
 pub const STATE: &str = "/var/lib/cm-agent";
-/// The home of the image's own user: what tools remember of their logins outlives every container.
-const HOME: &str = "/home/agent";
 /// Where an agent finds its settings. They are in its own container, not in what the keeper's sessions see.
 pub const CONFIG: &str = "/etc/cm-agent/config.json";
 /// Seconds a container has to end when it is told to.
@@ -31,7 +29,7 @@ pub mod label {
     pub const FLEET: &str = "io.cm-fleet.fleet";
     /// The host's name in the inventory.
     pub const HOST: &str = "io.cm-fleet.host";
-    /// `agent`, `keeper`, `state` or `home`.
+    /// `agent`, `keeper` or `state`.
     pub const ROLE: &str = "io.cm-fleet.role";
     /// The digest of all that was asked for.
     pub const WANTED: &str = "io.cm-fleet.wanted";
@@ -214,11 +212,6 @@ impl Names {
     pub fn state(&self) -> String {
         format!("cm-agent-{}", self.base)
     }
-
-    /// The volume with the user's home.
-    pub fn home(&self) -> String {
-        format!("cm-home-{}", self.base)
-    }
 }
 
 impl ContainerWanted {
@@ -283,20 +276,15 @@ impl ContainerWanted {
         labels
     }
 
-    /// Our volumes, by their role and where they are mounted; what the inventory mounts there itself takes their place.
-    fn own_volumes(&self) -> Vec<(&'static str, String, &'static str)> {
-        let names = self.names();
-        let free = |target: &str| !self.shape.mounts.iter().any(|mount| mount.target == target);
-        // Another user has another home.
-        let own_home = matches!(self.shape.user.as_deref(), None | Some("agent" | "1000" | "1000:1000"));
-        let state = free(STATE).then(|| ("state", names.state(), STATE));
-        let home = (own_home && free(HOME)).then(|| ("home", names.home(), HOME));
-        state.into_iter().chain(home).collect()
+    /// Our volume, unless the inventory mounts something there itself. The home of the image's user is in it.
+    fn own_volume(&self) -> Option<String> {
+        let free = !self.shape.mounts.iter().any(|mount| mount.target == STATE);
+        free.then(|| self.names().state())
     }
 
     fn binds(&self, home: &str) -> Vec<String> {
-        let own = self.own_volumes().into_iter().map(|(_, name, target)| format!("{name}:{target}"));
-        own.chain(self.shape.mounts.iter().map(|mount| bind(mount, home))).collect()
+        let own = self.own_volume().map(|name| format!("{name}:{STATE}"));
+        own.into_iter().chain(self.shape.mounts.iter().map(|mount| bind(mount, home))).collect()
     }
 
     fn host_config(&self, stamp: &Stamp) -> HostConfig {
@@ -369,14 +357,13 @@ impl ContainerWanted {
         }
     }
 
-    /// The volumes, which are there already or are made.
-    pub fn volumes(&self) -> Vec<VolumeCreateRequest> {
-        let own = self.own_volumes().into_iter().map(|(role, name, _)| VolumeCreateRequest {
-            name: Some(name),
-            labels: Some(self.labels(role)),
+    /// The volume, which is there already or is made.
+    pub fn volume(&self) -> Option<VolumeCreateRequest> {
+        Some(VolumeCreateRequest {
+            name: Some(self.own_volume()?),
+            labels: Some(self.labels("state")),
             ..VolumeCreateRequest::default()
-        });
-        own.collect()
+        })
     }
 
     /// Whether the home of whoever logs in on the host has to be known.
