@@ -72,6 +72,7 @@ pub async fn run(args: Attach, global: &Global) -> Result<Exit, Failure> {
             .hint(format!("`cm-fleet logs -f {short}` follows the session without one")));
     }
     match way {
+        Way::There(tunnel) if tunnel.is_container() => Err(in_container(&tunnel, &socket, &short, args.take)),
         Way::Here(_) => Err(here(&socket, args.read_only)),
         Way::There(tunnel) => on_host(&tunnel, &socket, &short, args.take).await,
     }
@@ -87,6 +88,17 @@ fn here(socket: &str, read_only: bool) -> Failure {
     // Inside another tmux, attaching is refused as long as these say so; the session's server is its own.
     let error = tmux.env_remove("TMUX").env_remove("TMUX_PANE").exec();
     Failure::new(Kind::Task, "cannot run tmux").because(&error).hint("install tmux, or put it on your PATH")
+}
+
+/// A session in a container: what shows it.
+fn in_container(tunnel: &Tunnel, socket: &str, short: &str, take: bool) -> Failure {
+    let keeper = tunnel.keeper().unwrap_or_default();
+    let read_only = if take { "" } else { " -r" };
+    Failure::usage(format!("session {short} is in a container on {}", clean(tunnel.host()))).hint(format!(
+        "on that host: docker exec -it {keeper} tmux -u -S {} attach-session -t =main{read_only}; \
+         `cm-fleet logs -f {short}` follows it from here",
+        quote(socket)
+    ))
 }
 
 /// A terminal over a connection of its own.

@@ -135,7 +135,7 @@ fn advice(message: &str) -> Option<&'static str> {
         () if has(&["no such host", "i/o timeout", "connection refused", "dial tcp", "tls"]) => {
             "the host does not reach the registry: leave `pull: never` and the image is sent from here"
         }
-        () if has(&["bind source path does not exist", "no such file or directory", "statfs"]) => {
+        () if has(&["bind source path does not exist", "statfs", "error mounting"]) => {
             "make that directory on the host, or change `container: {mounts: …}`"
         }
         () if has(&["network"]) => "make that network on the host, or change `container: {network: …}`",

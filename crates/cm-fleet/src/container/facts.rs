@@ -338,3 +338,54 @@ pub fn started(text: &str) -> Option<f64> {
     #[allow(clippy::cast_precision_loss)] // seconds of some decades
     (year > 1960).then_some((days * 86_400 + hour * 3600 + minute * 60 + second) as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        let check = |text: &str, expected: Option<f64>| assert_eq!(started(text), expected, "{text}");
+        check("1970-01-01T00:00:00Z", Some(0.0));
+        check("2026-11-30T10:00:01.123456789Z", Some(1_796_032_801.0));
+        check("2024-02-29T00:00:00Z", Some(1_709_164_800.0));
+        check("0001-01-01T00:00:00Z", None);
+        check("", None);
+    }
+
+    #[test]
+    fn what_a_health_check_printed() {
+        let whole = r#"{"ok":true,"panes":[{"session":"a"}],"sessions":3,"sha256":"ab","version":"0.1.0","socket":"/s"}"#;
+        let health = said(whole);
+        assert_eq!((health.sessions, health.version.as_str(), health.socket.as_str()), (3, "0.1.0", "/s"));
+        // Cut off by the engine.
+        assert_eq!(said(r#"{"ok":true,"panes":[{"session":"a","pid":1},{"session":"b","#).sessions, 2);
+        assert_eq!(said("").sessions, 0);
+    }
+
+    #[test]
+    fn ids_and_architectures() {
+        assert_eq!((bare("sha256:ab"), bare("ab")), ("ab", "ab"));
+        assert_eq!(
+            (with_algorithm("ab".into()), with_algorithm("sha256:ab".into())),
+            ("sha256:ab".into(), "sha256:ab".into())
+        );
+        assert_eq!((kernel_arch("arm64"), kernel_arch("riscv64")), ("aarch64", "riscv64"));
+    }
+
+    #[test]
+    fn limits_however_they_were_set() {
+        let of = |nano, quota, period| {
+            limits(&HostConfig {
+                nano_cpus: nano,
+                cpu_quota: quota,
+                cpu_period: period,
+                ..HostConfig::default()
+            })
+            .nano_cpus
+        };
+        assert_eq!(of(Some(1_500_000_000), None, None), 1_500_000_000);
+        assert_eq!(of(Some(0), Some(150_000), Some(100_000)), 1_500_000_000);
+        assert_eq!(of(None, None, None), 0);
+    }
+}

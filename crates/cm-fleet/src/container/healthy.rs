@@ -91,15 +91,21 @@ async fn answered(client: Client, version: &str) -> Result<Well, Sick> {
     Ok(Well { version: running, sessions })
 }
 
-/// The sessions of an agent whose terminals are there.
+/// The living sessions of an agent.
 pub async fn sessions(client: &Client) -> Option<Vec<Session>> {
     let ask = async {
         let all = client.list_sessions().await.ok()?;
-        let details = all.iter().map(|session| client.get_session(&session.session_id));
+        let living = all.iter().filter(|session| session.alive);
+        let details = living.map(|session| client.get_session(&session.session_id));
         let details = futures_util::future::join_all(details).await;
         // One that is gone by now is none.
-        let there = details.into_iter().flatten().filter(|detail| detail.socket.is_some());
-        Some(there.map(|detail| (detail.info.session_id.to_string(), detail.pid)).collect())
+        Some(
+            details
+                .into_iter()
+                .flatten()
+                .map(|detail| (detail.info.session_id.to_string(), detail.pid))
+                .collect(),
+        )
     };
     tokio::time::timeout(SESSIONS, ask).await.ok()?
 }

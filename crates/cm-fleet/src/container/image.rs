@@ -147,7 +147,7 @@ pub async fn present(
     Ok(inspect(engine, &wanted.reference).await?.filter(|found| same(image, found)))
 }
 
-/// Sees that the image is there; what the engine has then.
+/// Sees that the image is there; what the engine has then. Podman's API takes no compressed archives.
 ///
 /// # Errors
 /// It cannot be sent or pulled, or what arrived is another one.
@@ -156,6 +156,7 @@ pub async fn ensure(
     wanted: &ContainerWanted,
     known: &Known,
     images: &Images,
+    podman: bool,
     tell: &Tell,
 ) -> Result<Image, EngineError> {
     let image = &wanted.image;
@@ -166,7 +167,7 @@ pub async fn ensure(
     }
     match known {
         Known::Here(own) => {
-            load(engine, &images.packed(image, own).await?, tell).await?;
+            load(engine, &images.packed(image, own).await?, podman, tell).await?;
             let Some(found) = present(engine, image, known).await? else {
                 return Err(EngineError::Here {
                     why: format!("the image {} arrived, and is not the one that was sent", image.reference),
@@ -186,9 +187,12 @@ pub async fn ensure(
 }
 
 /// Streams an image to an engine.
-async fn load(engine: &Engine, packed: &Arc<Packed>, tell: &Tell) -> Result<(), EngineError> {
+async fn load(engine: &Engine, packed: &Arc<Packed>, plain: bool, tell: &Tell) -> Result<(), EngineError> {
     let options = ImportImageOptionsBuilder::default().quiet(true).build();
-    let body = bollard::body_try_stream(packed.stream(tell.clone()));
+    let body = match plain {
+        true => bollard::body_try_stream(packed.unpacked(tell.clone())),
+        false => bollard::body_try_stream(packed.stream(tell.clone())),
+    };
     let mut answers = engine.docker.import_image(options, body, None);
     let act = "sending the image";
     while let Some(answer) = answers.next().await {
@@ -243,6 +247,32 @@ impl Packed {
         })
     }
 
+    /// Its bytes unpacked, with progress by what was read of it.
+    fn unpacked(
+        self: &Arc<Self>,
+        tell: Tell,
+    ) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> + Send + use<> {
+        let (to, pieces) = mpsc::channel::<Result<Bytes, io::Error>>(AHEAD);
+        let this = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let mut unpack = MultiGzDecoder::new(Reading { packed: this, at: 0, told: 0, tell });
+            loop {
+                let mut piece = vec![0; PIECE];
+                let read = unpack.read(&mut piece);
+                let last = !matches!(read, Ok(1..));
+                let piece = read.map(|read| {
+                    piece.truncate(read);
+                    piece.into()
+                });
+                // Whoever does not listen any more has failed, and says it.
+                if (last && piece.is_ok()) || to.blocking_send(piece).is_err() || last {
+                    return;
+                }
+            }
+        });
+        futures_util::stream::unfold(pieces, |mut pieces| async { Some((pieces.recv().await?, pieces)) })
+    }
+
     fn piece(&self, at: u64) -> io::Result<Bytes> {
         use std::os::unix::fs::FileExt;
         let mut piece = vec![0; PIECE];
@@ -252,6 +282,29 @@ impl Packed {
         }
         piece.truncate(read);
         Ok(piece.into())
+    }
+}
+
+/// Reads a packed image from its beginning, telling how far it is.
+struct Reading {
+    packed: Arc<Packed>,
+    at: u64,
+    told: u64,
+    tell: Tell,
+}
+
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt;
+        let read = self.packed.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        let (bytes, total) = (self.at, self.packed.size);
+        let part = bytes * 100 / total.max(1) / GRAIN;
+        if part > self.told {
+            self.told = part;
+            self.tell.say(|host| DeployEventKind::HostSent { host, bytes, total });
+        }
+        Ok(read)
     }
 }
 

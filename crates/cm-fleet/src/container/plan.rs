@@ -52,7 +52,7 @@ pub fn settled(wanted: &ContainerWanted, known: &Known, seen: &Seen) -> bool {
 pub fn plan(wanted: &ContainerWanted, known: &Known, seen: &Seen, manner: &Manner, now: f64) -> Plan {
     let id = wanted_id(known, seen);
     let reasons = reasons(wanted, id, seen);
-    let notes = notes(wanted, id, seen);
+    let mut notes = notes(wanted, id, seen);
     let sessions = sessions(seen);
     if let Some(blocked) = foreign(wanted, seen) {
         return Plan::Blocked(blocked);
@@ -62,6 +62,10 @@ pub fn plan(wanted: &ContainerWanted, known: &Known, seen: &Seen, manner: &Manne
     }
     if let Some(blocked) = blocked(wanted, known, seen, manner, now) {
         return Plan::Blocked(blocked);
+    }
+    if sessions == 0 {
+        // It is replaced along with the agent.
+        notes.clear();
     }
     let arch = seen.engine.as_ref().map(|engine| kernel_arch(&engine.arch).to_owned()).unwrap_or_default();
     let send = seen.image.is_none() && wanted.image.pull == Pull::Never;
@@ -93,6 +97,10 @@ fn reasons(wanted: &ContainerWanted, id: Option<&str>, seen: &Seen) -> Vec<Reaso
     }
     if agent.label(label::SHAPE) != Some(wanted.shape_digest().as_str()) {
         reasons.push(Reason::Container);
+    }
+    let free = agent.health.as_ref().is_some_and(|health| health.sessions == 0);
+    if reasons.is_empty() && free && stale_keeper(wanted, id, seen).is_some() {
+        reasons.push(Reason::Keeper);
     }
     if agent.unconfirmed() {
         reasons.push(Reason::Unconfirmed);
@@ -222,12 +230,14 @@ fn lock(wanted: &ContainerWanted, seen: &Seen, now: f64) -> Option<Lock> {
     })
 }
 
+/// The keeper, where it is another than is wanted: it waits for its sessions to end.
+fn stale_keeper<'a>(wanted: &ContainerWanted, id: Option<&str>, seen: &'a Seen) -> Option<&'a Found> {
+    let keeper = seen.keeper.as_ref().filter(|keeper| keeper.is_ours(&wanted.host, Role::Keeper))?;
+    (keeper.label(label::WANTED) != Some(wanted.keeper_digest(id?).as_str())).then_some(keeper)
+}
+
 fn notes(wanted: &ContainerWanted, id: Option<&str>, seen: &Seen) -> Vec<Note> {
-    let keeper = seen.keeper.as_ref().filter(|keeper| keeper.is_ours(&wanted.host, Role::Keeper));
-    let (Some(keeper), Some(id)) = (keeper, id) else { return Vec::new() };
-    if keeper.label(label::WANTED) == Some(wanted.keeper_digest(id).as_str()) {
-        return Vec::new();
-    }
+    let Some(keeper) = stale_keeper(wanted, id, seen) else { return Vec::new() };
     vec![Note {
         what: format!(
             "{} is as an earlier deployment made it until its sessions have ended (another image, or other limits \
@@ -237,3 +247,6 @@ fn notes(wanted: &ContainerWanted, id: Option<&str>, seen: &Seen) -> Vec<Note> {
         remedy: Some("deploy again once no session lives there".to_owned()),
     }]
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,7 +126,8 @@ async fn mend(work: &Work<'_>, engine: &Engine, seen: &Seen) -> Option<Outcome> 
 async fn replace(work: &Work<'_>, engine: &Engine, seen: &Seen, known: &Known, images: &Images) -> Outcome {
     let untouched = Some(HostAfter::Untouched);
     let began = Instant::now();
-    let there = match image::ensure(engine, work.wanted, known, images, work.tell).await {
+    let podman = seen.engine.as_ref().is_some_and(|engine| engine.kind == "podman");
+    let there = match image::ensure(engine, work.wanted, known, images, podman, work.tell).await {
         Ok(there) => there,
         Err(error) => return error.outcome("image", untouched),
     };
@@ -157,11 +158,28 @@ async fn replace(work: &Work<'_>, engine: &Engine, seen: &Seen, known: &Known, i
     work.step("create", began, None);
     let began = Instant::now();
     if let Err(error) = swap.go(engine).await {
-        let log = healthy::words(engine, &swap.new).await;
-        return failed("activate", error.to_string(), error.remedy(), log, undo(work, engine, &swap).await);
+        return not_started(work, engine, &swap, &error).await;
     }
     work.step("activate", began, None);
     finish(work, engine, &seen, &swap, &stamp, &there, before).await
+}
+
+/// What it means that the new containers do not start.
+pub async fn not_started(work: &Work<'_>, engine: &Engine, swap: &Swap, error: &EngineError) -> Outcome {
+    let names = work.wanted.names();
+    let mut why = error.to_string().replace(&swap.new, &names.of(Role::Agent));
+    let mut log = healthy::words(engine, &swap.new).await;
+    if let Some(id) = &swap.new_keeper {
+        why = why.replace(id, &names.of(Role::Keeper));
+        // An agent does not start where its keeper has ended.
+        if let Ok(Some(keeper)) = ask::container(engine, id).await
+            && !keeper.runs()
+        {
+            why = format!("{} ended with {}", names.of(Role::Keeper), keeper.exit_code);
+            log = healthy::words(engine, id).await;
+        }
+    }
+    failed("activate", why, error.remedy(), log, undo(work, engine, swap).await)
 }
 
 /// Waits until the new agent is well, and makes it the one: or goes back.

@@ -96,8 +96,7 @@ pub async fn roll_back(work: &Work<'_>, engine: Engine, to: Option<&str>) -> Out
     work.step("create", began, None);
     let began = Instant::now();
     if let Err(error) = swap.go(&engine).await {
-        let after = steps::undo(work, &engine, &swap).await;
-        return steps::failed("activate", error.to_string(), error.remedy(), Vec::new(), after);
+        return steps::not_started(work, &engine, &swap, &error).await;
     }
     work.step("activate", began, None);
     steps::finish(work, &engine, &seen, &swap, &stamp, &there, before).await

@@ -386,3 +386,6 @@ fn bind(mount: &Mount, home: &str) -> String {
     };
     format!("{source}:{}{end}", mount.target)
 }
+
+#[cfg(test)]
+mod tests;

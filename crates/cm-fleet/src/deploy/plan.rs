@@ -72,6 +72,8 @@ pub enum Reason {
     Settings,
     /// Its container is to have other mounts, limits, user or network.
     Container,
+    /// What keeps its sessions' processes is of an earlier deployment, and free.
+    Keeper,
     /// It does not run.
     NotRunning {
         /// systemd's word.

@@ -107,7 +107,10 @@ fn change_text(change: &Change) -> String {
     let why: Vec<String> = change.reasons.iter().map(reason).collect();
     let mut text = why.join("; ");
     if !change.send {
-        let container = change.reasons.iter().any(|r| matches!(r, Reason::Image { .. } | Reason::Container));
+        let container = change
+            .reasons
+            .iter()
+            .any(|r| matches!(r, Reason::Image { .. } | Reason::Container | Reason::Keeper));
         text.push_str(if container { " (nothing is sent)" } else { " (the program is there already)" });
     }
     with_sessions(&text, change.sessions)
@@ -147,6 +150,7 @@ pub fn reason(reason: &Reason) -> String {
         }
         Reason::Settings => "its settings differ".to_owned(),
         Reason::Container => "its container is to have other mounts, limits, user or network".to_owned(),
+        Reason::Keeper => "its keeper is an earlier deployment's, and no session lives in it".to_owned(),
         Reason::NotRunning { state } => format!("the agent does not run ({state})"),
         Reason::Stale { running } => {
             format!("another program runs than is installed ({})", short_sha(running))

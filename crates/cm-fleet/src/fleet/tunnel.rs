@@ -174,6 +174,11 @@ impl Tunnel {
         self.job.container.is_some()
     }
 
+    /// The container that keeps the sessions' processes.
+    pub fn keeper(&self) -> Option<String> {
+        Some(self.job.container.as_ref()?.names().of(Role::Keeper))
+    }
+
     /// The agent's container and the way to its engine, where it runs in one.
     pub fn container(&self) -> Option<(Road, String)> {
         let road = container::host::road(&self.job)?;
