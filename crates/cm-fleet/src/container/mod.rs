@@ -23,6 +23,7 @@ pub mod socket;
 pub mod steps;
 pub mod swap;
 pub mod tar;
+pub mod tty;
 pub mod undo;
 pub mod wanted;
 pub mod way;

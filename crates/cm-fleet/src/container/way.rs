@@ -14,12 +14,19 @@ use cm_ssh::Keys;
 use futures_util::Stream;
 use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::engine::{Engine, Road};
 use super::error::EngineError;
+use super::wanted::{Names, Role};
+use super::{ask, make};
 
 /// Log-in at the agent, once the stream stands.
 const LOGIN: Duration = Duration::from_secs(10);
+/// How long an agent that had to be started may take to answer.
+const REVIVED: Duration = Duration::from_secs(10);
+/// Before it is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
 /// How much of what a bridge complains about is kept, in bytes.
 const COMPLAINT: usize = 2000;
 
@@ -67,6 +74,42 @@ pub async fn connect(
     keys: &Keys,
     known: Option<&str>,
 ) -> Result<(Client, String), WayError> {
+    match once(road, container, keys, known).await {
+        Err(WayError::Engine(error))
+            if error.is_conflict() && revive(road, container, keys, known).await? =>
+        {
+            let until = Instant::now() + REVIVED;
+            loop {
+                match once(road, container, keys, known).await {
+                    Err(_) if Instant::now() < until => tokio::time::sleep(AGAIN).await,
+                    other => return other,
+                }
+            }
+        }
+        other => other,
+    }
+}
+
+/// Starts a container that could not come up with its machine, because its keeper came later. One that somebody has
+/// stopped stays so. Whether it was started.
+async fn revive(road: &Road, name: &str, keys: &Keys, known: Option<&str>) -> Result<bool, EngineError> {
+    let engine = road.connect(keys, known).await?;
+    let Some(found) = ask::container(&engine, name).await? else { return Ok(false) };
+    let failed = !found.error.is_empty() && !found.runs() && !found.unconfirmed();
+    if !failed || !found.is_ours(&road.host, Role::Agent) {
+        return Ok(false);
+    }
+    make::start(&engine, &Names::new(&road.host).of(Role::Keeper)).await?;
+    make::start(&engine, &found.id).await?;
+    Ok(true)
+}
+
+async fn once(
+    road: &Road,
+    container: &str,
+    keys: &Keys,
+    known: Option<&str>,
+) -> Result<(Client, String), WayError> {
     let engine = road.connect(keys, known).await?;
     let socket = engine.socket.clone();
     let bridge = bridge(engine, container).await?;
@@ -97,22 +140,30 @@ async fn bridge(engine: Engine, container: &str) -> Result<Bridge, EngineError> 
     let made = engine.docker.create_exec(container, options).await.map_err(|e| EngineError::of(&act, &e))?;
     let start = StartExecOptions { output_capacity: Some(64 * 1024), ..StartExecOptions::default() };
     match engine.docker.start_exec(&made.id, Some(start)).await.map_err(|e| EngineError::of(&act, &e))? {
-        StartExecResults::Attached { output, input } => {
-            Ok(Bridge { output, input, rest: Bytes::new(), complaint: Arc::default(), _engine: engine })
-        }
+        StartExecResults::Attached { output, input } => Ok(Bridge::new(engine, output, input)),
         StartExecResults::Detached => {
             Err(EngineError::Lost { act, why: "the engine did not attach".to_owned() })
         }
     }
 }
 
-/// The stream.
-struct Bridge {
-    output: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>,
+/// What a command prints, piece by piece.
+type Pieces = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
+
+/// A command's input and output as a stream.
+pub struct Bridge {
+    output: Pieces,
     input: Pin<Box<dyn AsyncWrite + Send>>,
     rest: Bytes,
     complaint: Arc<Mutex<String>>,
     _engine: Engine,
+}
+
+impl Bridge {
+    /// Of a command that runs.
+    pub fn new(engine: Engine, output: Pieces, input: Pin<Box<dyn AsyncWrite + Send>>) -> Self {
+        Self { output, input, rest: Bytes::new(), complaint: Arc::default(), _engine: engine }
+    }
 }
 
 impl AsyncRead for Bridge {

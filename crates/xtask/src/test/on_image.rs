@@ -15,9 +15,17 @@ const IMAGES: [&str; 2] = ["cm-test-agent:one", "cm-test-agent:two"];
 const VARIABLE: &str = "CM_TEST_IMAGES";
 /// How the tests are told how to call Docker.
 const DOCKER: &str = "CM_TEST_DOCKER";
-/// What of cm-agent is tested there.
-const TARGET: [&str; 6] =
-    ["--package", "cm-agent", "--features", "cm-agent/container-tests", "--test", "container"];
+/// What is tested there: the image itself, and hosts that run it.
+const TARGET: [&str; 8] = [
+    "--package",
+    "cm-agent",
+    "--package",
+    "cm-fleet",
+    "--features",
+    "cm-agent/container-tests,cm-fleet/container-tests",
+    "--test",
+    "container",
+];
 
 /// Builds the tests and the images, runs the tests.
 pub fn run(workspace: &Workspace) -> Result<Tally, Failure> {

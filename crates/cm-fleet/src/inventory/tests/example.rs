@@ -154,7 +154,7 @@ fn a_container_and_this_machine() {
     };
     let expected = ContainerSettings {
         image: Some("registry.example.com/cm-agent:0.1.0".into()),
-        archive: None,
+        archive: Some(repository("images/cm-agent.tar.gz")),
         local: false,
         pull: Pull::Missing,
         engine: Engine::Podman,
