@@ -25,7 +25,7 @@ fn an_agent_that_is_never_well_is_taken_back() {
     // The first: nothing is left of it.
     stage.image(&bad);
     let run = stage.deploy().exits(5);
-    assert_eq!(run.is("failed")["host_after"]["state"], "removed", "{run:#?}");
+    assert_eq!(run.is("failed")["hostAfter"]["state"], "removed", "{run:#?}");
     run.says(&["ended with 7", "broken on purpose"]);
     assert_eq!(stage.containers(), "");
     assert!(!docker(DOCKER, &["volume", "inspect", &format!("cm-agent-{}", stage.host)]).0);
@@ -36,7 +36,7 @@ fn an_agent_that_is_never_well_is_taken_back() {
     let before = stage.containers();
     stage.image(&bad);
     let run = stage.deploy().exits(5);
-    assert_eq!(run.is("failed")["host_after"]["generation"], 1, "{run:#?}");
+    assert_eq!(run.is("failed")["hostAfter"]["generation"], 1, "{run:#?}");
     assert_eq!(stage.containers(), before);
     stage.image(&one);
     stage.deploy().exits(0).is("unchanged");

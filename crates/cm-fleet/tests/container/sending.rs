@@ -61,7 +61,7 @@ fn a_full_disk_is_said_to_be_one() {
     let engine = Engine::start(Some(disk.path()));
     let stage = Stage::here("full", &one, &engine.socket());
     let run = stage.deploy().exits(1);
-    assert_eq!(run.is("failed")["host_after"]["state"], "untouched", "{run:#?}");
+    assert_eq!(run.is("failed")["hostAfter"]["state"], "untouched", "{run:#?}");
     run.says(&["no space left", "disk is full"]);
     drop(stage);
     drop(engine);

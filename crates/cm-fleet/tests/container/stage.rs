@@ -137,10 +137,7 @@ impl Stage {
     /// The host's containers: names and ids.
     pub fn containers(&self) -> String {
         let filter = format!("label=io.cm-fleet.host={}", self.host);
-        must(
-            &self.socket,
-            &["ps", "-aq", "--no-trunc", "--filter", &filter, "--format", "{{.Names}} {{.ID}}"],
-        )
+        must(&self.socket, &["ps", "-a", "--no-trunc", "--filter", &filter, "--format", "{{.Names}} {{.ID}}"])
     }
 
     /// How it is reached, for clients of its agent.
