@@ -219,7 +219,14 @@ pub async fn keep_up(
         ..ContainerUpdateBody::default()
     };
     let set = engine.docker.update_container(name, body).await;
-    set.map_err(|e| EngineError::of(&format!("changing {name}"), &e))
+    match set.map_err(|e| EngineError::of(&format!("changing {name}"), &e)) {
+        // Podman 4 cannot change a container; it was made to come up again.
+        Err(error) if error.is_missing() => match super::ask::container(engine, name).await? {
+            Some(found) if !found.unconfirmed() => Ok(()),
+            _ => Err(error),
+        },
+        set => set,
+    }
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ async fn mend(work: &Work<'_>, engine: &Engine, seen: &Seen) -> Option<Outcome> 
 async fn replace(work: &Work<'_>, engine: &Engine, seen: &Seen, known: &Known, images: &Images) -> Outcome {
     let untouched = Some(HostAfter::Untouched);
     let began = Instant::now();
-    let podman = seen.engine.as_ref().is_some_and(|engine| engine.kind == "podman");
+    let podman = is_podman(seen);
     let there = match image::ensure(engine, work.wanted, known, images, podman, work.tell).await {
         Ok(there) => there,
         Err(error) => return error.outcome("image", untouched),
@@ -173,7 +173,7 @@ pub async fn not_started(work: &Work<'_>, engine: &Engine, swap: &Swap, error: &
         why = why.replace(id, &names.of(Role::Keeper));
         // An agent does not start where its keeper has ended.
         if let Ok(Some(keeper)) = ask::container(engine, id).await
-            && !keeper.runs()
+            && keeper.state == "exited"
         {
             why = format!("{} ended with {}", names.of(Role::Keeper), keeper.exit_code);
             log = healthy::words(engine, id).await;
@@ -267,6 +267,11 @@ pub async fn undo(work: &Work<'_>, engine: &Engine, swap: &Swap) -> HostAfter {
     }
 }
 
+/// Whether the engine is Podman.
+pub fn is_podman(seen: &Seen) -> bool {
+    seen.engine.as_ref().is_some_and(|engine| engine.kind == "podman")
+}
+
 /// The image that is there is for another machine.
 fn unfit(wanted: &ContainerWanted, there: &Image, seen: &Seen) -> Option<Blocked> {
     let engine = seen.engine.as_ref().map(|engine| engine.arch.as_str()).filter(|arch| !arch.is_empty())?;
@@ -326,6 +331,7 @@ async fn stamp(work: &Work<'_>, known: &Known, there: &Image, seen: &Seen) -> Re
         at,
         image: known.image().map_or_else(|| there.id.clone(), |image| image.id.clone()),
         reference: if named { reference.clone() } else { there.id.clone() },
+        podman: is_podman(seen),
         home: if work.wanted.needs_home() { work.road.home(work.keys).await? } else { String::new() },
     })
 }

@@ -1,6 +1,6 @@
 //! The ways back: an earlier generation, no container at all.
 
-use bollard::models::{ContainerCreateBody, HostConfig, RestartPolicyNameEnum};
+use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::RemoveVolumeOptionsBuilder;
 use cm_protocol::deploy::HostAfter;
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::facts::{Image, Listed, Seen, bare};
 use super::plan::Known;
 use super::steps::{self, Work};
 use super::swap::Swap;
-use super::wanted::{Role, STOP, Stamp, label, restarts};
+use super::wanted::{Role, STOP, Stamp, first_policy, label};
 use super::{image, make};
 use crate::deploy::event::Outcome;
 use crate::deploy::host;
@@ -130,11 +130,12 @@ async fn again(
     labels.insert(label::DEPLOYMENT.to_owned(), deployment.clone());
     labels.insert(label::BY.to_owned(), work.manner.by.clone());
     labels.insert(label::AT.to_owned(), at.to_string());
+    let podman = steps::is_podman(seen);
     let joined = Some(format!("container:{}", keeper.id));
     let host_config = HostConfig {
         pid_mode: joined.clone(),
         network_mode: joined,
-        restart_policy: Some(restarts(RestartPolicyNameEnum::NO)),
+        restart_policy: Some(first_policy(podman)),
         ..as_asked(old.host_config.unwrap_or_default())
     };
     let user = config.user.clone().unwrap_or_default();
@@ -154,7 +155,7 @@ async fn again(
     let user = if user.is_empty() { there.user.clone() } else { user };
     make::config(engine, &swap.new, &user, &settings).await?;
     let (by, reference, home) = (work.manner.by.clone(), there.id.clone(), String::new());
-    Ok((Stamp { deployment, generation, by, at, image, reference, home }, there))
+    Ok((Stamp { deployment, generation, by, at, image, reference, home, podman }, there))
 }
 
 /// Of a container's configuration what we have asked for; the rest is the engine's own, and not always taken back.

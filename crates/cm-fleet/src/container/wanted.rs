@@ -167,6 +167,8 @@ pub struct Stamp {
     pub reference: String,
     /// The home of whoever logs in on the host, where mounts need it.
     pub home: String,
+    /// The engine is Podman.
+    pub podman: bool,
 }
 
 /// The names of a host's containers and volumes.
@@ -296,7 +298,7 @@ impl ContainerWanted {
             memory: some(limits.memory),
             pids_limit: some(limits.pids),
             // Until it is confirmed: a machine that restarts in between does not come up with what nobody has seen run.
-            restart_policy: Some(restarts(RestartPolicyNameEnum::NO)),
+            restart_policy: Some(first_policy(stamp.podman)),
             ..HostConfig::default()
         }
     }
@@ -370,6 +372,11 @@ impl ContainerWanted {
     pub fn needs_home(&self) -> bool {
         self.shape.mounts.iter().any(|mount| mount.source.starts_with('~'))
     }
+}
+
+/// The restart policy of a container that is not confirmed. Podman's engines of today cannot change it afterwards.
+pub fn first_policy(podman: bool) -> RestartPolicy {
+    restarts(if podman { RestartPolicyNameEnum::UNLESS_STOPPED } else { RestartPolicyNameEnum::NO })
 }
 
 /// A restart policy.

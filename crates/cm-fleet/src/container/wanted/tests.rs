@@ -27,6 +27,7 @@ fn stamp() -> Stamp {
         image: "sha256:aa".into(),
         reference: "cm-agent:1".into(),
         home: "/home/ada".into(),
+        podman: false,
     }
 }
 
