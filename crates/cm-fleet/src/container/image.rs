@@ -258,14 +258,19 @@ impl Packed {
             let mut unpack = MultiGzDecoder::new(Reading { packed: this, at: 0, told: 0, tell });
             loop {
                 let mut piece = vec![0; PIECE];
-                let read = unpack.read(&mut piece);
-                let last = !matches!(read, Ok(1..));
-                let piece = read.map(|read| {
-                    piece.truncate(read);
-                    piece.into()
-                });
-                // Whoever does not listen any more has failed, and says it.
-                if (last && piece.is_ok()) || to.blocking_send(piece).is_err() || last {
+                let sent = match unpack.read(&mut piece) {
+                    Ok(0) => return,
+                    Ok(read) => {
+                        piece.truncate(read);
+                        to.blocking_send(Ok(piece.into()))
+                    }
+                    Err(error) => {
+                        // Whoever does not listen any more has failed, and says it.
+                        let _ = to.blocking_send(Err(error));
+                        return;
+                    }
+                };
+                if sent.is_err() {
                     return;
                 }
             }
