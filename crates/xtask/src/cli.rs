@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::dist::{self, Dist};
 use crate::failure::Failure;
 use crate::hosts::Wanted;
 use crate::test::Part;
@@ -69,6 +70,8 @@ enum Command {
         #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(200..=10_000))]
         tasks: u16,
     },
+    /// Make the files of a release: programs, manual pages, completions, bills of materials, checksums.
+    Dist(Dist),
     /// Write docs/protocol.schema.json from the types of cm-protocol.
     Schema {
         /// Write nothing; fail if the file is not what would be written.
@@ -151,6 +154,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench { what: Bench::Deploy, hosts, built } => bench::deploy(&workspace, hosts, built),
         Command::Bench { what: Bench::Schedule, .. } => bench::schedule(&workspace),
         Command::Drill { hosts, tasks } => drill::run(&workspace, hosts, tasks),
+        Command::Dist(wanted) => dist::run(&workspace, &wanted).map(|_| ()),
         Command::Schema { check: true } => schema::check(&workspace),
         Command::Schema { check: false } => schema::write(&workspace),
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod cli;
 mod demo;
+mod dist;
 mod drill;
 mod failure;
 mod hosts;

@@ -2,6 +2,7 @@
 
 mod on_cast;
 mod on_host;
+mod packaging;
 mod tally;
 
 use std::io::IsTerminal as _;
@@ -34,6 +35,8 @@ pub enum Part {
     Unit,
     /// Examples in the documentation run, and the documentation builds without warnings.
     Doc,
+    /// What is delivered besides the code: Nix, units, cloud-init, a release.
+    Packaging,
     /// Tests with Claude Code and Codex themselves, against a model server on this machine.
     Tools,
     /// Tests that need a host with systemd, inside one; and those that deploy to a cast of hosts.
@@ -62,6 +65,7 @@ impl Part {
             Self::Schema => "schema",
             Self::Unit => "unit",
             Self::Doc => "doc",
+            Self::Packaging => "packaging",
             Self::Tools => "tools",
             Self::Hosts => "hosts",
             Self::ToolsAll => "tools-all",
@@ -76,6 +80,7 @@ impl Part {
             Self::Schema => &[],
             Self::Unit => &[Need::Git, Need::Tmux, Need::Ssh, Need::Sshd, Need::Nextest],
             Self::Doc => &[Need::Git, Need::Tmux],
+            Self::Packaging => &packaging::NEEDS,
             Self::Tools | Self::ToolsAll => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Hosts => &hosts::TEST_NEEDS,
         }
@@ -89,6 +94,7 @@ impl Part {
             Self::Schema => schema::check(workspace).map(|()| Tally::default()),
             Self::Unit => unit(workspace),
             Self::Doc => doc(workspace),
+            Self::Packaging => packaging::run(workspace),
             Self::Tools => with_tools(workspace),
             Self::ToolsAll => with_all_tools(workspace),
             Self::Hosts => on_hosts(workspace),
@@ -265,10 +271,10 @@ mod tests {
         let check = |named: &[Part], no_hosts, no_tools, expected: &[Part]| {
             assert_eq!(Part::chosen(named, no_hosts, no_tools), expected, "{named:?}");
         };
-        check(&[], false, false, &Part::value_variants()[..8]);
+        check(&[], false, false, &Part::value_variants()[..9]);
         check(&[Part::ToolsAll], false, false, &[Part::ToolsAll]);
-        check(&[], true, false, &Part::value_variants()[..7]);
-        check(&[], true, true, &Part::value_variants()[..6]);
+        check(&[], true, false, &Part::value_variants()[..8]);
+        check(&[], true, true, &Part::value_variants()[..7]);
         check(&[Part::Unit, Part::Fmt], false, false, &[Part::Fmt, Part::Unit]);
         check(&[Part::Hosts], true, false, &[]);
         check(&[Part::Tools], false, true, &[]);
