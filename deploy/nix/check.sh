@@ -53,13 +53,10 @@ sh_() { bash -euo pipefail -c "$1" _ "${@:2}"; }
 cargo fetch --locked --quiet
 t "flake.lock fits flake.nix" nix flake metadata --no-update-lock-file
 t "every output evaluates, for both architectures" nix flake check --no-build "${with[@]}"
-t "a lock of another input is noticed" sh_ '
-    mkdir "$1/other" && cp flake.lock "$1/other/" && sed "s#nixos-[0-9.]*#nixos-unstable#" flake.nix > "$1/other/flake.nix"
-    ! nix flake metadata --no-update-lock-file "path:$1/other"' "$work/out"
 t "nix flake check" nix flake check --print-build-logs "${with[@]}"
 for name in cm-agent cm-fleet; do
     t "nix build .#$name" nix build "${with[@]}" ".#$name" --out-link "$work/out/$name"
-    t "nix run .#$name -- --version" sh_ 'nix run "${@:2}" -- --version | grep -qx "$1 [0-9.]*"' "$name" "${with[@]}" ".#$name"
+    t "nix run .#$name -- --version" sh_ 'nix run "${@:2}" -- --version | grep -qE "^$1 [0-9.]+( |\$)"' "$name" "${with[@]}" ".#$name"
 done
 t "nix run .#cm-fleet" sh_ 'nix run "$@" -- --help | grep -q dispatch' "${with[@]}" ".#cm-fleet"
 t "nix build (default)" nix build "${with[@]}" --out-link "$work/out/default"

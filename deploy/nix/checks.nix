@@ -8,9 +8,10 @@ in
   inherit cm-agent cm-agent-static cm-fleet;
 
   programs = pkgs.runCommand "cm-programs-run" { } ''
-    test "$(${cm-agent}/bin/cm-agent --version)" = "cm-agent ${cm-agent.version}"
-    test "$(${cm-agent-static}/bin/cm-agent --version)" = "cm-agent ${cm-agent.version}"
-    test "$(${cm-fleet}/bin/cm-fleet --version)" = "cm-fleet ${cm-fleet.version}"
+    says() { [[ "$("$2" --version) " = "$1 "* ]] || { echo "$2 does not say $1" >&2; exit 1; }; }
+    says "cm-agent ${cm-agent.version}" ${cm-agent}/bin/cm-agent
+    says "cm-agent ${cm-agent.version}" ${cm-agent-static}/bin/cm-agent
+    says "cm-fleet ${cm-fleet.version}" ${cm-fleet}/bin/cm-fleet
     test -x ${cm-fleet}/lib/cm-fleet/cm-agent-*-linux
     touch $out
   '';
