@@ -216,7 +216,10 @@ impl Need {
             Self::Cyclonedx => says(Run::cargo_with_tools(workspace).args(["cyclonedx", "--version"]), None),
             Self::Nix => says(Run::new("nix").arg("--version"), Some(NIX)),
             Self::NixpkgsFmt => {
-                says(Run::new(workspace.tools().join("bin/nixpkgs-fmt")).arg("--version"), None)
+                // It tells no version.
+                let script = "echo { } | \"$0\" >/dev/null && echo usable";
+                let program = workspace.tools().join("bin/nixpkgs-fmt");
+                says(Run::new("sh").args(["-c", script]).arg(program), None)
             }
             Self::Deadnix => says(Run::new(workspace.tools().join("bin/deadnix")).arg("--version"), None),
             Self::Libraries => says(Run::new("pkg-config").args(["--modversion", "openssl", "zlib"]), None),
