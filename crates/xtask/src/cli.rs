@@ -53,12 +53,19 @@ enum Command {
         /// What to measure.
         #[arg(value_enum)]
         what: Bench,
-        /// For `deploy`: how many test hosts.
+        /// For `deploy` and `dispatch`: how many test hosts.
         #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=100))]
         hosts: u8,
-        /// For `deploy`: build nothing, measure the release builds that are there.
+        /// For `deploy` and `dispatch`: build nothing, measure the release builds that are there (for `dispatch`
+        /// in the build directory that CM_BENCH_TARGET names, if set).
         #[arg(long)]
         built: bool,
+        /// For `dispatch`: how many tasks, where there are many.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(10..=10_000))]
+        tasks: u16,
+        /// For `dispatch`: measure only this (again for more).
+        #[arg(long, value_name = "NAME", value_enum, num_args = 1..)]
+        only: Vec<bench::DispatchPart>,
     },
     /// Dispatch tasks over test hosts while agents, sessions, the client, hosts and networks fail; count what was done.
     Drill {
@@ -86,6 +93,8 @@ enum Bench {
     Tools,
     /// Deployments to test hosts, beside OpenSSH by hand, pyinfra and ansible.
     Deploy,
+    /// Tasks over test hosts, beside OpenSSH, xargs and tmux; and what a client costs.
+    Dispatch,
     /// The scheduler: what a decision costs with 100, 1,000 and 10,000 hosts.
     Schedule,
 }
@@ -148,7 +157,10 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tools { names, .. } => tools::install(&workspace, &names),
         Command::Bench { what: Bench::Agent, .. } => bench::agent(&workspace),
         Command::Bench { what: Bench::Tools, .. } => bench::tools(&workspace),
-        Command::Bench { what: Bench::Deploy, hosts, built } => bench::deploy(&workspace, hosts, built),
+        Command::Bench { what: Bench::Deploy, hosts, built, .. } => bench::deploy(&workspace, hosts, built),
+        Command::Bench { what: Bench::Dispatch, hosts, built, tasks, only } => {
+            bench::dispatch(&workspace, &bench::DispatchWanted { hosts, tasks, built, only })
+        }
         Command::Bench { what: Bench::Schedule, .. } => bench::schedule(&workspace),
         Command::Drill { hosts, tasks } => drill::run(&workspace, hosts, tasks),
         Command::Schema { check: true } => schema::check(&workspace),
