@@ -9,6 +9,7 @@ mod place;
 mod running;
 mod schedule;
 mod simulated;
+mod spent;
 mod struck;
 mod throughput;
 mod traffic;

@@ -65,7 +65,11 @@ fn cold(place: &Place, more: &[&str]) -> Result<f64, Failure> {
     let mut command = place.dispatch(more);
     command.args(["--json", &format!("date +%s.%N >>~/{TIMES}")]);
     let mut client = Running::start(command, place.desk.bench.path("cold"))?;
-    client.end(DEADLINE)?;
+    let (code, _) = client.end(DEADLINE)?;
+    if code != Some(0) {
+        let what = format!("a run of one task ended with exit code {code:?}");
+        return Err(Failure::check(what, "read cold and cold.complaints in target/bench-dispatch"));
+    }
     let told = client.told()?;
     let placed = events::of(&told, "task_placed").last();
     let host = placed.map(|placed| placed.host.clone()).unwrap_or_default();

@@ -147,7 +147,8 @@ impl Place {
         Ok(Struck { place: self, host, back: "start" })
     }
 
-    fn docker(&self, args: &[&str]) -> Result<String, Failure> {
+    /// `docker …`.
+    pub fn docker(&self, args: &[&str]) -> Result<String, Failure> {
         let mut words = self.ground.description.docker.iter();
         let run = Run::new(words.next().map_or("docker", String::as_str));
         run.args(words).args(args).capture(SHORT)

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::sh::{Run, SHORT};
 
 use super::place::{Place, SLOTS};
+use super::spent;
 
 /// Each way is gone so often, in turn.
 const ROUNDS: usize = 3;
@@ -28,8 +29,8 @@ const READY: &str = "mkdir -p .bench && cat >.bench/task && \
 #[derive(Debug, Default)]
 struct Rounds {
     took: Vec<Took>,
-    /// Processor time of everything on this machine, seconds.
-    all: Vec<f64>,
+    /// Processor time of all hosts, seconds.
+    hosts: Vec<f64>,
 }
 
 impl Rounds {
@@ -47,17 +48,17 @@ impl Rounds {
         median(self.took.iter().map(|took| took.cpu)) * 1e3 / f64::from(tasks)
     }
 
-    /// Milliseconds of everything's for each.
-    fn machine(&self, tasks: u16) -> f64 {
-        median(self.all.iter().copied()) * 1e3 / f64::from(tasks)
+    /// Milliseconds of the hosts' for each.
+    fn hosts(&self, tasks: u16) -> f64 {
+        median(self.hosts.iter().copied()) * 1e3 / f64::from(tasks)
     }
 
     fn words(&self, tasks: u16) -> String {
         format!(
-            "{:.0} tasks/s, {:.1} ms of the client's and {:.0} ms of all processors' time each",
+            "{:.0} tasks/s, {:.1} ms of the client's processor and {:.0} ms of the hosts' each",
             self.rate(tasks),
             self.client(tasks),
-            self.machine(tasks)
+            self.hosts(tasks)
         )
     }
 }
@@ -132,14 +133,14 @@ pub fn measure(place: &Place, tasks: u16) -> Result<Vec<Row>, Failure> {
     let fleet: Vec<&str> = fleet.chain([all.as_str()]).collect();
     let [mut ours, mut sessions, mut commands] = [(); 3].map(|()| Rounds::default());
     for round in 1..=ROUNDS {
-        timed(&mut ours, || place.desk.timed(&fleet))?;
-        let printed = timed(&mut sessions, || bench.run(Path::new("sh"), &["sessions.sh"]))?;
+        timed(place, &mut ours, || place.desk.timed(&fleet))?;
+        let printed = timed(place, &mut sessions, || bench.run(Path::new("sh"), &["sessions.sh"]))?;
         let good = printed.lines().filter(|line| line.starts_with('t') && line.ends_with(" 0")).count();
         if good != usize::from(tasks) {
             let what = format!("by hand {good} of {tasks} tasks had a result");
             return Err(Failure::check(what, format!("read {}", bench.path("printed").display())));
         }
-        timed(&mut commands, || bench.run(Path::new("sh"), &["commands.sh"]))?;
+        timed(place, &mut commands, || bench.run(Path::new("sh"), &["commands.sh"]))?;
         println!(
             "round {round}: {:.1} s; by hand with tmux {:.1} s, without {:.1} s",
             ours.wall(),
@@ -152,14 +153,14 @@ pub fn measure(place: &Place, tasks: u16) -> Result<Vec<Row>, Failure> {
 
 /// Goes one way; what it printed.
 fn timed(
+    place: &Place,
     into: &mut Rounds,
     run: impl FnOnce() -> Result<(Took, String), Failure>,
 ) -> Result<String, Failure> {
-    let before = busy(&super::place::text_of(Path::new("/proc/stat"))?);
+    let before = spent::by_hosts(place)?;
     let (took, printed) = run()?;
-    let after = busy(&super::place::text_of(Path::new("/proc/stat"))?);
     into.took.push(took);
-    into.all.push(after - before);
+    into.hosts.push(spent::by_hosts(place)? - before);
     Ok(printed)
 }
 
@@ -198,15 +199,6 @@ fn lines(hosts: &[&str], tasks: u16, command: impl Fn(u16) -> String) -> String 
     text
 }
 
-/// PURE. Seconds that processors have been busy, out of `/proc/stat`.
-fn busy(stat: &str) -> f64 {
-    let numbers: Vec<u64> =
-        stat.lines().next().unwrap_or_default().split_whitespace().skip(1).flat_map(str::parse).collect();
-    // user, nice, system, then idle and waiting, then interrupts; what guests use is in user already.
-    let of = |range: std::ops::Range<usize>| numbers.get(range).into_iter().flatten().sum::<u64>();
-    (of(0..3) + of(5..7)) as f64 / 100.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,15 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn busy_processors() {
-        let check = |stat: &str, expected: f64| assert_eq!(busy(stat), expected);
-        check("cpu  100 10 200 9999 50 1 2 3 0 0\ncpu0 1 2 3\n", 3.13);
-        check("", 0.0);
-    }
-
-    #[test]
     fn rows_say_how_many_times() {
-        let rounds = |wall: f64, cpu: f64| Rounds { took: vec![Took { wall, cpu }], all: vec![1.0] };
+        let rounds = |wall: f64, cpu: f64| Rounds { took: vec![Took { wall, cpu }], hosts: vec![1.0] };
         let rows = rows(&rounds(2.0, 0.1), &rounds(8.0, 0.7), &rounds(1.0, 0.6), 100, 12);
         assert!(rows[0].good && rows[0].measured.starts_with("**4.0 ×**: 50 tasks/s, 1.0 ms"));
         assert!(rows[1].good && rows[1].measured == "1.00 ms; xargs and ssh 7.00 ms");
