@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::bench::deploy::many::{MANY, Many};
@@ -32,7 +32,16 @@ impl Drop for Simulated {
             let _ = agent.kill();
             let _ = agent.wait();
         }
+        for number in 0..AGENTS {
+            // Not there where it did not come so far.
+            let _ = fs::remove_dir_all(runtime(number));
+        }
     }
+}
+
+/// Where an agent has its sockets: their paths must be short.
+fn runtime(number: usize) -> PathBuf {
+    std::env::temp_dir().join(format!("cm-bench-{}-{number}", std::process::id()))
 }
 
 impl Simulated {
@@ -68,15 +77,13 @@ fn agent(desk: &Desk, number: usize, port: u16) -> Result<Child, Failure> {
     fs::create_dir_all(&dir).map_err(Failure::file("create", &dir))?;
     let log = dir.join("log");
     let log = fs::File::create(&log).map_err(Failure::file("create", log))?;
-    // A socket's path must be short.
-    let run = std::env::temp_dir().join(format!("cm-bench-{}-{number}", std::process::id()));
     let started = Command::new(&desk.builds.agent)
         .args(["serve", "--placement", "detached", "--max-sessions", "1000", "--listen"])
         .arg(format!("127.0.0.1:{port}"))
         .arg("--state-dir")
         .arg(dir.join("state"))
         .arg("--runtime-dir")
-        .arg(run)
+        .arg(runtime(number))
         .arg("--token-file")
         .arg(desk.bench.path("token"))
         .env("RUST_LOG", "warn")
