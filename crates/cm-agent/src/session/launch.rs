@@ -33,6 +33,12 @@ pub(super) async fn birth(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody
     match attempt(engine, spec).await {
         Ok(born) => Ok(born),
         Err(error) => {
+            if let Some(manager) = &engine.manager
+                && let Err(error) = manager.stop_unit(&unit_name(&id), CLEANUP).await
+            {
+                // It may be about to start: only the manager knows.
+                tracing::warn!(session = %id, %error, "its unit could not be stopped");
+            }
             clear(engine, &id).await;
             engine.hub.abandon(&id);
             Err(error)
@@ -296,10 +302,10 @@ pub(super) const HOOKS: &str = "hooks.json";
 /// What a later agent needs to know of a session if the journal is lost; beside its socket.
 pub(super) const FACTS: &str = "session.json";
 
-/// Removes everything that may be left of a session: unit, processes, directory.
+/// Removes everything that may be left of a session that has been started: unit, processes, directory.
 pub(super) async fn clear(engine: &Engine, id: &SessionId) {
     if let Some(manager) = &engine.manager
-        && let Err(error) = manager.stop_unit(&unit_name(id), CLEANUP).await
+        && let Err(error) = manager.see_unit_end(&unit_name(id), CLEANUP).await
     {
         tracing::warn!(session = %id, %error, "its unit could not be stopped");
     }
