@@ -27,6 +27,7 @@ fn main() -> std::io::Result<()> {
         after: Vec::new(),
         pool: 0,
         retries: 0,
+        repo: None,
     });
     show.tell(E::RunStarted {
         run: "run".into(),

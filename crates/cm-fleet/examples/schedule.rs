@@ -142,5 +142,6 @@ fn task(number: usize) -> TaskPlan {
         after: Vec::new(),
         pool: 0,
         retries: 0,
+        repo: None,
     }
 }

@@ -10,6 +10,11 @@ use super::carry::Commit;
 use super::record::Kept;
 use super::relay::Errand;
 
+/// Repositories a host is asked for in one command, as many as agents take.
+const PROBED: usize = 32;
+/// Such commands in a row, for one host.
+const PROBES: usize = 8;
+
 /// What a command answered.
 pub(super) enum Answer {
     /// A session was asked for.
@@ -131,8 +136,22 @@ pub(super) fn watch(client: Client, session: SessionId) -> Asking {
     })
 }
 
-pub(super) fn probe(client: Client, host: usize, tools: Vec<String>) -> Asking {
-    Box::pin(async move { Answer::Probe { host, result: client.probe(tools, Vec::new()).await } })
+/// Asks what a host has; of very many repositories about the first ones only.
+pub(super) fn probe(client: Client, host: usize, tools: Vec<String>, repos: Vec<String>) -> Asking {
+    Box::pin(async move {
+        let mut parts = repos.chunks(PROBED).take(PROBES).map(<[String]>::to_vec);
+        let mut result = client.probe(tools, parts.next().unwrap_or_default()).await;
+        if let Ok(found) = &mut result {
+            for part in parts {
+                match client.probe(Vec::new(), part).await {
+                    Ok(more) => found.repos.extend(more.repos),
+                    // What is not known is as good as not there.
+                    Err(_) => break,
+                }
+            }
+        }
+        Answer::Probe { host, result }
+    })
 }
 
 /// Asks for a sign of life: by renewing the leases of `owner`, where the agent knows what that is.

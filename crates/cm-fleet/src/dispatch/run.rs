@@ -125,6 +125,12 @@ fn tools(plan: &Plan) -> Vec<String> {
     tools.into_iter().filter(|tool| *tool != "shell").map(str::to_owned).collect()
 }
 
+/// The repositories of a plan's tasks, each once.
+fn repos(plan: &Plan) -> Vec<String> {
+    let repos: BTreeSet<&String> = plan.tasks.iter().filter_map(|task| task.repo.as_ref()).collect();
+    repos.into_iter().cloned().collect()
+}
+
 /// A run under way.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
@@ -144,6 +150,8 @@ pub(super) struct Run<'a> {
     agents: Vec<alive::Agent>,
     /// The tools of all tasks that hosts may lack.
     tools: Vec<String>,
+    /// The repositories of all tasks that hosts may have already; of one host alone it does not matter.
+    repos: Vec<String>,
     /// Tools somebody is logged in to on some host.
     logged_in: BTreeSet<String>,
     /// Hosts on which nobody seems to be logged in to a tool, while nobody is known to be on another.
@@ -194,6 +202,7 @@ impl<'a> Run<'a> {
             held: BTreeMap::new(),
             agents: Vec::new(),
             tools: tools(plan),
+            repos: if plan.fleet.hosts.len() > 1 { repos(plan) } else { Vec::new() },
             logged_in: BTreeSet::new(),
             doubtful: BTreeMap::new(),
             relay: None,

@@ -60,6 +60,13 @@ pub enum RunEventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         slots: Option<u32>,
     },
+    /// Which of the run's repositories a host has already, in place of what was known: they need not be cloned there.
+    HostHas {
+        /// The host's name.
+        host: String,
+        /// By their addresses, without logins.
+        repos: Vec<String>,
+    },
     /// How busy a host is has changed so much that it matters for where tasks go. Sampled.
     HostLoad {
         /// The host's name.
@@ -331,6 +338,9 @@ pub struct TaskPlan {
     /// How often it is tried again when it has failed.
     #[serde(default, skip_serializing_if = "is_none_left")]
     pub retries: u32,
+    /// The repository that its host clones for it, by its address without a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
 }
 
 /// The hosts of a run, and its rules.
@@ -451,6 +461,7 @@ impl RunEventKind {
             | Self::RunResumed { .. }
             | Self::TasksReopened { .. }
             | Self::HostLoad { .. }
+            | Self::HostHas { .. }
             | Self::HostSetAside { .. }
             | Self::HostTrusted { .. }
             | Self::HostUnfit { .. }

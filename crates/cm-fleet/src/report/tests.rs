@@ -22,6 +22,7 @@ pub(crate) fn task(number: usize, summary: &str) -> TaskPlan {
         after: Vec::new(),
         pool: 0,
         retries: 0,
+        repo: None,
     }
 }
 

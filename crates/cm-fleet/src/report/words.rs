@@ -135,6 +135,7 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
         }
         RunEventKind::HostConnected { .. }
         | RunEventKind::HostLoad { .. }
+        | RunEventKind::HostHas { .. }
         | RunEventKind::HostFenced { .. }
         | RunEventKind::HostFull { .. }
         | RunEventKind::HostRoom { .. }

@@ -177,6 +177,7 @@ impl Client {
             let host = &self.state.hosts[next.host];
             assert!(self.state.detach || host.tasks.len() < host.slots() as usize, "no slot for {next:?}");
             assert_eq!(host.link, Link::Up, "{next:?}");
+            crate::checks::nearest(&self.state, next.task, next.host);
             let host = host.name.clone();
             self.emit(RunEventKind::TaskPlaced { task: next.task, host, attempt: next.attempt });
             self.ask(next.task, next.host, next.attempt);
@@ -242,6 +243,13 @@ impl Client {
                 self.heard(host);
                 self.agents[host].asked = false;
             }
+            Say::Probed { repos } => {
+                self.heard(host);
+                if !self.state.hosts[host].repos.iter().eq(&repos) {
+                    let host = self.state.hosts[host].name.clone();
+                    self.emit(RunEventKind::HostHas { host, repos });
+                }
+            }
             Say::Fenced { task, ended } => {
                 let host = self.state.hosts[host].name.clone();
                 self.emit(RunEventKind::HostFenced { host, task, ended });
@@ -272,6 +280,7 @@ impl Client {
         let name = self.state.hosts[host].name.clone();
         self.emit(RunEventKind::HostConnected { host: name, agent: "1".into(), again, slots: None });
         self.fence(host);
+        self.send(host, Ask::Probe);
         if !again || renumbered {
             let sessions: Vec<(usize, SessionId)> = self
                 .state

@@ -21,6 +21,7 @@ pub enum Ask {
     Kill { session: SessionId },
     Acknowledge { sessions: Vec<SessionId> },
     GiveBack,
+    Probe,
 }
 
 /// What a host says.
@@ -32,6 +33,7 @@ pub enum Say {
     Lost,
     Created { task: usize, attempt: u32, id: u64, result: Result<(SessionId, bool), Refusal> },
     Beaten,
+    Probed { repos: Vec<String> },
     Fenced { task: usize, ended: Vec<SessionId> },
     Looked { task: usize, session: SessionId, info: Option<Box<SessionInfo>> },
 }
@@ -78,6 +80,8 @@ pub struct Host {
     fences: BTreeMap<usize, u32>,
     acknowledged: BTreeSet<SessionId>,
     pub tool_missing: bool,
+    /// Repositories it has.
+    pub repos: BTreeSet<String>,
 }
 
 impl Host {

@@ -35,6 +35,7 @@ fn tasks() -> Vec<TaskPlan> {
         after: if number > 4 { vec![number - 3, number - 4] } else { Vec::new() },
         pool: number % 3,
         retries: 0,
+        repo: None,
     };
     (1..=8).map(of).collect()
 }

@@ -40,6 +40,8 @@ pub struct Shape {
     /// Whether hosts start sessions and do not say so.
     pub mute: bool,
     pub chains: bool,
+    /// How many repositories tasks name.
+    pub repos: usize,
 }
 
 enum Happening {
@@ -373,6 +375,7 @@ fn plan(shape: &Shape, chance: &mut Chance, number: usize) -> TaskPlan {
         after,
         pool: chance.below(shape.pools + 1),
         retries: u32::from(chance.percent(30)),
+        repo: (shape.repos > 0 && chance.percent(60)).then(|| format!("repo-{}", chance.below(shape.repos))),
     }
 }
 

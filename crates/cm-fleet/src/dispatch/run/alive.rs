@@ -1,8 +1,9 @@
 //! Whether hosts are alive and what they have: signs of life that renew leases, probes, fences.
 
+use std::collections::BTreeSet;
 use std::io;
 
-use cm_client::protocol::{Hello, Lease, Load, SessionId, ToolFound};
+use cm_client::protocol::{Hello, Lease, Load, RepoFound, SessionId, ToolFound};
 use cm_client::{ClientError, Probed};
 use tokio::time::Instant;
 
@@ -20,6 +21,7 @@ pub(super) struct Agent {
     has_leases: bool,
     has_fence: bool,
     has_probe: bool,
+    has_repos: bool,
     /// When it was last heard, Unix seconds.
     heard: f64,
     /// A sign of life has been asked for and has not come.
@@ -34,6 +36,7 @@ impl Agent {
         self.has_leases = has("leases");
         self.has_fence = has("fence");
         self.has_probe = has("probe");
+        self.has_repos = has("repo");
         self.slots = hello.and_then(|hello| hello.agent.capacity.slots);
         self.release = hello.map_or_else(String::new, |hello| hello.agent.version.clone());
         self.asked = false;
@@ -73,7 +76,8 @@ impl Run<'_> {
         match self.links.client(host).filter(|_| agent.has_probe) {
             Some(client) => {
                 let again = agent.known;
-                self.asked.push(asking::probe(client, host, self.tools.clone()));
+                let repos = if agent.has_repos { self.repos.clone() } else { Vec::new() };
+                self.asked.push(asking::probe(client, host, self.tools.clone(), repos));
                 // What it has been known to have it will have again.
                 if again { self.connected(host) } else { Ok(()) }
             }
@@ -85,10 +89,11 @@ impl Run<'_> {
     pub(super) fn probed(&mut self, host: usize, result: Result<Probed, ClientError>) -> io::Result<()> {
         let known = self.agents.get(host).is_some_and(|agent| agent.known);
         match result {
-            Ok(Probed { tools, load, .. }) => {
+            Ok(Probed { tools, repos, load }) => {
                 for found in tools {
                     self.found(host, &found)?;
                 }
+                self.has(host, repos)?;
                 if let Some(agent) = self.agents.get_mut(host) {
                     agent.slots = agent.slots.or(Some(load.cores.max(1)));
                 }
@@ -133,6 +138,18 @@ impl Run<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Which repositories a host has, if that is news.
+    fn has(&mut self, host: usize, repos: Vec<RepoFound>) -> io::Result<()> {
+        let asked = |url: &String| self.repos.binary_search(url).is_ok();
+        let there = repos.into_iter().filter(|found| found.present).map(|found| found.url).filter(asked);
+        let repos: BTreeSet<String> = there.collect();
+        if self.state.hosts[host].repos == repos {
+            return Ok(());
+        }
+        let (name, repos) = (self.name(host), repos.into_iter().collect());
+        self.emit(RunEventKind::HostHas { host: name, repos })
     }
 
     fn unfit(&mut self, host: usize, tool: &str, error: String) -> io::Result<()> {

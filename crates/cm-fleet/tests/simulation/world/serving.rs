@@ -42,6 +42,10 @@ impl World {
                 }
                 self.hosts[place].acknowledge(&sessions);
             }
+            Ask::Probe => {
+                let repos = self.hosts[place].repos.iter().cloned().collect();
+                self.say(place, Say::Probed { repos });
+            }
             Ask::GiveBack => {
                 let host = &mut self.hosts[place];
                 for index in host.living.clone() {
@@ -67,6 +71,7 @@ impl World {
                 let session = Session { id: name.clone(), task, attempt, since: self.now, until, end: None };
                 let index = self.hosts[place].start(session);
                 self.witness.started(task, place, index);
+                self.hosts[place].repos.extend(self.tasks[task - 1].repo.clone());
                 self.alone(task);
                 let lasts = self.chance.within(0.05, self.shape.longest);
                 self.put(lasts, Happening::Ends { host: place, session: index });
