@@ -86,6 +86,7 @@ fn measure(hosts: usize, down: usize) -> Cost {
                 session_id,
                 existing: false,
                 warnings: Vec::new(),
+                base: None,
             });
             running.push_back(number);
         }

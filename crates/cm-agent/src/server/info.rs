@@ -3,6 +3,7 @@
 use cm_protocol::{AgentInfo, Capacity, Hello, PROTOCOL_VERSION};
 
 use super::Server;
+use crate::host::clock;
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
@@ -45,7 +46,8 @@ const FEATURES: &[&str] = &[
 impl Server {
     /// What stands beside `"status":"authenticated"`.
     pub(super) fn hello(&self) -> Hello {
-        Hello { agent: self.info(), seq: *self.engine.hub.head().borrow() }
+        let clock = Some(clock::moment().up);
+        Hello { agent: self.info(), seq: *self.engine.hub.head().borrow(), clock }
     }
 
     /// The answer to `agent_info`.

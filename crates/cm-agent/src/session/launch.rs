@@ -53,7 +53,8 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
     record_warnings.extend(neighbours(engine, &spec));
     record_warnings.extend(spec.tool_version.as_deref().and_then(|version| spec.profile.doubt(version)));
     // Getting the ground ready may have taken a while, and the attempt may be over by now.
-    if let Some(over) = record.task.as_ref().and_then(|task| engine.hub.by_task(task).err()) {
+    let superseded = record.task.as_ref().and_then(|task| engine.hub.by_task(task).err());
+    if let Some(over) = superseded.or_else(|| engine.hub.still_leased(&record.id).err()) {
         if let Some(tree) = &record.tree {
             // Nothing was done in it; what stays of it harms nobody.
             let _ = work::remove_worktree(tree, false).await;
@@ -87,6 +88,7 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
         socket: record.socket.clone(),
         existing: false,
         warnings: record_warnings,
+        base: record.tree.as_ref().map(|tree| tree.base().to_owned()),
     };
     let machine = machine.with_bearings(engine.bearings_of(&record));
     let mut env = spec.base_env;
@@ -146,6 +148,7 @@ fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) 
         tree: None,
         receipts: Vec::new(),
         lease: spec.lease.clone(),
+        renewed: None,
         acknowledged: false,
     }
 }

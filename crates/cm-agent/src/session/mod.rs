@@ -178,7 +178,7 @@ impl Engine {
             max_sessions: self.max_sessions,
             lease: spec.lease.clone(),
             slots: self.slots,
-            now: clock::now(),
+            now: clock::moment(),
         };
         let (made, making) = watch::channel(());
         // Before the claim: whoever repeats it finds this to wait for.
@@ -243,6 +243,7 @@ impl Engine {
                 socket: record.socket,
                 existing: true,
                 warnings: Vec::new(),
+                base: record.tree.map(|tree| tree.base().to_owned()),
             }),
             None => Err(ErrorReply::create_failed(
                 ErrorCode::Conflict,

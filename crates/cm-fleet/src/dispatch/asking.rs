@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cm_client::protocol::{Continues, CreateSession, ErrorCode, Load, SessionDetail, SessionId};
-use cm_client::{Client, ClientError, Created, Probed};
+use cm_client::protocol::{Continues, CreateSession, ErrorCode, SessionDetail, SessionId};
+use cm_client::{Client, ClientError, Created, Probed, Renewed};
 use futures_util::future::BoxFuture;
 
 use super::carry::Commit;
@@ -55,8 +55,8 @@ pub(super) enum Answer {
     Beat {
         /// The host.
         host: usize,
-        /// How busy it is, where it says so.
-        result: Result<Option<Load>, ClientError>,
+        /// How busy it is and what its clock shows, where it says so.
+        result: Result<Option<Renewed>, ClientError>,
     },
     /// An attempt was fenced off.
     Fence {
@@ -155,12 +155,19 @@ pub(super) fn probe(client: Client, host: usize, tools: Vec<String>, repos: Vec<
 }
 
 /// Asks for a sign of life: by renewing the leases of `owner`, where the agent knows what that is.
-pub(super) fn beat(client: Client, host: usize, owner: Option<(String, f64)>, patience: Duration) -> Asking {
+/// `as_of`: the newest time it has told.
+pub(super) fn beat(
+    client: Client,
+    host: usize,
+    owner: Option<(String, f64)>,
+    as_of: Option<f64>,
+    patience: Duration,
+) -> Asking {
     Box::pin(async move {
         let client = client.with_timeout(patience);
         let result = match owner {
             Some((owner, seconds)) => {
-                client.renew_lease(&owner, Some(seconds)).await.map(|renewed| Some(renewed.load))
+                client.renew_lease_as_of(&owner, Some(seconds), as_of).await.map(Some)
             }
             None => client.agent_info().await.map(|_| None),
         };

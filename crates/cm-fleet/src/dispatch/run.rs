@@ -24,7 +24,7 @@ use crate::fleet::links::Links;
 use crate::fleet::way::Way;
 use crate::report::View;
 use crate::report::event::{RunEvent, RunEventKind, Stop};
-use crate::report::fold::{Link, RunState};
+use crate::report::fold::{Link, RunState, Status};
 
 mod alive;
 mod carrying;
@@ -125,6 +125,12 @@ fn tools(plan: &Plan) -> Vec<String> {
     tools.into_iter().filter(|tool| *tool != "shell").map(str::to_owned).collect()
 }
 
+/// Tasks whose host was asked and has not answered.
+fn asked_before(state: &RunState) -> BTreeMap<usize, u32> {
+    let placed = state.tasks.iter().filter(|task| matches!(task.status, Status::Placed { .. }));
+    placed.map(|task| (task.plan.number, 1)).collect()
+}
+
 /// The repositories of a plan's tasks, each once.
 fn repos(plan: &Plan) -> Vec<String> {
     let repos: BTreeSet<&String> = plan.tasks.iter().filter_map(|task| task.repo.as_ref()).collect();
@@ -192,13 +198,14 @@ impl<'a> Run<'a> {
             links,
             record,
             view,
+            // Those an earlier process has asked for are asked for again.
+            tries: asked_before(&begin.state),
             state: begin.state,
             reopen: begin.reopen,
             stop_at_once: begin.stop,
             clock: Clock::start(),
             asked: FuturesUnordered::new(),
             creating: BTreeSet::new(),
-            tries: BTreeMap::new(),
             held: BTreeMap::new(),
             agents: Vec::new(),
             tools: tools(plan),

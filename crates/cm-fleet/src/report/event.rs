@@ -179,11 +179,17 @@ pub enum RunEventKind {
         /// Things worth knowing that are no errors.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
+        /// In a work tree of its own: the commit that what changes is told from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<String>,
     },
     /// The host had no room for the task: it waits for its turn again.
     TaskQueued {
         /// The task's number.
         task: usize,
+        /// It was asked for more than once, and an earlier request may still be on its way: the host has to be told.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        fence: bool,
     },
     /// An attempt is over and has not settled the task: it waits for another one.
     AttemptFailed {
@@ -444,7 +450,7 @@ impl RunEventKind {
         match self {
             Self::TaskPlaced { task, .. }
             | Self::TaskStarted { task, .. }
-            | Self::TaskQueued { task }
+            | Self::TaskQueued { task, .. }
             | Self::TaskRefused { task, .. }
             | Self::TaskState { task, .. }
             | Self::TaskConfirmed { task, .. }

@@ -90,8 +90,7 @@ pub fn kept(ledger: &[RunEvent], sessions: &[SessionId]) {
     }
 }
 
-/// A task goes where its repository is not only if no host that has it would have done as well. All in `most`
-/// have answered.
+/// A task goes where its repository is not only if no host that has it would have done as well.
 pub fn nearest(state: &RunState, task: usize, host: usize) {
     let task = &state.tasks[task - 1];
     let Some(repo) = &task.plan.repo else { return };

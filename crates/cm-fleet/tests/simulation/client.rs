@@ -8,7 +8,7 @@ use cm_fleet::report::event::{FleetPlan, RunEvent, RunEventKind, Stop, TaskPlan}
 use cm_fleet::report::fold::{Link, RunState, Status};
 use cm_protocol::{ErrorCode, Event, EventKind, SessionId};
 
-use crate::host::{Ask, Refusal, Say};
+use crate::host::{Ask, Lease, Refusal, Say};
 
 const AT_ONCE: usize = 512;
 const TRIES: u32 = 4;
@@ -33,6 +33,7 @@ struct Agent {
     asked: bool,
     known: bool,
     connected: bool,
+    clock: f64,
 }
 
 /// A client process.
@@ -74,7 +75,9 @@ impl Client {
     ) -> Self {
         let mut state = RunState::default();
         ledger.iter().for_each(|event| state.apply(event));
+        let placed = state.tasks.iter().filter(|task| matches!(task.status, Status::Placed { .. }));
         let mut client = Self {
+            tries: placed.map(|task| (task.plan.number, 1)).collect(),
             state,
             kept: ledger.len(),
             ledger,
@@ -84,7 +87,6 @@ impl Client {
             leases: !detach,
             agents: vec![Agent::default(); fleet.hosts.len()],
             creating: BTreeSet::new(),
-            tries: BTreeMap::new(),
             held: BTreeMap::new(),
             results: BTreeMap::new(),
             mustered: false,
@@ -200,8 +202,13 @@ impl Client {
         }
         *self.tries.entry(task).or_default() += 1;
         self.creating.insert(task);
-        let lease = self.leases.then(|| leases::seconds(self.state.grace));
+        let lease = self.lease(host);
         self.out.push(Out::Ask { host, ask: Ask::Create { task, attempt, id: 0, lease }, kept: true });
+    }
+
+    fn lease(&self, host: usize) -> Option<Lease> {
+        let (seconds, as_of) = (leases::seconds(self.state.grace), self.agents[host].clock);
+        self.leases.then_some(Lease { seconds, as_of })
     }
 
     fn ask_again(&mut self, host: usize) {
@@ -220,10 +227,10 @@ impl Client {
                 self.agents[host].connected = false;
                 self.lose(host, "the connection is gone");
             }
-            Say::Connected { renumbered } => {
+            Say::Connected { renumbered, clock } => {
                 let now = self.now;
                 let agent = &mut self.agents[host];
-                (agent.connected, agent.asked, agent.heard) = (true, false, now);
+                (agent.connected, agent.asked, agent.heard, agent.clock) = (true, false, now, clock);
                 self.connected(host, renumbered);
             }
             Say::Snapshot(snapshot) => {
@@ -239,9 +246,9 @@ impl Client {
                 self.heard(host);
                 self.event(host, event);
             }
-            Say::Beaten => {
+            Say::Beaten { clock } => {
                 self.heard(host);
-                self.agents[host].asked = false;
+                (self.agents[host].asked, self.agents[host].clock) = (false, clock);
             }
             Say::Probed { repos } => {
                 self.heard(host);
@@ -315,7 +322,7 @@ impl Client {
                 self.out.push(Out::Close { host });
                 continue;
             }
-            let lease = self.leases.then(|| leases::seconds(self.state.grace));
+            let lease = self.lease(host);
             self.send(host, Ask::Beat { lease });
         }
     }
@@ -397,6 +404,7 @@ impl Client {
                 };
                 let Some(known) = self.state.task(task) else { return };
                 let name = self.state.hosts[host].name.clone();
+                let code = (code, self.tries.get(&task) > Some(&1));
                 let follows = verdict::refused(&self.state, known, &name, code, error.into(), self.now);
                 self.emit_all(follows);
                 if self.state.hosts[host].link == Link::Up {
@@ -412,6 +420,7 @@ impl Client {
             session_id: session.clone(),
             existing,
             warnings: Vec::new(),
+            base: None,
         });
         if existing {
             self.send(host, Ask::Look { task, session: session.clone() });
@@ -425,8 +434,12 @@ impl Client {
     }
 
     fn full(&mut self, task: usize, host: usize) {
+        let fence = self.tries.get(&task) > Some(&1);
         self.tries.remove(&task);
-        self.emit(RunEventKind::TaskQueued { task });
+        self.emit(RunEventKind::TaskQueued { task, fence });
+        if fence {
+            self.fence(host);
+        }
         self.room_at.get_or_insert(self.now + ROOM_AFTER);
         let known = &self.state.hosts[host];
         if !known.full {
@@ -477,7 +490,7 @@ impl Client {
         self.acknowledge();
         for host in 0..self.agents.len() {
             if self.leases && self.state.on_host(host).next().is_some() {
-                self.send(host, Ask::GiveBack);
+                self.send(host, Ask::GiveBack { as_of: self.agents[host].clock });
             }
         }
         self.emit(RunEventKind::RunFinished {

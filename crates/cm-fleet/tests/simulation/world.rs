@@ -45,7 +45,8 @@ pub struct Shape {
 }
 
 enum Happening {
-    ToHost { host: usize, epoch: u64, ask: Ask },
+    /// `late`: it stays on its way when the connection is given up, until the host is booted.
+    ToHost { host: usize, epoch: u64, late: Option<u32>, ask: Ask },
     ToClient { host: usize, epoch: u64, say: Say },
     Timeout { host: usize, epoch: u64, task: usize, attempt: u32, id: u64 },
     Kept { process: u64, len: usize, asks: Vec<(usize, u64, Ask)> },
@@ -106,7 +107,7 @@ impl World {
     pub fn new(shape: Shape, seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let hosts: Vec<Host> =
-            (0..shape.hosts).map(|n| Host::new(format!("h{n}"), 1 + chance.below(shape.slots))).collect();
+            (0..shape.hosts).map(|n| host(&shape, &mut chance, n)).collect();
         let mut pools = vec![Vec::new()];
         for _ in 0..shape.pools {
             let pool: Vec<usize> = (0..shape.hosts).filter(|_| chance.percent(40)).collect();
@@ -317,9 +318,10 @@ impl World {
 
     fn happen(&mut self, what: Happening) {
         match what {
-            Happening::ToHost { host, epoch, ask } => {
+            Happening::ToHost { host, epoch, late, ask } => {
                 let connection = &self.connections[host];
-                if connection.epoch == epoch && !connection.broken {
+                let late = late.is_some_and(|boots| self.hosts[host].reachable() && self.hosts[host].boots == boots);
+                if connection.epoch == epoch && !connection.broken || late {
                     self.serve(host, ask);
                 }
             }
@@ -356,6 +358,12 @@ impl World {
             Happening::Resume => self.resume(),
         }
     }
+}
+
+fn host(shape: &Shape, chance: &mut Chance, number: usize) -> Host {
+    let slots = 1 + chance.below(shape.slots);
+    // No two clocks agree.
+    Host::new(format!("h{number}"), slots, chance.within(0.0, 1e6))
 }
 
 fn plan(shape: &Shape, chance: &mut Chance, number: usize) -> TaskPlan {

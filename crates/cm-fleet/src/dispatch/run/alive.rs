@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use cm_client::protocol::{Hello, Lease, Load, RepoFound, SessionId, ToolFound};
-use cm_client::{ClientError, Probed};
+use cm_client::{ClientError, Probed, Renewed};
 use tokio::time::Instant;
 
 use super::super::leases;
@@ -24,6 +24,8 @@ pub(super) struct Agent {
     has_repos: bool,
     /// When it was last heard, Unix seconds.
     heard: f64,
+    /// The newest time it has told, by its own clock: what leases are counted from.
+    clock: Option<f64>,
     /// A sign of life has been asked for and has not come.
     asked: bool,
     /// It had been connected before in this process.
@@ -39,6 +41,7 @@ impl Agent {
         self.has_repos = has("repo");
         self.slots = hello.and_then(|hello| hello.agent.capacity.slots);
         self.release = hello.map_or_else(String::new, |hello| hello.agent.version.clone());
+        self.clock = hello.and_then(|hello| hello.clock);
         self.asked = false;
     }
 }
@@ -245,18 +248,18 @@ impl Run<'_> {
         if self.state.stop != Some(Stop::Cancel) || !(waits && there) || self.creating.contains(&task) {
             return Ok(());
         }
-        let Some(session_id) = session else { return self.emit(RunEventKind::TaskQueued { task }) };
+        let Some(session_id) = session else { return self.emit(RunEventKind::TaskQueued { task, fence: false }) };
         if let Some(client) = self.links.client(host) {
             self.asked.push(asking::look(client, task, session_id.clone()));
         }
         let warnings = Vec::new();
-        self.emit(RunEventKind::TaskStarted { task, session_id, existing: true, warnings })
+        self.emit(RunEventKind::TaskStarted { task, session_id, existing: true, warnings, base: None })
     }
 
     /// The lease a session on this host gets; none where nobody is going to renew it.
     pub(super) fn lease(&self, host: usize) -> Option<Lease> {
         let (owner, seconds) = self.owner(host)?;
-        Some(Lease { owner, seconds, orphan: self.plan.orphan })
+        Some(Lease { owner, seconds, orphan: self.plan.orphan, as_of: self.clock_of(host) })
     }
 
     /// Asks every host for a sign of life. One that has not answered the last time is lost.
@@ -276,7 +279,7 @@ impl Run<'_> {
                 continue;
             }
             let owner = self.owner(host);
-            self.asked.push(asking::beat(client, host, owner, pause));
+            self.asked.push(asking::beat(client, host, owner, self.clock_of(host), pause));
             // What was not answered the last time is said again.
             self.fence(host)?;
         }
@@ -286,8 +289,14 @@ impl Run<'_> {
     /// Renews the leases on a host at once.
     fn renew(&mut self, host: usize) {
         if let (Some(client), Some(owner)) = (self.links.client(host), self.owner(host)) {
-            self.asked.push(asking::beat(client, host, Some(owner), leases::every(self.state.grace)));
+            let pause = leases::every(self.state.grace);
+            self.asked.push(asking::beat(client, host, Some(owner), self.clock_of(host), pause));
         }
+    }
+
+    /// The newest time a host has told, by its own clock. Whatever is sent now is younger, however late it arrives.
+    pub(super) fn clock_of(&self, host: usize) -> Option<f64> {
+        self.agents.get(host)?.clock
     }
 
     /// Whose leases are renewed on a host, and for how long; none where there are none.
@@ -299,7 +308,7 @@ impl Run<'_> {
     pub(super) fn beaten(
         &mut self,
         host: usize,
-        result: Result<Option<Load>, ClientError>,
+        result: Result<Option<Renewed>, ClientError>,
     ) -> io::Result<()> {
         // A refusal is a sign of life, too.
         let alive = match &result {
@@ -312,7 +321,13 @@ impl Run<'_> {
         self.agents[host].asked = false;
         self.heard(host);
         match result {
-            Ok(Some(load)) => self.loaded(host, &load),
+            Ok(Some(renewed)) => {
+                // One of an earlier connection may come late.
+                if let (Some(agent), Some(told)) = (self.agents.get_mut(host), renewed.clock) {
+                    agent.clock = agent.clock.map(|clock| clock.max(told));
+                }
+                self.loaded(host, &renewed.load)
+            }
             _ => Ok(()),
         }
     }

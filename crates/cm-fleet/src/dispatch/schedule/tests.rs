@@ -56,7 +56,7 @@ impl Story {
         let attempt = self.state.tasks[task - 1].attempt;
         let bits = (task as u128) << 64 | u128::from(attempt);
         let session_id = SessionId::from_bits(bits);
-        self.tell(E::TaskStarted { task, session_id, existing: false, warnings: Vec::new() });
+        self.tell(E::TaskStarted { task, session_id, existing: false, warnings: Vec::new(), base: None });
     }
 
     /// What follows when a task's host would not have it.

@@ -187,6 +187,7 @@ impl Host {
         match kind {
             // It was cloned for this one.
             RunEventKind::TaskStarted { .. } => self.repos.extend(task.repo.clone()),
+            RunEventKind::TaskQueued { fence: true, .. } => _ = self.stale.insert(task.number),
             RunEventKind::AttemptFailed { class, fence, .. } => {
                 match class {
                     Class::Infrastructure => self.blame(at, began),

@@ -53,6 +53,8 @@ impl World {
         let place = self.chance.below(self.hosts.len());
         let length = self.chance.within(0.1, 3.0 * self.shape.grace);
         match self.chance.below(if self.shape.client_fails { 14 } else { 9 }) {
+            // Also while it is cut off.
+            5 if self.chance.percent(40) && self.hosts[place].up => self.restarted(place),
             0 if self.chance.percent(30) => {
                 self.hosts[place].dead = true;
                 self.down(place);
@@ -105,6 +107,7 @@ impl World {
     /// A host goes down, and all its sessions with it.
     pub(super) fn down(&mut self, place: usize) {
         self.hosts[place].up = false;
+        self.hosts[place].boots += 1;
         for index in self.hosts[place].living.clone() {
             let outcome = Outcome {
                 state: State::Lost,
