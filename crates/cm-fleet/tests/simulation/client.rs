@@ -206,7 +206,7 @@ impl Client {
         self.out.push(Out::Ask { host, ask: Ask::Create { task, attempt, id: 0, lease }, kept: true });
     }
 
-    fn lease(&self, host: usize) -> Option<Lease> {
+    pub fn lease(&self, host: usize) -> Option<Lease> {
         let (seconds, as_of) = (leases::seconds(self.state.grace), self.agents[host].clock);
         self.leases.then_some(Lease { seconds, as_of })
     }

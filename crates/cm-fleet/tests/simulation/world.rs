@@ -45,7 +45,7 @@ pub struct Shape {
 }
 
 enum Happening {
-    /// `late`: it stays on its way when the connection is given up, until the host is booted.
+    /// `late`: it stays on its way when the host is cut off and the connection given up, until the host is booted.
     ToHost { host: usize, epoch: u64, late: Option<u32>, ask: Ask },
     ToClient { host: usize, epoch: u64, say: Say },
     Timeout { host: usize, epoch: u64, task: usize, attempt: u32, id: u64 },
@@ -320,7 +320,7 @@ impl World {
         match what {
             Happening::ToHost { host, epoch, late, ask } => {
                 let connection = &self.connections[host];
-                let late = late.is_some_and(|boots| self.hosts[host].reachable() && self.hosts[host].boots == boots);
+                let late = late.is_some_and(|boots| self.hosts[host].up && self.hosts[host].boots == boots);
                 if connection.epoch == epoch && !connection.broken || late {
                     self.serve(host, ask);
                 }

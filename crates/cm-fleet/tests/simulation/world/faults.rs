@@ -4,7 +4,7 @@ use cm_fleet::report::event::Stop;
 use cm_protocol::{Outcome, State};
 
 use super::{Happening, World};
-use crate::host::Say;
+use crate::host::{Ask, Say};
 
 impl World {
     pub(super) fn other_members(&mut self) {
@@ -67,6 +67,7 @@ impl World {
                 let host = &mut self.hosts[place];
                 (host.cut, host.cuts) = (true, host.cuts + 1);
                 let cuts = host.cuts;
+                self.last_breath(place);
                 self.connections[place].broken = true;
                 self.put(length, Happening::Heal { host: place, cuts });
             }
@@ -92,6 +93,17 @@ impl World {
                 }
             }
             _ => self.reset(place),
+        }
+    }
+
+    /// What left just before a host is cut off may arrive all the same, and late.
+    fn last_breath(&mut self, place: usize) {
+        let (connection, boots) = (&self.connections[place], self.hosts[place].boots);
+        let (Some(client), Some(host)) = (&self.client, self.number.get(&place)) else { return };
+        if connection.open && !connection.broken {
+            let (epoch, ask) = (connection.epoch, Ask::Beat { lease: client.lease(*host) });
+            let after = self.chance.within(0.0, 1.5 * self.shape.grace);
+            self.put(after, Happening::ToHost { host: place, epoch, late: Some(boots), ask });
         }
     }
 
