@@ -17,6 +17,7 @@ use crate::dispatch::run::{self, Begin};
 use crate::dispatch::tasks::{self, Wanted};
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
+use crate::inbox::calling::{Calls, calling};
 use crate::fleet::reach;
 use crate::fleet::way::Way;
 use crate::parse::{self, EnvArg};
@@ -70,6 +71,9 @@ Examples:
   cm-fleet dispatch --on 'zone=eu' --each-host --tool shell \"df -h /\"    once on each host
   cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
   cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == \"task_finished\")'
+
+The command of --notify is run by sh with CM_EVENT (asked, ended), CM_HOST, CM_SESSION, CM_TASK and CM_QUESTION in its
+environment; at the end these are the run and what became of its tasks. It has 10 s.
 
 Ctrl-C detaches: what runs goes on, `cm-fleet sessions` finds it. A second one ends this run's
 sessions, a third leaves at once.
@@ -182,7 +186,7 @@ pub struct Dispatch {
 /// # Errors
 /// Something asked for makes no sense, or no agent can be reached or started.
 pub async fn run(mut args: Dispatch, global: &Global) -> Result<Exit, Failure> {
-    let view = args.show.view(args.detach);
+    let (view, calls) = args.show.calling(args.detach);
     let crew = args.fleet.crew(global).await?;
     for lost in &crew.fleet.lost {
         super::say(&format!("{}\n", lost.line()));
@@ -206,7 +210,9 @@ pub async fn run(mut args: Dispatch, global: &Global) -> Result<Exit, Failure> {
             .hint("--on NAME selects one"));
     }
     let record = run_files::create(&plan, &origin, &pools)?;
-    run::run(plan, ways, Begin::default(), Box::new(record), view).await
+    let ran = run::run(plan, ways, Begin::default(), Box::new(record), view).await;
+    calls.end().await;
+    ran
 }
 
 /// Makes a plan's one task the continuation of an earlier session.
@@ -241,11 +247,23 @@ pub struct ShowRun {
     /// Only what failed
     #[arg(long, short)]
     quiet: bool,
+    /// Run this when a task waits for a person, and when the run ends (see `cm-fleet inbox --help`)
+    #[arg(long, value_name = "CMD", value_parser = parse::command)]
+    notify: Option<String>,
+    /// Do not ring the terminal's bell when a task waits for a person, and send it no notification
+    #[arg(long)]
+    no_bell: bool,
 }
 
 impl ShowRun {
+    /// [`Self::view`], and people are called.
+    pub fn calling(&self, detach: bool) -> (Box<dyn View>, Calls) {
+        // Whoever detaches is not there to be called.
+        calling(self.view(detach), self.notify.clone(), self.no_bell || detach)
+    }
+
     /// Bars on a terminal, lines elsewhere, JSON where it was asked for. `detach`: there is nothing to follow.
-    pub fn view(&self, detach: bool) -> Box<dyn View> {
+    fn view(&self, detach: bool) -> Box<dyn View> {
         let (out, log) = (std::io::stdout(), std::io::stderr());
         let columns = terminal::stdout_columns();
         let paint = terminal::paint_stdout();

@@ -169,6 +169,15 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
     }
 }
 
+/// A run's hosts in a few words.
+pub fn hosts(state: &RunState) -> String {
+    match state.hosts.as_slice() {
+        [] => String::new(),
+        [one] => clean(&one.name),
+        [first, rest @ ..] => format!("{} and {} more", clean(&first.name), rest.len()),
+    }
+}
+
 /// Where a run's tasks go, unless it is this machine.
 fn on(fleet: &FleetPlan) -> String {
     match fleet.hosts.as_slice() {
