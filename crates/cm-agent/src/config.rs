@@ -11,6 +11,7 @@ use cm_protocol::deploy::AgentSettings;
 use crate::hub::Retention;
 use crate::journal::JournalLimits;
 use crate::server::Token;
+use crate::work::mirrors::Keep;
 
 /// Where sessions are to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,6 +73,14 @@ pub struct ServeArgs {
     /// Seconds the terminal of an ended program is kept for looking at
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = seconds())]
     pub keep_finished: u64,
+
+    /// Days a repository that was cloned for tasks is kept after its last use; 0 is for ever
+    #[arg(long, value_name = "DAYS", default_value_t = 14, value_parser = clap::value_parser!(u64).range(0..=36_500))]
+    pub keep_repos: u64,
+
+    /// Repositories that are kept at most; those not used for longest go first
+    #[arg(long, value_name = "N", default_value_t = crate::work::mirrors::Keep::default().most, hide = true)]
+    pub most_repos: usize,
 
     /// Where sessions run
     #[arg(long, value_enum, default_value_t = Placement::Auto)]
@@ -191,6 +200,12 @@ impl ServeArgs {
     /// How long the terminal of an ended program is kept.
     pub fn keep(&self) -> Duration {
         Duration::from_secs(self.keep_finished)
+    }
+
+    /// How long repositories that were cloned for tasks are kept.
+    pub fn mirrors(&self) -> Keep {
+        let unused = (self.keep_repos > 0).then(|| Duration::from_secs(self.keep_repos * 86_400));
+        Keep { unused, most: self.most_repos }
     }
 
     /// The token, from the first place that has one: settings, arguments, systemd credential, `CM_AGENT_TOKEN`.

@@ -20,7 +20,7 @@ use crate::life::Life;
 use crate::policies_dir;
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
 use crate::session::record::{Record, SessionRecord, recover};
-use crate::session::{Engine, Surroundings, adopt_all, watch_owned};
+use crate::session::{Engine, Surroundings, adopt_all, watch_mirrors, watch_owned};
 use crate::settings;
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
@@ -154,6 +154,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     }
     adopt_all(&engine, &sessions);
     watch_owned(&engine);
+    watch_mirrors(&engine, args.mirrors());
     let (shutdown, shutdowns) = mpsc::channel(16);
     let server = Server::new(ServerParts {
         engine: engine.clone(),

@@ -32,7 +32,8 @@ impl Moment {
     /// the clock counts that nobody sets. Over a boot it is the day's clock, wherever that was set to; but it was at
     /// least as long ago as the boot.
     pub fn ago(&self, now: &Self) -> Duration {
-        let seconds = if self.boot_id == now.boot_id { now.up - self.up } else { (now.unix - self.unix).max(now.up) };
+        let seconds =
+            if self.boot_id == now.boot_id { now.up - self.up } else { (now.unix - self.unix).max(now.up) };
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 }

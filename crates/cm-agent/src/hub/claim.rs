@@ -78,7 +78,9 @@ impl ClaimError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Full(_) | Self::NoSlot(_) | Self::NotItsTurn => ErrorCode::Limit,
-            Self::NameTaken { .. } | Self::Superseded { .. } | Self::LeaseOver(_) | Self::Draining => ErrorCode::Conflict,
+            Self::NameTaken { .. } | Self::Superseded { .. } | Self::LeaseOver(_) | Self::Draining => {
+                ErrorCode::Conflict
+            }
             Self::Disk(_) => ErrorCode::Internal,
         }
     }

@@ -27,10 +27,12 @@ impl Roster {
         }
         let living = |owner: &str| living.get(owner).copied().unwrap_or(0);
         let running = self.unfinished();
-        self.share.admit(&lease.owner, running, slots, living, claim.now.up()).map_err(|refused| match refused {
-            Refused::Full => ClaimError::NoSlot(slots),
-            Refused::NotItsTurn => ClaimError::NotItsTurn,
-        })
+        self.share.admit(&lease.owner, running, slots, living, claim.now.up()).map_err(
+            |refused| match refused {
+                Refused::Full => ClaimError::NoSlot(slots),
+                Refused::NotItsTurn => ClaimError::NotItsTurn,
+            },
+        )
     }
 
     /// Forgets closed sessions beyond what is to be kept.
@@ -239,7 +241,11 @@ mod tests {
         assert_eq!(over(&mut roster, 9999), [""; 0]);
         assert_eq!(roster.renew("nobody", Some(5.0), None, &moment(134)), (0, vec![]));
         // Too late, before anybody has looked.
-        assert_eq!(three().renew("r", Some(10.0), None, &moment(110)), (1, vec![]), "only the one that may go on");
+        assert_eq!(
+            three().renew("r", Some(10.0), None, &moment(110)),
+            (1, vec![]),
+            "only the one that may go on"
+        );
         let mut late = three();
         late.renew("r", Some(99.0), None, &moment(110));
         assert_eq!(over(&mut late, 111), ["stop"]);

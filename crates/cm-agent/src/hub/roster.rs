@@ -77,8 +77,18 @@ impl Roster {
         }
         let until = lease.as_ref().and_then(|lease| until(lease, &since, now));
         let written = since.clone();
-        let place =
-            Place { order, task, name, handle: None, lease, since, written, until, lapsed: false, bytes: None };
+        let place = Place {
+            order,
+            task,
+            name,
+            handle: None,
+            lease,
+            since,
+            written,
+            until,
+            lapsed: false,
+            bytes: None,
+        };
         self.places.insert(id, place);
     }
 

@@ -1,12 +1,36 @@
 //! The ground a task works on: a repository by address, a work tree of its own, and where both stood when it began.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use cm_protocol::{ErrorCode, ErrorReply};
 
 use super::Engine;
 use super::create::Spec;
-use crate::work::{self, WorkError, names, repo};
+use crate::work::{self, WorkError, mirrors, names, repo};
+
+/// How often it is looked for repositories that nobody needs.
+const SWEEP: Duration = Duration::from_secs(86_400);
+
+/// Removes repositories that nobody needs any more, now and once a day, for as long as the agent lives.
+pub fn watch_mirrors(engine: &Arc<Engine>, keep: mirrors::Keep) {
+    let (state, stop) = (engine.state.clone(), engine.stop.clone());
+    engine.tracker.spawn(async move {
+        loop {
+            let swept = async {
+                for gone in mirrors::sweep(&state, &keep).await {
+                    tracing::info!(mirror = %gone.display(), "nobody has needed it for long; removed");
+                }
+                tokio::time::sleep(SWEEP).await;
+            };
+            tokio::select! {
+                () = swept => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    });
+}
 
 /// Gets the repository that a task asks for; minutes where it has to be cloned. From then on the task's directory
 /// is there.

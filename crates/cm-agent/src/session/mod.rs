@@ -50,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use adopt::adopt_all;
+pub use ground::watch_mirrors;
 pub use handle::SessionHandle;
 pub use mailbox::Mailbox;
 pub use owned::watch_owned;

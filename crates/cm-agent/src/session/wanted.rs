@@ -114,7 +114,8 @@ mod tests {
     fn work_trees() {
         #[track_caller]
         fn check(save_every: Option<f64>, commit: Option<&str>, attempt: u32, expected: Result<(), &str>) {
-            let work = |commit: &str| Continues { host: "h".into(), attempt, commit: commit.into(), base: None };
+            let work =
+                |commit: &str| Continues { host: "h".into(), attempt, commit: commit.into(), base: None };
             let tree = Worktree { save_every, continues: commit.map(work), ..Worktree::default() };
             assert_eq!(worktree(Some(&tree)).map_err(|(field, _)| field), expected, "{tree:?}");
         }
@@ -129,7 +130,8 @@ mod tests {
         }
         check(None, Some(id), 0, Err("worktree.continues.attempt"));
         let base = |base: &str| {
-            let work = Continues { attempt: 1, commit: id.into(), base: Some(base.into()), ..Continues::default() };
+            let work =
+                Continues { attempt: 1, commit: id.into(), base: Some(base.into()), ..Continues::default() };
             let tree = Worktree { continues: Some(work), ..Worktree::default() };
             worktree(Some(&tree)).map_err(|(field, _)| field)
         };

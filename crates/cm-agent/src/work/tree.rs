@@ -129,7 +129,9 @@ async fn origin(git: &Git<'_>, work: Option<&Continues>, warnings: &mut Vec<Stri
         return Some(base.clone());
     }
     let short = &base[..base.len().min(10)];
-    warnings.push(format!("what changed is told from the work it goes on with: {short}, where it began, is not here"));
+    warnings.push(format!(
+        "what changed is told from the work it goes on with: {short}, where it began, is not here"
+    ));
     None
 }
 

@@ -158,7 +158,10 @@ async fn what_was_gone_on_with_stays_although_nothing_was_added() {
     assert_eq!(created.base.as_deref(), Some(first.as_str()));
     let id = created.session_id;
     let (_, changes) = outcome(&client, &id).await;
-    assert_eq!((changes.base.as_deref(), changes.commit.as_deref()), (Some(first.as_str()), Some(&*wip_commit)));
+    assert_eq!(
+        (changes.base.as_deref(), changes.commit.as_deref()),
+        (Some(first.as_str()), Some(&*wip_commit))
+    );
     client.kill_session(&id).await.expect("closed");
     assert_eq!(git(&room.repo, &["rev-parse", &changes.branch.expect("one")]), wip_commit);
 
@@ -174,7 +177,8 @@ async fn what_was_gone_on_with_stays_although_nothing_was_added() {
 async fn an_attempt_that_begins_anew_leaves_nothing_old_to_go_on_with() {
     let room = Room::new().await;
     let client = room.agent.client().await;
-    let old = git(&room.repo, &["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "of the attempt that failed"]);
+    let old =
+        git(&room.repo, &["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "of the attempt that failed"]);
     git(&room.repo, &["update-ref", &wip(), &old]);
     let worktree = || Worktree { save_every: Some(60.0), ..Worktree::default() };
     let id = made(&client, room.task("sleep 600", 2, worktree())).await;

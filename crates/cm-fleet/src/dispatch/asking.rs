@@ -166,9 +166,7 @@ pub(super) fn beat(
     Box::pin(async move {
         let client = client.with_timeout(patience);
         let result = match owner {
-            Some((owner, seconds)) => {
-                client.renew_lease_as_of(&owner, Some(seconds), as_of).await.map(Some)
-            }
+            Some((owner, seconds)) => client.renew_lease_as_of(&owner, Some(seconds), as_of).await.map(Some),
             None => client.agent_info().await.map(|_| None),
         };
         Answer::Beat { host, result }

@@ -203,7 +203,8 @@ impl Relay {
         let current = state.task(task).is_some_and(|known| known.attempt == attempt);
         match result {
             Ok(Some(commit)) if current => {
-                let work = Continues { host: host.to_owned(), attempt, commit: commit.to_string(), base: None };
+                let work =
+                    Continues { host: host.to_owned(), attempt, commit: commit.to_string(), base: None };
                 self.write(task, &work);
             }
             Ok(_) => {}

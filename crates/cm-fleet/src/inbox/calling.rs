@@ -148,7 +148,10 @@ impl View for Calling {
 
     fn tick(&mut self, now: f64, state: &RunState) -> io::Result<()> {
         self.view.tick(now, state)?;
-        if !state.tasks.is_empty() && state.finished.is_none() && !std::mem::replace(&mut self.caught_up, true) {
+        if !state.tasks.is_empty()
+            && state.finished.is_none()
+            && !std::mem::replace(&mut self.caught_up, true)
+        {
             self.look(state, 1..=state.tasks.len());
         }
         Ok(())
@@ -180,7 +183,8 @@ mod tests {
     }
 
     fn waits(task: usize, prompt: Option<u64>) -> E {
-        let prompt = prompt.map(|id| Prompt { id, ..crate::waiting::tests::some()[0].prompt.clone().expect("one") });
+        let prompt =
+            prompt.map(|id| Prompt { id, ..crate::waiting::tests::some()[0].prompt.clone().expect("one") });
         let reason = prompt.is_none().then(|| "rate_limited: come back".to_owned());
         E::TaskState { task, state: State::Waiting, reason, prompt }
     }
@@ -222,10 +226,14 @@ mod tests {
     fn a_question_is_told_once_and_so_is_the_end() {
         let working = E::TaskState { task: 1, state: State::Running, reason: None, prompt: None };
         let same = || Some(waits(1, Some(7)));
-        let events = vec![same(), None, same(), Some(waits(1, Some(8))), Some(working), same(), Some(finished())];
+        let events =
+            vec![same(), None, same(), Some(waits(1, Some(8))), Some(working), same(), Some(finished())];
         let got = told(0.0, events);
         assert_eq!(got.len(), 4, "{got:#?}");
-        assert!(got[..3].iter().all(|call| call.starts_with("CM_EVENT=asked CM_HOST=h0 CM_SESSION=cm-")), "{got:#?}");
+        assert!(
+            got[..3].iter().all(|call| call.starts_with("CM_EVENT=asked CM_HOST=h0 CM_SESSION=cm-")),
+            "{got:#?}"
+        );
         assert!(got[3].starts_with("CM_EVENT=ended CM_HOST=h0 CM_SESSION= CM_TASK="), "{got:#?}");
     }
 

@@ -105,7 +105,11 @@ pub fn nearest(state: &RunState, task: usize, host: usize) {
     let mut better = same.filter(|rank| state.hosts[rank.host].repos.contains(repo));
     let tried = |rank: &Rank| task.tried.contains(&state.hosts[rank.host].name);
     let better = better.find(|rank| !tried(rank));
-    assert!(task.tried.len() > 60 || better.is_none(), "task {} for {host}, not for {better:?}", task.plan.number);
+    assert!(
+        task.tried.len() > 60 || better.is_none(),
+        "task {} for {host}, not for {better:?}",
+        task.plan.number
+    );
 }
 
 /// Everything that is looked up equals what the tasks and hosts say.

@@ -46,17 +46,52 @@ pub struct Shape {
 
 enum Happening {
     /// `late`: it stays on its way when the host is cut off and the connection given up, until the host is booted.
-    ToHost { host: usize, epoch: u64, late: Option<u32>, ask: Ask },
-    ToClient { host: usize, epoch: u64, say: Say },
-    Timeout { host: usize, epoch: u64, task: usize, attempt: u32, id: u64 },
-    Kept { process: u64, len: usize, asks: Vec<(usize, u64, Ask)> },
-    Ends { host: usize, session: usize },
-    LeaseOver { host: usize, session: usize },
+    ToHost {
+        host: usize,
+        epoch: u64,
+        late: Option<u32>,
+        ask: Ask,
+    },
+    ToClient {
+        host: usize,
+        epoch: u64,
+        say: Say,
+    },
+    Timeout {
+        host: usize,
+        epoch: u64,
+        task: usize,
+        attempt: u32,
+        id: u64,
+    },
+    Kept {
+        process: u64,
+        len: usize,
+        asks: Vec<(usize, u64, Ask)>,
+    },
+    Ends {
+        host: usize,
+        session: usize,
+    },
+    LeaseOver {
+        host: usize,
+        session: usize,
+    },
     Fault,
-    Heal { host: usize, cuts: u32 },
-    Boot { host: usize },
-    Foreign { host: usize },
-    Reconnect { host: usize, process: u64 },
+    Heal {
+        host: usize,
+        cuts: u32,
+    },
+    Boot {
+        host: usize,
+    },
+    Foreign {
+        host: usize,
+    },
+    Reconnect {
+        host: usize,
+        process: u64,
+    },
     Resume,
 }
 
@@ -106,8 +141,7 @@ fn micros(at: f64) -> u64 {
 impl World {
     pub fn new(shape: Shape, seed: u64) -> Self {
         let mut chance = Chance::new(seed);
-        let hosts: Vec<Host> =
-            (0..shape.hosts).map(|n| host(&shape, &mut chance, n)).collect();
+        let hosts: Vec<Host> = (0..shape.hosts).map(|n| host(&shape, &mut chance, n)).collect();
         let mut pools = vec![Vec::new()];
         for _ in 0..shape.pools {
             let pool: Vec<usize> = (0..shape.hosts).filter(|_| chance.percent(40)).collect();

@@ -248,7 +248,9 @@ impl Run<'_> {
         if self.state.stop != Some(Stop::Cancel) || !(waits && there) || self.creating.contains(&task) {
             return Ok(());
         }
-        let Some(session_id) = session else { return self.emit(RunEventKind::TaskQueued { task, fence: false }) };
+        let Some(session_id) = session else {
+            return self.emit(RunEventKind::TaskQueued { task, fence: false });
+        };
         if let Some(client) = self.links.client(host) {
             self.asked.push(asking::look(client, task, session_id.clone()));
         }

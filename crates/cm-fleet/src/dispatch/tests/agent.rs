@@ -215,7 +215,12 @@ impl World {
             Action::RenewLease(renew) => {
                 let given = if renew.seconds.is_some() { "renewed" } else { "given back" };
                 self.asked.push(format!("{} {given}", renew.owner));
-                vec![reply(ReplyBody::LeaseRenewed { owner: renew.owner, sessions: 0, load: load(), clock: None })]
+                vec![reply(ReplyBody::LeaseRenewed {
+                    owner: renew.owner,
+                    sessions: 0,
+                    load: load(),
+                    clock: None,
+                })]
             }
             Action::Acknowledge(known) => {
                 let sessions = known.sessions.len();

@@ -130,7 +130,10 @@ impl World {
             }
             self.alone(task);
             if had.is_none() {
-                self.put(renewed + lease.seconds - self.now, Happening::LeaseOver { host: place, session: index });
+                self.put(
+                    renewed + lease.seconds - self.now,
+                    Happening::LeaseOver { host: place, session: index },
+                );
             }
         }
     }
