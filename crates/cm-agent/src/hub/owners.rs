@@ -229,7 +229,9 @@ mod tests {
     fn asking_begins_the_time_anew_and_giving_up_ends_it() {
         let mut roster = three();
         let (living, changed) = roster.renew("r", Some(10.0), None, &moment(105));
-        assert_eq!((living, changed), (2, vec![]), "only the time is another");
+        assert_eq!((living, changed.len()), (2, 1));
+        let written = (SessionId::from("stop"), lease("r", 10.0, Orphan::Stop).expect("one"), moment(105));
+        assert_eq!(changed[0], written, "only the time is another");
         assert_eq!(over(&mut roster, 114), [""; 0]);
         let (living, mut changed) = roster.renew("r", Some(20.0), None, &moment(114));
         changed.sort_by(|a, b| a.0.cmp(&b.0));

@@ -204,8 +204,8 @@ async fn what_nobody_needs_any_more_goes() {
     assert!(!swept(13).await && mirror.exists());
 
     // A work tree of it, in which work stands or not.
-    let tree =
-        add_worktree(&mirror, &Worktree::default(), "x", &repo.beside("trees/1")).await.expect("added");
+    let from_there = Worktree { base: Some(repo.head()), ..Worktree::default() };
+    let tree = add_worktree(&mirror, &from_there, "x", &repo.beside("trees/1")).await.expect("added");
     assert!(!swept(99).await);
     // A branch with commits that stand nowhere else, whose work tree has gone.
     repo::write(&tree.root.join("new"), "x\n");

@@ -1,6 +1,5 @@
 //! `cm-fleet dispatch`: what was asked for, checked, made a run and shown.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,7 +9,9 @@ use cm_client::protocol::{
 };
 
 use super::fleet::{Chosen, Crew, FleetArgs, choices};
+use super::given::{directory, read, remote_directory};
 use super::run_files;
+use super::show_run::ShowRun;
 use crate::cli::Global;
 use crate::dispatch::plan::{Defaults, Plan, Rules, plan};
 use crate::dispatch::run::{self, Begin};
@@ -19,20 +20,9 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::fleet::reach;
 use crate::fleet::way::Way;
-use crate::inbox::calling::{Calls, calling};
 use crate::parse::{self, EnvArg};
 use crate::policy;
 use crate::report::event::FleetPlan;
-use crate::report::json::Json;
-use crate::report::plain::Plain;
-use crate::report::tty::Tty;
-use crate::report::{View, terminal};
-
-/// Bytes of a file of tasks at most.
-const FILE_BYTES: u64 = 16 << 20;
-
-/// The next move where `--path` cannot be used.
-const OTHER_PATH: &str = "make that directory, or name another one with --path";
 
 /// How long a host may be silent, where nobody says it. Seconds.
 const GRACE: f64 = 60.0;
@@ -235,50 +225,6 @@ async fn go_on(plan: &mut Plan, wanted: &str, elsewhere: bool, client: &Client) 
     Ok(())
 }
 
-/// How a run is shown.
-#[derive(Debug, Clone, Args)]
-pub struct ShowRun {
-    /// Events as JSON lines on standard output, the last one `run_finished`
-    #[arg(long, conflicts_with_all = ["plain", "quiet"])]
-    json: bool,
-    /// Lines instead of bars
-    #[arg(long, conflicts_with = "quiet")]
-    plain: bool,
-    /// Only what failed
-    #[arg(long, short)]
-    quiet: bool,
-    /// Run this when a task waits for a person, and when the run ends (see `cm-fleet inbox --help`)
-    #[arg(long, value_name = "CMD", value_parser = parse::command)]
-    notify: Option<String>,
-    /// Do not ring the terminal's bell when a task waits for a person, and send it no notification
-    #[arg(long)]
-    no_bell: bool,
-}
-
-impl ShowRun {
-    /// [`Self::view`], and people are called.
-    pub fn calling(&self, detach: bool) -> (Box<dyn View>, Calls) {
-        // Whoever detaches is not there to be called.
-        calling(self.view(detach), self.notify.clone(), self.no_bell || detach)
-    }
-
-    /// Bars on a terminal, lines elsewhere, JSON where it was asked for. `detach`: there is nothing to follow.
-    fn view(&self, detach: bool) -> Box<dyn View> {
-        let (out, log) = (std::io::stdout(), std::io::stderr());
-        let columns = terminal::stdout_columns();
-        let paint = terminal::paint_stdout();
-        if self.json {
-            Box::new(Json::new(out))
-        } else if self.quiet {
-            Box::new(Plain::new(log, out, columns, paint).quiet())
-        } else if self.plain || detach || !terminal::can_draw() {
-            Box::new(Plain::new(log, out, columns, paint))
-        } else {
-            Box::new(Tty::new(out, paint))
-        }
-    }
-}
-
 /// The run, and the sets of hosts its tasks choose from.
 fn planned(mut args: Dispatch, crew: &Crew) -> Result<(Plan, Vec<Chosen>), Failure> {
     let there = crew.fleet.members.iter().any(|member| member.way.is_remote());
@@ -398,48 +344,4 @@ fn run_id() -> Result<String, Failure> {
         Failure::new(Kind::Task, "the system gives no random numbers").caused_by(e.to_string())
     })?;
     Ok(format!("run-{:016x}", u64::from_ne_bytes(bits)))
-}
-
-/// A directory on a host, which only its agent can check: `~` and what is below, or an absolute path.
-fn remote_directory(path: Option<&Path>) -> Result<String, Failure> {
-    let Some(path) = path else { return Ok("~".to_owned()) };
-    match path.to_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(Failure::usage(format!("the path {} is not UTF-8", path.display()))),
-    }
-}
-
-fn directory(path: Option<&Path>) -> Result<String, Failure> {
-    let path = match path {
-        Some(path) => std::path::absolute(path),
-        None => std::env::current_dir(),
-    }
-    .map_err(|e| {
-        Failure::usage("cannot tell the current directory").because(&e).hint("name one with --path")
-    })?;
-    let shown = path.display().to_string();
-    match std::fs::metadata(&path) {
-        Ok(meta) if meta.is_dir() => path
-            .into_os_string()
-            .into_string()
-            .map_err(|_| Failure::usage(format!("the path {shown} is not UTF-8"))),
-        Ok(_) => Err(Failure::usage(format!("--path {shown} is not a directory")).hint(OTHER_PATH)),
-        Err(e) => Err(Failure::usage(format!("--path {shown} cannot be used")).because(&e).hint(OTHER_PATH)),
-    }
-}
-
-fn read(what: &str, path: &Path) -> Result<String, Failure> {
-    let cannot =
-        |e: &std::io::Error| Failure::usage(format!("cannot read {what} {}", path.display())).because(e);
-    let source: Box<dyn Read> = if path.as_os_str() == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(std::fs::File::open(path).map_err(|e| cannot(&e))?)
-    };
-    let mut text = String::new();
-    source.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(|e| cannot(&e))?;
-    if text.len() as u64 > FILE_BYTES {
-        return Err(Failure::usage(format!("{what} {} is over 16 MiB", path.display())));
-    }
-    Ok(text)
 }

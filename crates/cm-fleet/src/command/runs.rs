@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval, timeout_at};
 
-use super::dispatch::ShowRun;
 use super::fleet::Crew;
 use super::run_files::{self, Kept, Reopened};
+use super::show_run::ShowRun;
 use crate::cli::Global;
 use crate::dispatch::ledger::{self, Listed, Tail};
 use crate::dispatch::now;

@@ -339,4 +339,4 @@ pub fn to_ask_again<'a>(
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -21,7 +21,6 @@ use crate::fleet::way::Way;
 use crate::report::clean::clean;
 use crate::report::paint::Paint;
 use crate::report::{terminal, words};
-use crate::sessions::Seen;
 
 /// After an event others mostly follow: they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
