@@ -62,8 +62,8 @@ Examples:
   cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
   cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == \"task_finished\")'
 
-The command of --notify is run by sh with CM_EVENT (asked, ended), CM_HOST, CM_SESSION, CM_TASK and CM_QUESTION in its
-environment; at the end these are the run and what became of its tasks. It has 10 s.
+--notify is run by sh, with CM_EVENT (asked, ended), CM_HOST, CM_SESSION, CM_TASK and CM_QUESTION in
+its environment; at the end the last two are the run and what became of its tasks. It has 10 s.
 
 Ctrl-C detaches: what runs goes on, `cm-fleet sessions` finds it. A second one ends this run's
 sessions, a third leaves at once.
