@@ -76,8 +76,10 @@ async fn a_task_goes_where_its_repository_is() {
     git(&there, &["init", "-q", "--bare"]);
     let first = FakeAgent::with_repository(1, dir.path().join("h0"));
     let second = FakeAgent::with_repository(2, there);
-    // Both are known before the task that names it may begin.
-    let mut plan = planned(&["fine", "fine"], 9, false, 2);
+    // What it has is known before the task that names it may begin.
+    let mut plan = planned(&["exit 0", "exit 0"], 9, false, 2);
+    plan.fleet.pools = vec![Vec::new(), vec![1]];
+    plan.tasks[0].pool = 1;
     let url = "https://example.org/x.git";
     plan.tasks[1].repo = Some(url.into());
     plan.tasks[1].after = vec![1];
