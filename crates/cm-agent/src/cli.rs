@@ -11,6 +11,7 @@ use cm_client::{Client, Endpoint, Token};
 use cm_protocol::{Report, ReportStatus, SessionId};
 
 use crate::config::ServeArgs;
+use crate::container;
 use crate::host::places::Places;
 use crate::host::{identity, lock};
 use crate::install;
@@ -44,8 +45,29 @@ Log: RUST_LOG=debug; exit codes: 0 good, 1 not good, 2 usage, 4 refused (another
 enum Command {
     /// Run the agent in the foreground
     Serve(Box<ServeArgs>),
+    /// Keep sessions' terminals for agents that come and go, in a container of its own
+    Keeper {
+        /// Start nothing; print how many sessions live in this container: {"living":N}
+        #[arg(long)]
+        living: bool,
+    },
+    /// Join standard input and output to the agent's unix socket (3: no agent is there)
+    Bridge {
+        /// Unix socket of the agent [default: the one of this user's agent]
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
     /// Ask a running agent whether all is well: one line, exit 0 or 1
-    Health(Target),
+    Health {
+        #[command(flatten)]
+        target: Target,
+        /// JSON, with the processes of its sessions
+        #[arg(long)]
+        json: bool,
+        /// Ask the keeper of the sessions, not the agent
+        #[arg(long, conflicts_with_all = ["json", "socket", "url"])]
+        keeper: bool,
+    },
     /// List its sessions
     Sessions {
         #[command(flatten)]
@@ -145,6 +167,8 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
         }
         Some(Command::HoldChild { argv }) => return crate::hold::become_tool(&argv),
         Some(Command::Hook) => return crate::hook::run(),
+        Some(Command::Bridge { socket }) => return bridge(socket),
+        Some(Command::Keeper { living: true }) => return report_result(say_living()),
         Some(Command::Tools(command)) => return crate::tools_cli::run(command),
         Some(Command::Facts(args)) => return install::cli::facts(&args),
         Some(Command::Install(args)) => return install::cli::install(*args),
@@ -154,7 +178,7 @@ pub fn main_with(words: &[&str], args: Vec<OsString>) -> ExitCode {
     };
     let mut command = command;
     if let Command::Serve(args) = &mut command
-        && let Err(error) = args.read_config()
+        && let Err(error) = args.read_surroundings(&|name| std::env::var(name).ok())
     {
         failed(&error.to_string());
         return ExitCode::from(2);
@@ -191,6 +215,7 @@ async fn run(command: Command, words: &[&str]) -> ExitCode {
         Command::Hold { .. }
         | Command::HoldChild { .. }
         | Command::Hook
+        | Command::Bridge { .. }
         | Command::Facts(_)
         | Command::Install(_)
         | Command::Uninstall(_)
@@ -202,11 +227,27 @@ async fn run(command: Command, words: &[&str]) -> ExitCode {
                 ExitCode::from(error.exit_code())
             }
         },
-        Command::Health(target) => match endpoint(&target) {
+        Command::Keeper { .. } => match container::keep(&|name| std::env::var(name).ok()).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                failed(&error.to_string());
+                ExitCode::from(error.exit_code())
+            }
+        },
+        Command::Health { keeper: true, .. } => {
+            let health = keeper_health().await;
+            println!("{}", health.as_ref().unwrap_or_else(|why| why));
+            if health.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Command::Health { target, json, .. } => match endpoint(&target) {
             Ok(endpoint) => {
                 let health = crate::health::check(&endpoint, DEADLINE).await;
-                println!("{health}");
-                health.exit_code()
+                let code = health.exit_code();
+                match json {
+                    true => println!("{}", crate::health::in_full(&endpoint, health, DEADLINE).await),
+                    false => println!("{health}"),
+                }
+                code
             }
             Err(why) => failed(&why),
         },
@@ -257,6 +298,36 @@ fn endpoint(target: &Target) -> Result<Endpoint, String> {
         None => default_socket()?,
     };
     Ok(Endpoint::Unix(socket))
+}
+
+fn bridge(socket: Option<PathBuf>) -> ExitCode {
+    match socket.map_or_else(default_socket, Ok) {
+        Ok(socket) => container::bridge::run(&socket),
+        Err(why) => failed(&why),
+    }
+}
+
+fn say_living() -> Result<(), String> {
+    let places = Places::find(None, None, &|name| std::env::var(name).ok()).map_err(|e| e.to_string())?;
+    println!("{}", serde_json::json!({ "living": container::living(&places.runtime).len() }));
+    Ok(())
+}
+
+async fn keeper_health() -> Result<String, String> {
+    let places = Places::find(None, None, &|name| std::env::var(name).ok()).map_err(|e| e.to_string())?;
+    match container::Keeper::find(&places.runtime).await {
+        Ok(Some(keeper)) => {
+            let hello = keeper.hello().await.map_err(|e| format!("unreachable: {e}"))?;
+            let ending = if hello.ending { ", ending" } else { "" };
+            Ok(format!(
+                "ok: keeper {}, {} sessions live here{ending}",
+                hello.version,
+                container::living(&places.runtime).len()
+            ))
+        }
+        Ok(None) => Err("unreachable: no keeper answers".into()),
+        Err(error) => Err(format!("unreachable: {error}")),
+    }
 }
 
 /// Where this user's agent listens: as it says itself, else where it would.

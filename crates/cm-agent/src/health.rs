@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use cm_client::protocol::AgentInfo;
 use cm_client::{Client, ClientError, Endpoint};
+use serde_json::{Value, json};
+
+use crate::host::process::ProcessId;
 
 /// What an agent's answer, or its silence, amounts to. Displayed as one line.
 #[derive(Debug)]
@@ -41,6 +44,46 @@ async fn ask(endpoint: &Endpoint, deadline: Duration) -> Result<Health, ClientEr
     let info = Box::new(client.agent_info().await?);
     client.close().await;
     Ok(if info.problems.is_empty() { Health::Healthy(info) } else { Health::Unhealthy(info) })
+}
+
+/// The same as JSON on one line, with all that a deployment confirms by: which program runs there, and the first
+/// process of each session, by pid and start time.
+pub async fn in_full(endpoint: &Endpoint, health: Health, deadline: Duration) -> Value {
+    let socket = match endpoint {
+        Endpoint::Unix(socket) => Some(socket.display().to_string()),
+        Endpoint::Tcp { .. } => None,
+    };
+    let mut said = json!({ "ok": health.is_healthy(), "line": health.to_string(), "socket": socket });
+    if let (Health::Healthy(info) | Health::Unhealthy(info), Some(said)) = (&health, said.as_object_mut()) {
+        let facts = json!({
+            "version": info.version, "build": info.build, "sha256": info.sha256, "pid": info.pid,
+            "startedAt": info.started_at, "bootId": info.boot_id, "placement": info.placement,
+            "sessions": info.capacity.sessions, "draining": info.draining, "problems": info.problems,
+        });
+        said.extend(facts.as_object().cloned().unwrap_or_default());
+        // What an agent does not say in time is not known; that it is healthy is.
+        if let Ok(Ok(panes)) = tokio::time::timeout(deadline, panes(endpoint, deadline)).await {
+            said.insert("panes".into(), panes.into());
+        }
+    }
+    said
+}
+
+/// The first process of each living session.
+async fn panes(endpoint: &Endpoint, deadline: Duration) -> Result<Vec<Value>, ClientError> {
+    let client = Client::connect(endpoint, deadline).await?.with_timeout(deadline);
+    let mut panes = Vec::new();
+    for session in client.list_sessions().await?.iter().filter(|session| session.alive) {
+        // One that is closed in this moment is none.
+        let Ok(detail) = client.get_session(&session.session_id).await else { continue };
+        let process = detail.pid.and_then(ProcessId::of);
+        panes.push(json!({
+            "session": session.session_id, "state": session.state, "pid": detail.pid,
+            "start": process.map(|process| process.start),
+        }));
+    }
+    client.close().await;
+    Ok(panes)
 }
 
 impl Health {

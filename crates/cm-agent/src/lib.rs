@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod container;
 pub mod health;
 pub mod hold;
 pub mod hook;

@@ -31,6 +31,8 @@ pub(crate) struct Life {
     /// Since when there has been nothing to do.
     idle_since: Option<Instant>,
     drain: Option<Drain>,
+    /// How long a first signal waits for running tasks: where sessions end with this process's container.
+    drain_on_signal: Option<Duration>,
 }
 
 /// An end that waits for running tasks.
@@ -58,6 +60,8 @@ impl Life {
         shutdowns: mpsc::Receiver<Shutdown>,
         signals: [Signal; 2],
     ) -> Self {
+        // With a keeper sessions live on, as they do in units.
+        let engine_keeps_none = engine.keeper.is_none();
         Self {
             hub: engine.hub.clone(),
             head: engine.hub.head(),
@@ -71,6 +75,7 @@ impl Life {
             on_demand: args.on_demand.map(Duration::from_secs),
             idle_since: None,
             drain: None,
+            drain_on_signal: args.drain.filter(|_| engine_keeps_none),
         }
     }
 
@@ -83,7 +88,14 @@ impl Life {
             }
             match self.next().await {
                 Wake::Changed => {}
-                Wake::Signal => return "signal",
+                // A second one ends it at once.
+                Wake::Signal => match self.drain_on_signal.take().filter(|time| !time.is_zero()) {
+                    Some(time) => {
+                        let timeout = Some(time.as_secs_f64());
+                        self.begin_drain(&Shutdown { drain: true, timeout });
+                    }
+                    None => return "signal",
+                },
                 Wake::Idle => return "nothing left to do",
                 Wake::DrainedOut => return "tasks are still running, but the time given for draining is over",
                 Wake::Shutdown(None | Some(Shutdown { drain: false, .. })) => return "asked to",

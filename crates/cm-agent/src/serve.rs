@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, Placement, ServeArgs};
+use crate::container::{self, Keeper, KeeperError, Volume};
 use crate::host::places::{self, Places};
 use crate::host::{clock, dirs, identity, limits, lock, systemd};
 use crate::hub::Hub;
@@ -20,7 +21,7 @@ use crate::life::Life;
 use crate::policies_dir;
 use crate::server::{self, Facts, ListenError, Server, ServerParts};
 use crate::session::record::{Record, SessionRecord, recover};
-use crate::session::{Engine, Surroundings, adopt_all, watch_owned};
+use crate::session::{Engine, Surroundings, adopt_all, watch_mirrors, watch_owned};
 use crate::settings;
 use crate::tmux::{Tmux, TmuxError};
 use crate::tool::Profiles;
@@ -59,6 +60,12 @@ pub enum ServeError {
         "no systemd user manager answers (systemctl --user); log in properly or `loginctl enable-linger`, or use --placement detached"
     )]
     NoManager,
+    /// No keeper, or one that cannot be used.
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
+    /// The volume does not take the agent's program.
+    #[error(transparent)]
+    Program(#[from] container::ProgramError),
     /// The operating system refuses something basic.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -84,26 +91,22 @@ impl ServeError {
 /// It cannot start; nothing is left behind.
 pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     args.check()?;
-    let mut env: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-        .collect();
+    let env = environment(&args);
     let token = args.find_token(|name| env.get(name).cloned())?;
-    let usual = env.get("PATH").map_or("", String::as_str);
-    let searched = settings::search_path(&args.settings, env.get("HOME").map(String::as_str), usual);
-    if !searched.is_empty() {
-        env.insert("PATH".into(), searched);
-    }
-    let env = env;
     // From here on a signal is a request: nobody who sees our socket can end us halfway.
     let signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     limits::raise_open_files();
     let lookup = |name: &str| env.get(name).cloned();
+    let account = identity::account(&lookup);
+    if let Some(volume) = &args.volume {
+        volume.prepare(account.home.as_deref())?;
+    }
     let Places { state, runtime } =
         Places::find(args.state_dir.as_deref(), args.runtime_dir.as_deref(), &lookup)?;
     let mut lock = lock::Lock::acquire(&state, std::time::SystemTime::now())?;
     let path = env.get("PATH").map_or("", String::as_str);
     let tmux = Tmux::find(path.as_ref(), MANAGER).await?;
-    let manager = manager(args.placement, env.get("XDG_RUNTIME_DIR").map(Path::new)).await?;
+    let (keeper, manager) = holders(&args, &runtime, &lookup).await?;
     let boot_id = identity::boot_id();
     let Remembered { hub, sessions, unreadable } = remembered(&args, &state, &boot_id)?;
     let transcripts = state.join("transcripts");
@@ -120,7 +123,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         dirs::make_private(&state.join(private))?;
     }
     let Knowledge { profiles, policies, policy, problems } = knowledge(&args, &lookup)?;
-    let program = program(words)?;
+    let program = program(words, args.volume.as_ref())?;
     // Last of what may fail, for it leaves a file.
     let unix = server::listen_unix(&socket).await?;
     lock.listens_on(&socket);
@@ -129,10 +132,11 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         hub: hub.clone(),
         tmux,
         manager,
+        keeper,
         runtime,
         transcripts,
         profiles,
-        home_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        home_dir: home_dir(args.volume.as_ref().and(account.home)),
         socket: socket.display().to_string(),
         max_sessions: args.max_sessions,
         slots: args.settings.slots,
@@ -152,8 +156,13 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
         tracing::warn!("{problem}");
         engine.hub.notice("configuration", problem);
     }
+    if let Some(volume) = &args.volume {
+        let gone = container::remove_unused(volume);
+        tracing::debug!(gone, "programs of earlier agents removed");
+    }
     adopt_all(&engine, &sessions);
     watch_owned(&engine);
+    watch_mirrors(&engine, args.mirrors());
     let (shutdown, shutdowns) = mpsc::channel(16);
     let server = Server::new(ServerParts {
         engine: engine.clone(),
@@ -165,7 +174,7 @@ pub async fn serve(args: ServeArgs, words: &[&str]) -> Result<(), ServeError> {
     });
     server.serve_unix(unix);
     if let Some(listener) = tcp {
-        tell_address(&listener);
+        tell_address(&listener, args.volume.is_some());
         server.serve_tcp(listener);
     }
     tracing::info!(socket = %socket.display(), sessions = hub.open_sessions(), "ready");
@@ -255,6 +264,31 @@ fn facts(boot_id: String) -> Facts {
     }
 }
 
+/// This process's variables, with the settings' directories in front of the usual ones in `PATH`.
+fn environment(args: &ServeArgs) -> BTreeMap<String, String> {
+    let mut env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect();
+    let usual = env.get("PATH").map_or("", String::as_str);
+    let searched = settings::search_path(&args.settings, env.get("HOME").map(String::as_str), usual);
+    if !searched.is_empty() {
+        env.insert("PATH".into(), searched);
+    }
+    env
+}
+
+/// Who is to hold the sessions; nobody where they are detached.
+async fn holders(
+    args: &ServeArgs,
+    runtime: &dirs::RuntimeDir,
+    env: &(dyn Fn(&str) -> Option<String> + Sync),
+) -> Result<(Option<Keeper>, Option<systemd::UserManager>), ServeError> {
+    if let Some(keeper) = keeper(args, runtime).await? {
+        return Ok((Some(keeper), None));
+    }
+    Ok((None, manager(args.placement, env("XDG_RUNTIME_DIR").as_deref().map(Path::new)).await?))
+}
+
 /// The service manager that is to hold the sessions.
 async fn manager(
     placement: Placement,
@@ -262,16 +296,17 @@ async fn manager(
 ) -> Result<Option<systemd::UserManager>, ServeError> {
     let probe = systemd::UserManager::probe(xdg, MANAGER);
     match placement {
-        Placement::Detached => Ok(None),
+        Placement::Detached | Placement::Keeper => Ok(None),
         Placement::Auto => Ok(probe.await),
         Placement::Systemd => probe.await.map(Some).ok_or(ServeError::NoManager),
     }
 }
 
-fn tell_address(listener: &tokio::net::TcpListener) {
+fn tell_address(listener: &tokio::net::TcpListener, in_container: bool) {
     let Ok(address) = listener.local_addr() else { return };
     tracing::info!(%address, "listening for clients with the token");
-    if !address.ip().is_loopback() {
+    // In a container who can reach it is decided outside: by what its port is published as.
+    if !address.ip().is_loopback() && !in_container {
         tracing::warn!("{address} can be reached from outside, unencrypted; tunnel it through ssh instead");
     }
 }
@@ -283,9 +318,31 @@ fn ends_with_login(env: &BTreeMap<String, String>) -> Option<String> {
         .then(|| format!("sessions end at the last logout of {user}; to keep them: loginctl enable-linger"))
 }
 
-/// This program, called as an agent as it was called now.
-fn program(words: &[&str]) -> std::io::Result<Vec<String>> {
-    let program = std::env::current_exe()?;
+/// The keeper that is to hold the sessions. Who was given another container's processes was given them for that: a
+/// keeper that is just being started is no reason to place sessions elsewhere.
+async fn keeper(args: &ServeArgs, runtime: &dirs::RuntimeDir) -> Result<Option<Keeper>, ServeError> {
+    match args.placement {
+        Placement::Detached | Placement::Systemd => Ok(None),
+        Placement::Keeper => Ok(Some(Keeper::wait(runtime).await?)),
+        Placement::Auto if args.volume.is_some() && container::beside_another() => {
+            Ok(Some(Keeper::wait(runtime).await?))
+        }
+        Placement::Auto => Ok(Keeper::find(runtime).await?),
+    }
+}
+
+/// Where sessions without a path work: a container is started in no directory of anybody's.
+fn home_dir(of_container: Option<PathBuf>) -> PathBuf {
+    of_container.or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| PathBuf::from("/"))
+}
+
+/// This program, called as an agent as it was called now. In a container it is the copy in the volume: processes in
+/// the keeper's container find it there, and go on to when this container is gone.
+fn program(words: &[&str], volume: Option<&Volume>) -> Result<Vec<String>, ServeError> {
+    let program = match volume {
+        Some(volume) => container::install(volume)?,
+        None => std::env::current_exe()?,
+    };
     let program =
         program.to_str().ok_or_else(|| std::io::Error::other("the agent's own path is not valid text"))?;
     Ok([program].iter().chain(words).map(|&w| w.to_owned()).collect())

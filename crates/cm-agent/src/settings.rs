@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use cm_protocol::PolicyChoice;
 use cm_protocol::deploy::AgentSettings;
 
-use crate::config::{ConfigError, ServeArgs};
+use crate::config::{ConfigError, Placement, ServeArgs};
 use crate::policies_dir::{self, Unusable};
 use crate::session::environment;
 use crate::tool::policy::{Policies, read};
@@ -56,6 +56,12 @@ pub fn check(settings: &AgentSettings) -> Result<(), String> {
     }
     if settings.max_sessions == Some(0) {
         return Err("max_sessions: must be at least 1".into());
+    }
+    if settings.max_clients == Some(0) {
+        return Err("max_clients: must be at least 1".into());
+    }
+    if let Some(word) = settings.placement.as_deref().filter(|word| Placement::named(word).is_none()) {
+        return Err(format!("placement: {word:?} is none of auto, systemd, detached, keeper"));
     }
     if let Some(log) = &settings.log {
         tracing_subscriber::EnvFilter::try_new(log)
@@ -155,6 +161,9 @@ mod tests {
         check(r#"{"listen":"localhost"}"#, "ADDRESS:PORT");
         check(r#"{"token":" "}"#, "token");
         check(r#"{"maxSessions":0}"#, "at least 1");
+        check(r#"{"maxClients":0}"#, "at least 1");
+        check(r#"{"placement":"keeper"}"#, "");
+        check(r#"{"placement":"moon"}"#, "none of auto");
         check(r#"{"log":"cm_agent=loud"}"#, "log");
         check(r#"{"env":{"A-B":"poison"}}"#, "A-B");
         check(r#"{"env":{"CM_AGENT_TOKEN":"poison"}}"#, "belongs to the agent");

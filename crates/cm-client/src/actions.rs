@@ -21,6 +21,8 @@ pub struct Created {
     pub existing: bool,
     /// Things worth knowing that are no errors.
     pub warnings: Vec<String>,
+    /// In a work tree of its own: the commit what changes is told from.
+    pub base: Option<String>,
 }
 
 /// The answer to [`Client::answer`].
@@ -39,6 +41,8 @@ pub struct Renewed {
     pub sessions: usize,
     /// How busy the host is.
     pub load: Load,
+    /// The agent's clock, to be said again as `as_of`.
+    pub clock: Option<f64>,
 }
 
 /// The answer to [`Client::probe`].
@@ -63,8 +67,8 @@ impl Client {
     /// See above; `limit`, `bad_request`, or what kept the session from starting.
     pub async fn create_session(&self, session: CreateSession) -> Result<Created, ClientError> {
         self.pick(Action::CreateSession(Box::new(session)), |body| match body {
-            ReplyBody::SessionCreated { session_id, socket, existing, warnings } => {
-                Some(Created { session_id, socket, existing, warnings })
+            ReplyBody::SessionCreated { session_id, socket, existing, warnings, base } => {
+                Some(Created { session_id, socket, existing, warnings, base })
             }
             _ => None,
         })
@@ -308,9 +312,23 @@ impl Client {
     /// # Errors
     /// See above.
     pub async fn renew_lease(&self, owner: &str, seconds: Option<f64>) -> Result<Renewed, ClientError> {
-        let renew = RenewLease { owner: owner.to_owned(), seconds };
+        self.renew_lease_as_of(owner, seconds, None).await
+    }
+
+    /// [`Self::renew_lease`], counted from the newest clock of the agent's that is known here (of its hello, or of
+    /// its last answer) instead of from when the request arrives: however long that takes, the lease is not longer.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn renew_lease_as_of(
+        &self,
+        owner: &str,
+        seconds: Option<f64>,
+        as_of: Option<f64>,
+    ) -> Result<Renewed, ClientError> {
+        let renew = RenewLease { owner: owner.to_owned(), seconds, as_of };
         self.pick(Action::RenewLease(renew), |body| match body {
-            ReplyBody::LeaseRenewed { sessions, load, .. } => Some(Renewed { sessions, load }),
+            ReplyBody::LeaseRenewed { sessions, load, clock, .. } => Some(Renewed { sessions, load, clock }),
             _ => None,
         })
         .await

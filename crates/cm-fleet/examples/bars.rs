@@ -27,6 +27,7 @@ fn main() -> std::io::Result<()> {
         after: Vec::new(),
         pool: 0,
         retries: 0,
+        repo: None,
     });
     show.tell(E::RunStarted {
         run: "run".into(),
@@ -39,7 +40,7 @@ fn main() -> std::io::Result<()> {
     for task in 1..=4 {
         show.tell(E::TaskPlaced { task, host: "local".into(), attempt: 1 })?;
         let session_id = SessionId::from_bits(u128::MAX / (task as u128 + 1));
-        show.tell(E::TaskStarted { task, session_id, existing: false, warnings: Vec::new() })?;
+        show.tell(E::TaskStarted { task, session_id, existing: false, warnings: Vec::new(), base: None })?;
         show.tell(E::TaskState { task, state: State::Running, reason: None, prompt: None })?;
     }
     show.tell(E::TaskOutput { task: 3, line: "漢字漢字 \x1b[2J\x1b[1;1Hevil ".repeat(12) })?;

@@ -86,6 +86,7 @@ fn measure(hosts: usize, down: usize) -> Cost {
                 session_id,
                 existing: false,
                 warnings: Vec::new(),
+                base: None,
             });
             running.push_back(number);
         }
@@ -142,5 +143,6 @@ fn task(number: usize) -> TaskPlan {
         after: Vec::new(),
         pool: 0,
         retries: 0,
+        repo: None,
     }
 }

@@ -9,6 +9,7 @@ pub mod circle;
 pub mod cli;
 pub mod collect;
 pub mod command;
+pub mod container;
 pub mod deploy;
 pub mod dispatch;
 pub mod exit;

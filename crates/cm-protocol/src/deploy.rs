@@ -77,7 +77,7 @@ pub struct AgentSettings {
     /// Seconds the terminal of an ended program is kept for looking at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_finished: Option<u64>,
-    /// Where sessions run: `auto`, `systemd`, `detached`.
+    /// Where sessions run: `auto`, `systemd`, `detached`, `keeper`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placement: Option<String>,
     /// Journal and transcripts, absolute or `~/…`.

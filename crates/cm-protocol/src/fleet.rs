@@ -15,6 +15,10 @@ pub struct Lease {
     /// What becomes of the session when it is over; `keep` if absent.
     #[serde(default, skip_serializing_if = "Orphan::is_keep")]
     pub orphan: Orphan,
+    /// The newest `clock` this agent has told the owner. The lease lasts from then on, however long the request takes
+    /// on its way; without it, from when the request arrives.
+    #[serde(rename = "asOf", default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<f64>,
 }
 
 /// What becomes of a session whose lease is over.
@@ -46,6 +50,10 @@ pub struct RenewLease {
     /// rule for orphans holds any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// The newest `clock` this agent has told the owner. The lease lasts from then on, not from when this arrives;
+    /// one that is older than what the agent knows changes nothing.
+    #[serde(rename = "asOf", default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<f64>,
 }
 
 /// How busy a host is.
@@ -146,4 +154,7 @@ pub struct Continues {
     pub attempt: u32,
     /// The commit it was saved as.
     pub commit: String,
+    /// The commit the first attempt began from: what changed is told from there. Absent: from `commit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }

@@ -36,6 +36,10 @@ pub enum ReplyBody {
         /// Things worth knowing that are no errors, e.g. limits this host does not enforce.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
+        /// In a work tree of its own: the commit what changes is told from. Where the task is tried again elsewhere
+        /// and goes on with its work, it is to be given back as `continues.base`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<String>,
     },
     /// To `send_keys` (original; `observed` is ours).
     KeysSent {
@@ -136,6 +140,9 @@ pub enum ReplyBody {
         sessions: usize,
         /// How busy the host is.
         load: Load,
+        /// The agent's clock, see [`Hello::clock`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock: Option<f64>,
     },
     /// To `acknowledge`.
     Acknowledged {
@@ -214,6 +221,10 @@ pub struct Hello {
     pub agent: AgentInfo,
     /// The newest event's number.
     pub seq: u64,
+    /// The agent's clock: seconds, from some moment that only another boot of the host changes. To be said again as
+    /// `asOf` of leases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<f64>,
 }
 
 /// What an agent says of itself.
@@ -245,7 +256,7 @@ pub struct AgentInfo {
     pub started_at: f64,
     /// tmux's version, e.g. `3.3a`.
     pub tmux: String,
-    /// Where sessions run: `systemd` (units of their own) or `detached`.
+    /// Where sessions run: `systemd` (units of their own), `keeper` (a container of their own) or `detached`.
     pub placement: String,
     /// No new sessions are taken.
     #[serde(default)]

@@ -129,6 +129,7 @@ fn proof() -> impl Strategy<Value = (Option<Check>, Option<Worktree>)> {
         host,
         attempt,
         commit,
+        base: None,
     });
     let worktree = (of(".{0,8}"), of(".{0,8}"), of(seconds()), of(continues))
         .prop_map(|(branch, base, save_every, continues)| Worktree { branch, base, save_every, continues });
@@ -139,8 +140,8 @@ fn place() -> impl Strategy<Value = (Option<Context>, Option<Lease>)> {
     let repo = (".{0,12}", of(".{0,8}")).prop_map(|(url, reference)| Repo { url, reference });
     let context = (of("/.{0,20}"), of(repo)).prop_map(|(path, repo)| Context { path, repo });
     let orphan = prop_oneof![Just(Orphan::Keep), Just(Orphan::Stop)];
-    let lease =
-        (".{0,12}", seconds(), orphan).prop_map(|(owner, seconds, orphan)| Lease { owner, seconds, orphan });
+    let lease = (".{0,12}", seconds(), orphan, of(seconds()))
+        .prop_map(|(owner, seconds, orphan, as_of)| Lease { owner, seconds, orphan, as_of });
     (of(context), of(lease))
 }
 
@@ -242,8 +243,8 @@ fn action() -> impl Strategy<Value = Action> {
         (session(), hook_event()).prop_map(|(session_id, event)| Action::Hook(Hook { session_id, event })),
         answer().prop_map(Action::Answer),
         session().prop_map(|session_id| Action::ExplainSession(ExplainSession { session_id })),
-        (".{0,12}", of(seconds()))
-            .prop_map(|(owner, seconds)| Action::RenewLease(RenewLease { owner, seconds })),
+        (".{0,12}", of(seconds()), of(seconds()))
+            .prop_map(|(owner, seconds, as_of)| Action::RenewLease(RenewLease { owner, seconds, as_of })),
         prop::collection::vec(session(), 0..3)
             .prop_map(|sessions| Action::Acknowledge(Acknowledge { sessions })),
         (".{0,12}", any::<u32>()).prop_map(|(task_id, below)| Action::Fence(Fence { task_id, below })),

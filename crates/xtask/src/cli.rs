@@ -2,11 +2,12 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::dist::{self, Dist};
 use crate::failure::Failure;
 use crate::hosts::Wanted;
 use crate::test::Part;
 use crate::workspace::Workspace;
-use crate::{bench, demo, drill, hosts, schema, test, tools};
+use crate::{bench, demo, drill, hosts, image, schema, test, tools};
 
 /// What contributors run.
 #[derive(Debug, Parser)]
@@ -25,7 +26,7 @@ enum Command {
         /// Parts to run (default: all, in this order).
         #[arg(value_enum)]
         parts: Vec<Part>,
-        /// Leave out the tests that need a host with systemd (and so Docker).
+        /// Leave out the tests that need Docker: those with hosts, and those of the images.
         #[arg(long)]
         no_hosts: bool,
         /// Leave out the tests with the real coding CLIs (and so npm and pip).
@@ -37,6 +38,8 @@ enum Command {
         #[command(subcommand)]
         command: HostsCommand,
     },
+    /// Build the images of the Dockerfile, and print their sizes.
+    Image(image::Wanted),
     /// Install the real coding CLIs that tests run, at their pinned versions, into the build directory.
     Tools {
         /// Which (default: all). NAME@VERSION takes another version.
@@ -53,12 +56,19 @@ enum Command {
         /// What to measure.
         #[arg(value_enum)]
         what: Bench,
-        /// For `deploy`: how many test hosts.
+        /// For `deploy` and `dispatch`: how many test hosts.
         #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=100))]
         hosts: u8,
-        /// For `deploy`: build nothing, measure the release builds that are there.
+        /// For `deploy` and `dispatch`: build nothing, measure the release builds that are there (for `dispatch`
+        /// in the build directory that CM_BENCH_TARGET names, if set).
         #[arg(long)]
         built: bool,
+        /// For `dispatch`: how many tasks, where there are many.
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(10..=10_000))]
+        tasks: u16,
+        /// For `dispatch`: measure only this (again for more).
+        #[arg(long, value_name = "NAME", value_enum, num_args = 1..)]
+        only: Vec<bench::DispatchPart>,
     },
     /// Dispatch tasks over test hosts while agents, sessions, the client, hosts and networks fail; count what was done.
     Drill {
@@ -69,6 +79,8 @@ enum Command {
         #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(200..=10_000))]
         tasks: u16,
     },
+    /// Make the files of a release: programs, manual pages, completions, bills of materials, checksums.
+    Dist(Dist),
     /// Write docs/protocol.schema.json from the types of cm-protocol.
     Schema {
         /// Write nothing; fail if the file is not what would be written.
@@ -86,6 +98,8 @@ enum Bench {
     Tools,
     /// Deployments to test hosts, beside OpenSSH by hand, pyinfra and ansible.
     Deploy,
+    /// Tasks over test hosts, beside OpenSSH, xargs and tmux; and what a client costs.
+    Dispatch,
     /// The scheduler: what a decision costs with 100, 1,000 and 10,000 hosts.
     Schedule,
 }
@@ -143,14 +157,19 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             HostsCommand::Down { all, images } => hosts::down(&workspace, all, images),
             HostsCommand::Status => hosts::status(&workspace),
         },
+        Command::Image(wanted) => image::run(&workspace, &wanted),
         Command::Tools { list: true, .. } => tools::list(&workspace),
         Command::Tools { path: Some(name), .. } => tools::path(&workspace, &name),
         Command::Tools { names, .. } => tools::install(&workspace, &names),
         Command::Bench { what: Bench::Agent, .. } => bench::agent(&workspace),
         Command::Bench { what: Bench::Tools, .. } => bench::tools(&workspace),
-        Command::Bench { what: Bench::Deploy, hosts, built } => bench::deploy(&workspace, hosts, built),
+        Command::Bench { what: Bench::Deploy, hosts, built, .. } => bench::deploy(&workspace, hosts, built),
+        Command::Bench { what: Bench::Dispatch, hosts, built, tasks, only } => {
+            bench::dispatch(&workspace, &bench::DispatchWanted { hosts, tasks, built, only })
+        }
         Command::Bench { what: Bench::Schedule, .. } => bench::schedule(&workspace),
         Command::Drill { hosts, tasks } => drill::run(&workspace, hosts, tasks),
+        Command::Dist(wanted) => dist::run(&workspace, &wanted).map(|_| ()),
         Command::Schema { check: true } => schema::check(&workspace),
         Command::Schema { check: false } => schema::write(&workspace),
     }

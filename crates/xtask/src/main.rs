@@ -3,9 +3,11 @@
 mod bench;
 mod cli;
 mod demo;
+mod dist;
 mod drill;
 mod failure;
 mod hosts;
+mod image;
 mod need;
 mod schema;
 mod sh;

@@ -1,7 +1,10 @@
-//! The agent's one clock: Unix time that never runs backwards while the agent lives.
+//! The agent's clocks: Unix time that never runs backwards while the agent lives, and the one leases are counted by.
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::identity;
+use super::moment::Moment;
 
 /// Time since the Unix epoch, as it was when the agent first asked, and monotonic from there: a clock that
 /// is set while the agent runs moves no deadline.
@@ -15,6 +18,16 @@ pub fn now() -> Duration {
 /// The same in seconds, as the wire has it.
 pub fn unix_now() -> f64 {
     now().as_secs_f64()
+}
+
+/// Now, as a later agent can place it. Its time since boot goes on while the host sleeps: leases are counted by it.
+pub fn moment() -> Moment {
+    static BOOT: LazyLock<String> = LazyLock::new(identity::boot_id);
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "seconds since boot are far below 2^52")]
+    let up = up.tv_sec as f64 + up.tv_nsec as f64 / 1e9;
+    Moment { boot_id: BOOT.clone(), up, unix }
 }
 
 /// The local time's distance from UTC in seconds, as it was when first asked for; 0 where it cannot be told.

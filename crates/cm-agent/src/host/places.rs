@@ -18,7 +18,8 @@ pub struct Places {
 }
 
 impl Places {
-    /// Finds (and makes) them. `env` answers for variables.
+    /// Finds (and makes) them: those given, else those of `CM_AGENT_STATE_DIR` and `CM_AGENT_RUNTIME_DIR`, else the
+    /// usual ones. `env` answers for variables.
     ///
     /// # Errors
     /// One of them cannot be made or is not private.
@@ -28,8 +29,11 @@ impl Places {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, DirError> {
         let home = identity::account(env).home;
-        let state = dirs::state_dir(state, home.as_deref(), env)?;
-        let runtime = dirs::runtime_dir(runtime, &state, env, &Roots::default())?;
+        let set = |name: &str| env(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        let state = state.map(Path::to_path_buf).or_else(|| set("CM_AGENT_STATE_DIR"));
+        let runtime = runtime.map(Path::to_path_buf).or_else(|| set("CM_AGENT_RUNTIME_DIR"));
+        let state = dirs::state_dir(state.as_deref(), home.as_deref(), env)?;
+        let runtime = dirs::runtime_dir(runtime.as_deref(), &state, env, &Roots::default())?;
         Ok(Self { state, runtime })
     }
 }

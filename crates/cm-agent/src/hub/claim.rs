@@ -1,8 +1,8 @@
 //! What a new session wants to be, and why it may not. PURE.
 
-use std::time::Duration;
-
 use cm_protocol::{ErrorCode, Lease, SessionId, TaskRef};
+
+use crate::host::Moment;
 
 /// What a new session wants to be.
 #[derive(Debug, Clone)]
@@ -19,8 +19,8 @@ pub struct Claim {
     pub lease: Option<Lease>,
     /// Running tasks allowed, where it has an owner.
     pub slots: Option<u32>,
-    /// Since the Unix epoch.
-    pub now: Duration,
+    /// Now.
+    pub now: Moment,
 }
 
 /// What came of a claim.
@@ -33,7 +33,7 @@ pub enum Claimed {
 }
 
 /// Why there is no place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ClaimError {
     /// As many as allowed are alive.
     #[error("the agent already holds {0} sessions, its limit; end some or raise --max-sessions")]
@@ -62,6 +62,9 @@ pub enum ClaimError {
         /// The first that is not.
         by: u32,
     },
+    /// The request was on its way for longer than the lease lasts, or what it asked for took longer.
+    #[error("its lease was over before it could begin: the request, or getting ready, took more than {0} s")]
+    LeaseOver(f64),
     /// The agent is going away.
     #[error("the agent is shutting down and takes no new sessions")]
     Draining,
@@ -75,7 +78,9 @@ impl ClaimError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Full(_) | Self::NoSlot(_) | Self::NotItsTurn => ErrorCode::Limit,
-            Self::NameTaken { .. } | Self::Superseded { .. } | Self::Draining => ErrorCode::Conflict,
+            Self::NameTaken { .. } | Self::Superseded { .. } | Self::LeaseOver(_) | Self::Draining => {
+                ErrorCode::Conflict
+            }
             Self::Disk(_) => ErrorCode::Internal,
         }
     }

@@ -77,7 +77,7 @@ impl Hub {
         problems: Vec<String>,
         keep: Retention,
     ) -> Arc<Self> {
-        let mut roster = Roster::new(known.sessions, clock::now());
+        let mut roster = Roster::new(known.sessions, &clock::moment());
         for fence in known.fences {
             roster.fences.raise(&fence.task_id, fence.below);
         }
@@ -246,7 +246,7 @@ impl Hub {
     /// Remembers a session as it stands now, in place of what was remembered of it.
     pub fn remember(&self, record: SessionRecord) {
         let mut inner = self.lock();
-        let record = inner.roster.remember(record, clock::now());
+        let record = inner.roster.remember(record, &clock::moment());
         inner.write(Record::Session(Box::new(record)));
     }
 
@@ -255,7 +255,7 @@ impl Hub {
         let mut inner = self.lock();
         let Some(mut record) = inner.roster.record(id).cloned() else { return };
         change(&mut record);
-        let record = inner.roster.remember(record, clock::now());
+        let record = inner.roster.remember(record, &clock::moment());
         inner.write(Record::Session(Box::new(record)));
     }
 

@@ -8,21 +8,32 @@ use crate::session::record::Record;
 use std::time::Duration;
 
 impl Hub {
-    /// An owner asks after its sessions, for so many seconds, or gives them up (`None`): how many live.
-    pub fn renew(&self, owner: &str, seconds: Option<f64>) -> usize {
+    /// An owner asks after its sessions, for so many seconds, or gives them up (`None`): how many live. `as_of`: the
+    /// newest time since boot that it knows of, which the lease lasts from.
+    pub fn renew(&self, owner: &str, seconds: Option<f64>, as_of: Option<f64>) -> usize {
         let mut inner = self.lock();
-        let (living, changed) = inner.roster.renew(owner, seconds, clock::now());
-        for (session_id, lease) in changed {
-            inner.write(Record::Lease { session_id, lease });
+        let (living, changed) = inner.roster.renew(owner, seconds, as_of, &clock::moment());
+        for (session_id, lease, renewed) in changed {
+            // Not synced: it has to outlive this process, and no session outlives the host.
+            inner.write(Record::Lease { session_id, lease, renewed: Some(renewed) });
         }
         self.leases.notify_one();
         living
     }
 
     /// Sessions that are to be ended because nobody asked after them for so many seconds, each told once; and
-    /// when to ask again.
+    /// when to ask again, by the time since boot.
     pub fn lapsed(&self) -> (Vec<(SessionId, f64)>, Option<Duration>) {
-        self.lock().roster.lapsed(clock::now())
+        self.lock().roster.lapsed(clock::moment().up())
+    }
+
+    /// Whether the lease of a session that is being made is over before anything has begun.
+    ///
+    /// # Errors
+    /// It is.
+    pub fn still_leased(&self, id: &SessionId) -> Result<(), ClaimError> {
+        let over = self.lock().roster.over_already(id, &clock::moment());
+        over.map_or(Ok(()), |seconds| Err(ClaimError::LeaseOver(seconds)))
     }
 
     /// Waits until [`Hub::lapsed`] may say something else than it did.

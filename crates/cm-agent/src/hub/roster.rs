@@ -7,8 +7,9 @@ use cm_protocol::{Event, Lease, SessionId, SessionInfo, State, TaskRef};
 
 use super::claim::{Claim, ClaimError, Claimed};
 use super::fences::Fences;
-use super::owners::until;
+use super::owners::{counted_from, until};
 use super::share::Share;
+use crate::host::Moment;
 use crate::session::SessionHandle;
 use crate::session::record::SessionRecord;
 use crate::tool::Memory;
@@ -32,8 +33,14 @@ pub(super) struct Place {
     handle: Option<SessionHandle>,
     /// Whose it is; counts before what the session's own record says.
     pub(super) lease: Option<Lease>,
-    /// When the session is ended because nobody asks after it.
+    /// What the lease lasts from.
+    pub(super) since: Moment,
+    /// The same, as it is in the journal.
+    pub(super) written: Moment,
+    /// When the session is ended because nobody asks after it, by the time since boot.
     pub(super) until: Option<Duration>,
+    /// That time has come, and was told.
+    pub(super) lapsed: bool,
     /// What it takes to remember it, once it is closed.
     pub(super) bytes: Option<usize>,
 }
@@ -46,8 +53,8 @@ fn is_unfinished(record: &SessionRecord) -> bool {
 }
 
 impl Roster {
-    /// `now`: leases begin anew with the agent.
-    pub(super) fn new(sessions: Vec<SessionRecord>, now: Duration) -> Self {
+    /// Leases last from when an earlier agent was last asked; of those that do not say, from `now`.
+    pub(super) fn new(sessions: Vec<SessionRecord>, now: &Moment) -> Self {
         let mut roster = Self::default();
         for record in sessions {
             roster.remember(record, now);
@@ -61,15 +68,28 @@ impl Roster {
         task: Option<TaskRef>,
         name: Option<String>,
         lease: Option<Lease>,
-        now: Duration,
+        (since, now): (Moment, &Moment),
     ) {
         let order = self.next;
         self.next += 1;
         if let Some(task) = &task {
             self.tasks.insert(task.clone(), id.clone());
         }
-        let until = lease.as_ref().and_then(|lease| until(lease, now));
-        self.places.insert(id, Place { order, task, name, handle: None, lease, until, bytes: None });
+        let until = lease.as_ref().and_then(|lease| until(lease, &since, now));
+        let written = since.clone();
+        let place = Place {
+            order,
+            task,
+            name,
+            handle: None,
+            lease,
+            since,
+            written,
+            until,
+            lapsed: false,
+            bytes: None,
+        };
+        self.places.insert(id, place);
     }
 
     /// Which session a new one is, or whether it is kept out for good.
@@ -81,7 +101,7 @@ impl Roster {
         Ok(self.tasks.get(task).cloned())
     }
 
-    pub(super) fn claim(&mut self, claim: Claim) -> Result<Claimed, ClaimError> {
+    pub(super) fn claim(&mut self, mut claim: Claim) -> Result<Claimed, ClaimError> {
         if let Some(task) = &claim.task
             && let Some(existing) = self.existing(task)?
         {
@@ -98,8 +118,16 @@ impl Roster {
         {
             return Err(ClaimError::NameTaken { name: name.clone(), id });
         }
+        let now = claim.now.clone();
+        let as_of = claim.lease.as_mut().and_then(|lease| lease.as_of.take());
+        let since = counted_from(as_of, &now);
+        if let Some(lease) = &claim.lease
+            && until(lease, &since, &now).is_some_and(|until| until <= now.up())
+        {
+            return Err(ClaimError::LeaseOver(lease.seconds));
+        }
         self.share(&claim)?;
-        self.place(claim.id, claim.task, claim.name, claim.lease, claim.now);
+        self.place(claim.id, claim.task, claim.name, claim.lease, (since, &now));
         Ok(Claimed::New)
     }
 
@@ -125,13 +153,16 @@ impl Roster {
     }
 
     /// Remembers a session; returned as it is remembered: whose it is may have changed meanwhile.
-    pub(super) fn remember(&mut self, mut record: SessionRecord, now: Duration) -> SessionRecord {
+    pub(super) fn remember(&mut self, mut record: SessionRecord, now: &Moment) -> SessionRecord {
         if !self.places.contains_key(&record.id) {
             let (task, name, lease) = (record.task.clone(), record.name.clone(), record.lease.clone());
-            self.place(record.id.clone(), task, name, lease, now);
+            let since = record.renewed.clone().unwrap_or_else(|| now.clone());
+            self.place(record.id.clone(), task, name, lease, (since, now));
         }
-        if let Some(place) = self.places.get(&record.id) {
+        if let Some(place) = self.places.get_mut(&record.id) {
             record.lease.clone_from(&place.lease);
+            record.renewed = place.lease.is_some().then(|| place.since.clone());
+            place.written.clone_from(&place.since);
             self.records.insert(place.order, record.clone());
         }
         record
@@ -246,13 +277,13 @@ pub(super) mod tests {
             max_sessions: 100,
             lease: None,
             slots: None,
-            now: Duration::ZERO,
+            now: Moment::default(),
         }
     }
 
     #[test]
     fn a_limit_a_name_and_a_drain_keep_out() {
-        let mut roster = Roster::new(vec![open("a"), closed("b", 1.0)], Duration::ZERO);
+        let mut roster = Roster::new(vec![open("a"), closed("b", 1.0)], &Moment::default());
         let named = || Claim { name: Some("n".into()), max_sessions: 3, ..claim("c", None) };
         assert_eq!(roster.claim(named()), Ok(Claimed::New));
         let taken = ClaimError::NameTaken { name: "n".into(), id: "c".into() };

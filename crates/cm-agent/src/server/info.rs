@@ -3,6 +3,8 @@
 use cm_protocol::{AgentInfo, Capacity, Hello, PROTOCOL_VERSION};
 
 use super::Server;
+use crate::host::clock;
+use crate::session::Engine;
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
@@ -45,7 +47,8 @@ const FEATURES: &[&str] = &[
 impl Server {
     /// What stands beside `"status":"authenticated"`.
     pub(super) fn hello(&self) -> Hello {
-        Hello { agent: self.info(), seq: *self.engine.hub.head().borrow() }
+        let clock = Some(clock::moment().up);
+        Hello { agent: self.info(), seq: *self.engine.hub.head().borrow(), clock }
     }
 
     /// The answer to `agent_info`.
@@ -64,7 +67,7 @@ impl Server {
             pid: std::process::id(),
             started_at: self.facts.started_at,
             tmux: engine.tmux.version.to_string(),
-            placement: if engine.manager.is_some() { "systemd" } else { "detached" }.into(),
+            placement: placement(engine).into(),
             draining: engine.hub.is_draining(),
             problems: engine.hub.problems(),
             capacity: Capacity {
@@ -76,5 +79,14 @@ impl Server {
             },
             limits: engine.limits,
         }
+    }
+}
+
+/// Where sessions' terminals live.
+fn placement(engine: &Engine) -> &'static str {
+    match (&engine.keeper, &engine.manager) {
+        (Some(_), _) => "keeper",
+        (None, Some(_)) => "systemd",
+        (None, None) => "detached",
     }
 }

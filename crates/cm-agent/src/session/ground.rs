@@ -1,12 +1,36 @@
 //! The ground a task works on: a repository by address, a work tree of its own, and where both stood when it began.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use cm_protocol::{ErrorCode, ErrorReply};
 
 use super::Engine;
 use super::create::Spec;
-use crate::work::{self, WorkError, repo};
+use crate::work::{self, WorkError, mirrors, names, repo};
+
+/// How often it is looked for repositories that nobody needs.
+const SWEEP: Duration = Duration::from_secs(86_400);
+
+/// Removes repositories that nobody needs any more, now and once a day, for as long as the agent lives.
+pub fn watch_mirrors(engine: &Arc<Engine>, keep: mirrors::Keep) {
+    let (state, stop) = (engine.state.clone(), engine.stop.clone());
+    engine.tracker.spawn(async move {
+        loop {
+            let swept = async {
+                for gone in mirrors::sweep(&state, &keep).await {
+                    tracing::info!(mirror = %gone.display(), "nobody has needed it for long; removed");
+                }
+                tokio::time::sleep(SWEEP).await;
+            };
+            tokio::select! {
+                () = swept => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    });
+}
 
 /// Gets the repository that a task asks for; minutes where it has to be cloned. From then on the task's directory
 /// is there.
@@ -66,6 +90,9 @@ pub(super) async fn prepare(
                 // What is gone on with may not have it any more.
                 std::fs::create_dir_all(&tree.dir).map_err(|error| bad("context.path", &error))?;
             }
+            if wanted.continues.is_none() {
+                forget_stale(spec, &tree).await;
+            }
             spec.path = tree.dir.display().to_string();
             warnings.extend(tree.warnings.iter().cloned());
             Some(tree)
@@ -77,13 +104,26 @@ pub(super) async fn prepare(
     let keep = tree.is_none() && !spec.profile.life_is_process();
     let keep = keep.then(|| engine.base_dir(&spec.id));
     let base = match work::base(Path::new(&spec.path), keep.as_deref()).await {
-        Ok(base) => base,
+        // The whole of what the task has changed, whichever attempt did it.
+        Ok(base) => base.map(|base| work::Base {
+            commit: tree.as_ref().and_then(|tree| tree.origin.clone()).or(base.commit),
+            ..base
+        }),
         Err(error) => {
             warnings.push(format!("what changes cannot be told: {error}"));
             None
         }
     };
     Ok((base, tree))
+}
+
+/// One that begins anew must not be taken for what an earlier attempt saved: nobody is to go on with that.
+async fn forget_stale(spec: &Spec, tree: &work::Tree) {
+    let Some(task) = spec.task.as_ref().filter(|_| tree.save_every.is_some()) else { return };
+    let reference = names::wip_ref(&task.task_id);
+    if let Err(error) = work::save::discard(&tree.repository, &reference).await {
+        tracing::warn!(session = %spec.id, %error, "what an earlier attempt saved is still there");
+    }
 }
 
 fn bad(field: &str, why: &(impl ToString + ?Sized)) -> ErrorReply {

@@ -11,6 +11,8 @@ use super::actor::Actor;
 use super::create::Spec;
 use super::ground;
 use super::record::{Phase, SessionRecord, shorten};
+use crate::container::Keeper;
+use crate::container::wire;
 use crate::host::clock;
 use crate::host::process::{self, Grace, Marker, ProcessId};
 use crate::host::systemd::{Start, UnitLimits, UnitSpec};
@@ -33,6 +35,12 @@ pub(super) async fn birth(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody
     match attempt(engine, spec).await {
         Ok(born) => Ok(born),
         Err(error) => {
+            if let Some(manager) = &engine.manager
+                && let Err(error) = manager.stop_unit(&unit_name(&id), CLEANUP).await
+            {
+                // It may be about to start: only the manager knows.
+                tracing::warn!(session = %id, %error, "its unit could not be stopped");
+            }
             clear(engine, &id).await;
             engine.hub.abandon(&id);
             Err(error)
@@ -53,7 +61,8 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
     record_warnings.extend(neighbours(engine, &spec));
     record_warnings.extend(spec.tool_version.as_deref().and_then(|version| spec.profile.doubt(version)));
     // Getting the ground ready may have taken a while, and the attempt may be over by now.
-    if let Some(over) = record.task.as_ref().and_then(|task| engine.hub.by_task(task).err()) {
+    let superseded = record.task.as_ref().and_then(|task| engine.hub.by_task(task).err());
+    if let Some(over) = superseded.or_else(|| engine.hub.still_leased(&record.id).err()) {
         if let Some(tree) = &record.tree {
             // Nothing was done in it; what stays of it harms nobody.
             let _ = work::remove_worktree(tree, false).await;
@@ -87,6 +96,7 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
         socket: record.socket.clone(),
         existing: false,
         warnings: record_warnings,
+        base: record.tree.as_ref().map(|tree| tree.base().to_owned()),
     };
     let machine = machine.with_bearings(engine.bearings_of(&record));
     let mut env = spec.base_env;
@@ -146,6 +156,7 @@ fn record_of(spec: &Spec, socket: &Path, unit: Option<String>, engine: &Engine) 
         tree: None,
         receipts: Vec::new(),
         lease: spec.lease.clone(),
+        renewed: None,
         acknowledged: false,
     }
 }
@@ -206,9 +217,10 @@ async fn terminal(
     let mut env: Vec<(String, String)> =
         spec.base_env.clone().into_iter().filter(|(name, _)| name != "CM_SESSION_ID").collect();
     env.push((Marker::TERMINAL.into(), spec.id.to_string()));
-    let opened = match &record.unit {
-        Some(unit) => in_unit(engine, spec, unit, socket, &conf).await,
-        None => Control::open(&engine.tmux, socket, Open::Start { conf: &conf, env: &env }, DEADLINE)
+    let opened = match (&engine.keeper, &record.unit) {
+        (Some(keeper), _) => with_keeper(engine, keeper, spec, env, (socket, &conf)).await,
+        (None, Some(unit)) => in_unit(engine, spec, unit, socket, &conf).await,
+        (None, None) => Control::open(&engine.tmux, socket, Open::Start { conf: &conf, env: &env }, DEADLINE)
             .await
             .map_err(internal),
     };
@@ -248,6 +260,28 @@ async fn in_unit(
     manager.start_unit(&unit, DEADLINE).await.map_err(internal)?;
     // Empty, for it started; one that stays behind goes with the directory.
     let _ = std::fs::remove_file(&complaints);
+    Control::open(&engine.tmux, socket, Open::Attach, DEADLINE).await.map_err(internal)
+}
+
+/// Has the keeper start the tmux server and connects to it.
+async fn with_keeper(
+    engine: &Engine,
+    keeper: &Keeper,
+    spec: &Spec,
+    env: Vec<(String, String)>,
+    (socket, conf): (&Path, &Path),
+) -> Result<(Control, Notices), ErrorReply> {
+    let argv = server_argv(&engine.tmux, socket, conf);
+    let start = wire::Start {
+        argv: argv.into_iter().map(|a| a.to_string_lossy().into_owned()).collect(),
+        env,
+        dir: "/".into(),
+        // tmux takes another directory in silence, and a program that is missing looks like one that failed.
+        needs_dirs: vec![spec.path.clone()],
+        needs_programs: spec.command.first().into_iter().chain(engine.program.first()).cloned().collect(),
+        within_ms: u64::try_from(DEADLINE.as_millis()).unwrap_or(u64::MAX),
+    };
+    keeper.start(start).await.map_err(internal)?;
     Control::open(&engine.tmux, socket, Open::Attach, DEADLINE).await.map_err(internal)
 }
 
@@ -296,10 +330,10 @@ pub(super) const HOOKS: &str = "hooks.json";
 /// What a later agent needs to know of a session if the journal is lost; beside its socket.
 pub(super) const FACTS: &str = "session.json";
 
-/// Removes everything that may be left of a session: unit, processes, directory.
+/// Removes everything that may be left of a session that has been started: unit, processes, directory.
 pub(super) async fn clear(engine: &Engine, id: &SessionId) {
     if let Some(manager) = &engine.manager
-        && let Err(error) = manager.stop_unit(&unit_name(id), CLEANUP).await
+        && let Err(error) = manager.see_unit_end(&unit_name(id), CLEANUP).await
     {
         tracing::warn!(session = %id, %error, "its unit could not be stopped");
     }

@@ -1,9 +1,8 @@
 //! One session from launch to result.
 //!
 //! `create` checks a request, `launch` makes the terminal, `actor` lives with it until it is gone, and
-//! `adopt` finds it again after the agent was restarted. The actor sees through `look`, acts through
-//! `effects` and `keyboard`, and ends through `ending`. What is decided without doing anything stands in
-//! `environment`, `typing`, `transcript` and in the rooms of [`crate::tool`].
+//! `adopt` finds it again after the agent was restarted. The actor sees through `look`, acts through `effects` and
+//! `keyboard`, and ends through `ending`. What is decided stands in `environment`, `typing`, `transcript`, [`crate::tool`].
 
 mod actor;
 mod adopt;
@@ -50,10 +49,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use adopt::adopt_all;
+pub use ground::watch_mirrors;
 pub use handle::SessionHandle;
 pub use mailbox::Mailbox;
 pub use owned::watch_owned;
 
+use crate::container::Keeper;
 use crate::host::clock;
 use crate::host::dirs::RuntimeDir;
 use crate::host::systemd::UserManager;
@@ -78,8 +79,10 @@ pub struct Surroundings {
     pub hub: Arc<Hub>,
     /// The terminal's program.
     pub tmux: Tmux,
-    /// The service manager that holds their terminals; without one they are detached.
+    /// The service manager that holds their terminals; without one, and without a keeper, they are detached.
     pub manager: Option<UserManager>,
+    /// The keeper that holds them in its place.
+    pub keeper: Option<Keeper>,
     /// Where their sockets are.
     pub runtime: RuntimeDir,
     /// Where finished sessions' texts are kept.
@@ -178,7 +181,7 @@ impl Engine {
             max_sessions: self.max_sessions,
             lease: spec.lease.clone(),
             slots: self.slots,
-            now: clock::now(),
+            now: clock::moment(),
         };
         let (made, making) = watch::channel(());
         // Before the claim: whoever repeats it finds this to wait for.
@@ -243,6 +246,7 @@ impl Engine {
                 socket: record.socket,
                 existing: true,
                 warnings: Vec::new(),
+                base: record.tree.map(|tree| tree.base().to_owned()),
             }),
             None => Err(ErrorReply::create_failed(
                 ErrorCode::Conflict,

@@ -18,6 +18,8 @@ const FENCE: Duration = Duration::from_secs(20);
 /// Bytes of an owner's name and of a task's.
 const OWNER: usize = 128;
 const TASK: usize = 256;
+/// How long a lease may have been over, after the host has slept.
+const AWAKE: Duration = Duration::from_secs(2);
 /// Seconds of a lease.
 const LEASE: std::ops::RangeInclusive<f64> = 1.0..=86_400.0;
 
@@ -36,7 +38,8 @@ pub fn watch_owned(engine: &Arc<Engine>) {
             }
             let due = async {
                 match next {
-                    Some(at) => sleep(at.saturating_sub(clock::now())).await,
+                    // While the host sleeps, this does too; the lease does not.
+                    Some(at) => sleep(at.saturating_sub(clock::moment().up()).min(AWAKE)).await,
                     None => std::future::pending().await,
                 }
             };
@@ -56,7 +59,17 @@ fn superseded(by: u32) -> String {
 /// Whether a lease makes sense; else the field and what is wrong with it.
 pub(super) fn check_lease(lease: &Lease) -> Result<(), (&'static str, String)> {
     check_owner(&lease.owner).map_err(|why| ("lease.owner", format!("lease.{why}")))?;
-    check_seconds(lease.seconds).map_err(|why| ("lease.seconds", format!("lease.{why}")))
+    check_seconds(lease.seconds).map_err(|why| ("lease.seconds", format!("lease.{why}")))?;
+    check_as_of(lease.as_of).map_err(|why| ("lease.asOf", format!("lease.{why}")))
+}
+
+fn check_as_of(as_of: Option<f64>) -> Result<(), &'static str> {
+    match as_of {
+        Some(seconds) if !seconds.is_finite() || seconds < 0.0 => {
+            Err("asOf: the newest `clock` this agent has told, in seconds")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_owner(owner: &str) -> Result<(), String> {
@@ -82,8 +95,10 @@ impl Engine {
     pub fn renew(&self, asked: RenewLease) -> Result<ReplyBody, ErrorReply> {
         check_owner(&asked.owner).map_err(|why| ErrorReply::bad_request("owner", why))?;
         asked.seconds.map_or(Ok(()), check_seconds).map_err(|why| ErrorReply::bad_request("seconds", why))?;
-        let sessions = self.hub.renew(&asked.owner, asked.seconds);
-        Ok(ReplyBody::LeaseRenewed { owner: asked.owner, sessions, load: limits::load() })
+        check_as_of(asked.as_of).map_err(|why| ErrorReply::bad_request("asOf", why))?;
+        let sessions = self.hub.renew(&asked.owner, asked.seconds, asked.as_of);
+        let clock = Some(clock::moment().up);
+        Ok(ReplyBody::LeaseRenewed { owner: asked.owner, sessions, load: limits::load(), clock })
     }
 
     /// Results have arrived where they are wanted.
@@ -157,7 +172,7 @@ mod tests {
     fn leases_that_make_no_sense() {
         #[track_caller]
         fn check(owner: &str, seconds: f64, expected: Option<&str>) {
-            let lease = Lease { owner: owner.into(), seconds, orphan: Orphan::Keep };
+            let lease = Lease { owner: owner.into(), seconds, orphan: Orphan::Keep, as_of: None };
             assert_eq!(check_lease(&lease).err().map(|(field, _)| field), expected, "{owner:?} {seconds}");
         }
         check("r", 1.0, None);

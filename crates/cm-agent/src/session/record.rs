@@ -8,6 +8,7 @@ use cm_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::host::Moment;
 use crate::host::process::ProcessId;
 use crate::journal;
 use crate::tool::Memory;
@@ -34,6 +35,9 @@ pub enum Record {
         session_id: SessionId,
         /// Its lease.
         lease: Lease,
+        /// What it lasts from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        renewed: Option<Moment>,
     },
     /// These sessions' results have arrived where they are wanted.
     Acknowledged {
@@ -171,6 +175,9 @@ pub struct SessionRecord {
     /// Whose it is, where somebody asks after it.
     #[serde(default)]
     pub lease: Option<Lease>,
+    /// What its lease lasts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed: Option<Moment>,
     /// Its owner has its result.
     #[serde(default)]
     pub acknowledged: bool,
@@ -322,9 +329,10 @@ pub fn recover(checkpoint: Option<Record>, tail: Vec<Record>) -> Recovered {
                 fenced = fences;
             }
             Record::Fence(fence) => fenced.push(fence),
-            Record::Lease { session_id, lease } => {
+            Record::Lease { session_id, lease, renewed } => {
                 if let Some(session) = known.get_mut(&session_id) {
                     session.lease = Some(lease);
+                    session.renewed = renewed.or(session.renewed.take());
                 }
             }
             Record::Acknowledged { sessions } => {

@@ -61,6 +61,9 @@ pub(super) fn worktree(tree: Option<&Worktree>) -> Result<(), Bad> {
     if !is_id(&work.commit) {
         return Err(("worktree.continues.commit", "a whole commit id, 40 or 64 hexadecimal digits"));
     }
+    if work.base.as_deref().is_some_and(|base| !is_id(base)) {
+        return Err(("worktree.continues.base", "a whole commit id, 40 or 64 hexadecimal digits"));
+    }
     if work.attempt == 0 {
         return Err(("worktree.continues.attempt", "attempts are counted from 1"));
     }
@@ -111,7 +114,8 @@ mod tests {
     fn work_trees() {
         #[track_caller]
         fn check(save_every: Option<f64>, commit: Option<&str>, attempt: u32, expected: Result<(), &str>) {
-            let work = |commit: &str| Continues { host: "h".into(), attempt, commit: commit.into() };
+            let work =
+                |commit: &str| Continues { host: "h".into(), attempt, commit: commit.into(), base: None };
             let tree = Worktree { save_every, continues: commit.map(work), ..Worktree::default() };
             assert_eq!(worktree(Some(&tree)).map_err(|(field, _)| field), expected, "{tree:?}");
         }
@@ -125,6 +129,13 @@ mod tests {
             check(None, Some(commit), 1, Err("worktree.continues.commit"));
         }
         check(None, Some(id), 0, Err("worktree.continues.attempt"));
+        let base = |base: &str| {
+            let work =
+                Continues { attempt: 1, commit: id.into(), base: Some(base.into()), ..Continues::default() };
+            let tree = Worktree { continues: Some(work), ..Worktree::default() };
+            worktree(Some(&tree)).map_err(|(field, _)| field)
+        };
+        assert_eq!((base(id), base("HEAD")), (Ok(()), Err("worktree.continues.base")));
         assert_eq!(worktree(None), Ok(()));
     }
 }

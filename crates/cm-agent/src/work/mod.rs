@@ -10,6 +10,7 @@ pub mod check;
 pub mod error;
 mod git;
 mod index;
+pub mod mirrors;
 pub mod names;
 pub mod parse;
 pub mod remote;

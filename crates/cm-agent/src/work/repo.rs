@@ -34,6 +34,9 @@ const LAST_LINES: usize = 4;
 /// Locks of mirrors that are kept although nobody holds them.
 const LOCKS: usize = 64;
 
+/// A file in a mirror that was written when somebody asked for it last.
+pub(super) const USED: &str = "cm-used";
+
 /// Hands the login to git. It stands in variables: arguments can be seen by anybody on the host. Whatever else
 /// git wants done with it (to store it, say) is not done.
 const HELPER: &str = r#"credential.helper=!f() { test "$1" = get && printf "username=%s\npassword=%s\n" "$CM_GIT_USER" "$CM_GIT_PASSWORD"; }; f"#;
@@ -65,6 +68,15 @@ fn slot(dir: &Path) -> Slot {
     slots.entry(dir.to_owned()).or_default().clone()
 }
 
+/// Does something with a mirror while nobody brings it up to date; `None` if somebody does just now.
+pub(super) async fn alone<T, F: Future<Output = T>>(dir: &Path, act: impl FnOnce() -> F) -> Option<T> {
+    let slot = slot(dir);
+    let mut fresh_since = slot.try_lock().ok()?;
+    // It may be another one afterwards.
+    *fresh_since = None;
+    Some(act().await)
+}
+
 /// Clones the repository to `<state>/repos/`, or brings its mirror up to date, and finds a commit in it: a
 /// branch, tag or commit's name, or the original's default branch. A commit that is there already is not asked
 /// for again; those who ask at the same time share one answer. At most 10 minutes.
@@ -78,6 +90,10 @@ pub async fn obtain(state: &Path, remote: &Remote, reference: Option<&str>) -> R
     let late = || failed(remote, &format!("it took longer than {} s", WITHIN.as_secs()));
     let mut fresh_since = timeout_at(asked + WITHIN, slot.lock()).await.map_err(|_| late())?;
     let there = dir.join("HEAD").exists();
+    if there {
+        // While the lock is held: whoever removes what nobody uses sees it. That it cannot be written means nothing.
+        let _ = fs::write(dir.join(USED), "");
+    }
     if let Some(id) = reference.filter(|id| there && parse::is_id(id))
         && let Some(commit) = find(&dir, Some(id)).await?
     {

@@ -104,6 +104,14 @@ pub async fn forget(repository: &Path, reference: &str) -> Result<(), WorkError>
     Ok(())
 }
 
+/// Removes what was saved, whatever it was; that there is nothing is as good.
+///
+/// # Errors
+/// git's own trouble.
+pub async fn discard(repository: &Path, reference: &str) -> Result<(), WorkError> {
+    Git::new("tidy up", repository, WITHIN).ask(&["update-ref", "-d", reference]).await.map(drop)
+}
+
 /// What is known of the work tree's commit and of what was saved last (the second says which it is).
 async fn known(git: &Git<'_>, head: &str, reference: &str) -> Result<Vec<(Known, bool)>, WorkError> {
     let answer = git.run(&["rev-parse", "--verify", "--quiet", reference], b"", 1 << 10).await?;

@@ -50,8 +50,18 @@ pub struct Tree {
     /// The earlier attempt whose work it goes on with.
     #[serde(default)]
     pub continues: Option<Continues>,
+    /// Where it goes on with an earlier attempt's work: the commit the first attempt started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// What the user should be told, in sentences.
     pub warnings: Vec<String>,
+}
+
+impl Tree {
+    /// The commit that what the task has changed is told from: where its first attempt started.
+    pub fn base(&self) -> &str {
+        self.origin.as_deref().unwrap_or(&self.commit)
+    }
 }
 
 /// What became of a work tree.
@@ -105,8 +115,24 @@ pub async fn add_worktree(
         fs::create_dir_all(&dir).map_err(|source| git.io("make", &dir, source))?;
         warnings.push(format!("{} is not in the commit the task starts from; it is empty", below.display()));
     }
+    let origin = origin(&git, spec.continues.as_ref(), &mut warnings).await;
     let (save_every, continues) = (spec.save_every, spec.continues.clone());
-    Ok(Tree { root, dir, branch, commit, repository: found.root, save_every, continues, warnings })
+    Ok(Tree { root, dir, branch, commit, repository: found.root, save_every, continues, origin, warnings })
+}
+
+/// The commit the first attempt of work that is gone on with started from, if it has come along.
+async fn origin(git: &Git<'_>, work: Option<&Continues>, warnings: &mut Vec<String>) -> Option<String> {
+    let base = work?.base.as_ref()?;
+    let name = format!("{base}^{{commit}}");
+    let answer = git.run(&["rev-parse", "--verify", "--quiet", &name], b"", 1 << 10).await;
+    if answer.is_ok_and(|answer| answer.success) {
+        return Some(base.clone());
+    }
+    let short = &base[..base.len().min(10)];
+    warnings.push(format!(
+        "what changed is told from the work it goes on with: {short}, where it began, is not here"
+    ));
+    None
 }
 
 /// The commit a task starts from.
@@ -280,6 +306,7 @@ async fn commits_of_its_own(git: &Git<'_>, tree: &Tree) -> Result<bool, WorkErro
     let exclude = format!("--exclude={}", tree.branch);
     let mut args: Vec<&str> = vec!["rev-list", "--max-count=1"];
     args.extend(tips.iter().map(String::as_str));
-    args.extend(["--not", &tree.commit, &exclude, "--branches", "--remotes", "--tags", "--"]);
+    // What an earlier attempt has brought is its own, too.
+    args.extend(["--not", tree.base(), &exclude, "--branches", "--remotes", "--tags", "--"]);
     Ok(!git.ask(&args).await?.is_empty())
 }

@@ -8,7 +8,7 @@ use super::support::{Agent, PATIENCE, is_alive, shell, until};
 
 /// A shell session that belongs to `owner`.
 pub fn owned(script: &str, owner: &str, seconds: f64, orphan: Orphan) -> CreateSession {
-    let lease = Some(Lease { owner: owner.into(), seconds, orphan });
+    let lease = Some(Lease { owner: owner.into(), seconds, orphan, as_of: None });
     CreateSession { lease, ..shell(script) }
 }
 
@@ -85,7 +85,7 @@ async fn asking_after_sessions_keeps_them_and_a_shorter_lease_counts_at_once() {
 }
 
 #[tokio::test]
-async fn a_lease_outlives_the_agent_and_begins_anew_with_the_next() {
+async fn a_lease_outlives_the_agent_and_goes_on_with_the_next() {
     let mut agent = Agent::start().await;
     let client = agent.client().await;
     let since = client.hello().expect("ours").seq;
@@ -105,6 +105,45 @@ async fn a_lease_outlives_the_agent_and_begins_anew_with_the_next() {
     assert!(lives(&client, &given_up).await);
     let listed = client.list_sessions_of("free").await.expect("listed");
     assert_eq!(listed[0].owner.as_deref(), Some("free"), "it is still its owner's to fetch");
+}
+
+#[tokio::test]
+async fn a_lease_lasts_from_what_its_owner_knew_and_a_restart_does_not_stretch_it() {
+    let mut agent = Agent::start().await;
+    let client = agent.client().await;
+    let hello = client.hello().expect("ours");
+    let (since, clock) = (hello.seq, hello.clock.expect("told"));
+    // As if the request had been on its way for almost all of the lease.
+    let as_of = |lease: CreateSession, as_of: f64| CreateSession {
+        lease: lease.lease.map(|lease| Lease { as_of: Some(as_of), ..lease }),
+        ..lease
+    };
+    let asked = |owner: &str, seconds: f64| owned("sleep 600", owner, seconds, Orphan::Stop);
+    let length = clock.min(80_000.0);
+    let old = made(&client, as_of(asked("old", length), clock - length + 2.0)).await;
+    let fresh = made(&client, as_of(asked("fresh", length), clock)).await;
+    agent.kill_9().await;
+    agent.restart().await;
+    let client = agent.client().await;
+    let told = client.hello().expect("ours").clock.expect("told");
+    assert!(told >= clock, "it goes on");
+    let mut events = client.follow(Some(since)).await.expect("followed");
+    let reason = end_of(&mut events, &old).await.reason.expect("told");
+    assert!(reason.starts_with("lease_expired: "), "{reason}");
+    assert!(lives(&client, &fresh).await);
+    // What was sent before it changes nothing, not even that it is given up.
+    let renewed = client.renew_lease_as_of("fresh", Some(length), Some(0.0)).await.expect("no error");
+    assert_eq!(renewed.sessions, 1);
+    assert!(renewed.clock.expect("told") >= told);
+    client.renew_lease_as_of("fresh", None, Some(0.0)).await.expect("no error");
+    assert_eq!(client.renew_lease("fresh", Some(1.0)).await.expect("renewed").sessions, 1);
+    expired(&end_of(&mut events, &fresh).await, 1);
+
+    // One that comes when all is over does not begin.
+    let late = client.create_session(as_of(asked("late", 5.0), 1.0)).await.expect_err("too late");
+    assert_eq!(late.code(), Some(cm_protocol::ErrorCode::Conflict), "{late}");
+    let wrong = client.create_session(as_of(asked("wrong", 5.0), -1.0)).await.expect_err("wrong");
+    assert_eq!(wrong.code(), Some(cm_protocol::ErrorCode::BadRequest), "{wrong}");
 }
 
 /// A task that ends and whose terminal closes at once.

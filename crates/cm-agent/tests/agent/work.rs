@@ -121,7 +121,9 @@ async fn work_in_progress_is_saved_and_gone_on_with() {
     assert_eq!(git(&room.repo, &["log", "--format=%s", "--branches"]), "first", "so are all branches");
 
     let commit = git(&room.repo, &["rev-parse", &wip()]);
-    let continues = Continues { host: "gpu-01".into(), attempt: 1, commit: commit.clone() };
+    let first = room.head();
+    let continues =
+        Continues { host: "gpu-01".into(), attempt: 1, commit: commit.clone(), base: Some(first.clone()) };
     let worktree = Worktree {
         save_every: Some(1.0),
         continues: Some(continues.clone()),
@@ -131,9 +133,62 @@ async fn work_in_progress_is_saved_and_gone_on_with() {
     let id = made(&client, room.task("cat new; echo four > new", 2, worktree)).await;
     let (ended, changes) = outcome(&client, &id).await;
     assert_eq!(ended.tail.first().map(String::as_str), Some("three"));
-    assert_eq!((changes.continues, changes.base), (Some(continues), Some(commit.clone())));
+    // All that the task has changed, from where its first attempt began.
+    assert_eq!((changes.continues, changes.base), (Some(continues), Some(first)));
+    assert_eq!((changes.files, changes.commits.len()), (1, 1));
+    let patch = std::fs::read_to_string(changes.patch.expect("a patch")).expect("there");
+    assert!(patch.contains("new file") && patch.contains("+four") && !patch.contains("three"), "{patch}");
     assert_eq!(git(&room.repo, &["show", &format!("{}:new", wip())]), "four");
     assert_eq!(git(&room.repo, &["rev-parse", &format!("{}^", wip())]), commit);
+}
+
+#[tokio::test]
+async fn what_was_gone_on_with_stays_although_nothing_was_added() {
+    let room = Room::new().await;
+    let client = room.agent.client().await;
+    let first = room.head();
+    let wip_commit = git(&room.repo, &["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "half"]);
+    git(&room.repo, &["update-ref", &wip(), &wip_commit]);
+    let work = |base: Option<String>| Worktree {
+        save_every: Some(60.0),
+        continues: Some(Continues { host: "h".into(), attempt: 1, commit: wip_commit.clone(), base }),
+        ..Worktree::default()
+    };
+    let created = client.create_session(room.task("true", 2, work(Some(first.clone())))).await.expect("made");
+    assert_eq!(created.base.as_deref(), Some(first.as_str()));
+    let id = created.session_id;
+    let (_, changes) = outcome(&client, &id).await;
+    assert_eq!(
+        (changes.base.as_deref(), changes.commit.as_deref()),
+        (Some(first.as_str()), Some(&*wip_commit))
+    );
+    client.kill_session(&id).await.expect("closed");
+    assert_eq!(git(&room.repo, &["rev-parse", &changes.branch.expect("one")]), wip_commit);
+
+    // Where that began has not come along: it is told from what has.
+    let gone = "0123456789012345678901234567890123456789".to_owned();
+    let created = client.create_session(room.task("true", 3, work(Some(gone)))).await.expect("made");
+    assert!(created.warnings.iter().any(|warning| warning.contains("0123456789")), "{:?}", created.warnings);
+    assert_eq!(created.base.as_deref(), Some(&*wip_commit));
+    outcome(&client, &created.session_id).await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_begins_anew_leaves_nothing_old_to_go_on_with() {
+    let room = Room::new().await;
+    let client = room.agent.client().await;
+    let old =
+        git(&room.repo, &["commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "of the attempt that failed"]);
+    git(&room.repo, &["update-ref", &wip(), &old]);
+    let worktree = || Worktree { save_every: Some(60.0), ..Worktree::default() };
+    let id = made(&client, room.task("sleep 600", 2, worktree())).await;
+    assert_eq!(asked(&room.repo, &["rev-parse", "--verify", &wip()]), None);
+    client.kill_session(&id).await.expect("closed");
+    // One that saves nothing is nobody's to go on with.
+    git(&room.repo, &["update-ref", &wip(), &old]);
+    let id = made(&client, room.task("sleep 600", 3, Worktree::default())).await;
+    assert_eq!(git(&room.repo, &["rev-parse", &wip()]), old);
+    client.kill_session(&id).await.expect("closed");
 }
 
 #[tokio::test]
@@ -202,7 +257,7 @@ async fn another_host_goes_on_although_it_has_never_had_the_repository() {
     git(&mirror, &["fetch", "-q", &room.url(), &format!("{wip}:refs/cm/lost/wip")]);
     git(&room.repo, &["update-ref", "-d", "refs/cm/lost/wip"]);
 
-    let continues = Some(Continues { host: "lost".into(), attempt: 1, commit: wip.clone() });
+    let continues = Some(Continues { host: "lost".into(), attempt: 1, commit: wip.clone(), base: None });
     let worktree = Some(Worktree { continues, ..Worktree::default() });
     let request =
         CreateSession { worktree, ..room.by_address("git log --format=%s; git remote", None, None) };

@@ -7,12 +7,16 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
 };
 
 use cm_agent::work::{
-    Remote, WorkError,
+    Remote, WorkError, add_worktree,
+    mirrors::{Keep, sweep},
     repo::{Mirror, has_directory, is_present, obtain},
 };
+
+use cm_protocol::Worktree;
 
 use crate::repo::{self, Repo};
 
@@ -174,4 +178,60 @@ async fn a_login_in_the_address_is_used_and_never_shown() {
         Remote::read(&format!("http://ada:wrong-{SECRET}@127.0.0.1:{port}/w.git")).expect("an address");
     let error = obtain(&state, &wrong, None).await.expect_err("not let in").to_string();
     assert!(error.contains("Authentication failed") && !error.contains(SECRET), "{error}");
+}
+
+/// As if nobody had used it for so many days.
+fn age(mirror: &Path, days: u64) {
+    let then = SystemTime::now() - Duration::from_secs(days * 86_400);
+    for name in ["cm-used", "HEAD", "refs", "packed-refs", "worktrees", ""] {
+        if let Ok(file) = fs::File::open(mirror.join(name)) {
+            file.set_modified(then).expect("it is ours");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_needs_any_more_goes() {
+    let repo = Repo::new();
+    let state = repo.beside("state");
+    let keep = Keep::default();
+    assert_eq!(sweep(&state, &keep).await, [""; 0].map(PathBuf::from));
+    let mirror = get(&repo, None).await.expect("cloned").dir;
+    let swept = async |days: u64| {
+        age(&mirror, days);
+        sweep(&state, &keep).await == [mirror.clone()]
+    };
+    assert!(!swept(13).await && mirror.exists());
+
+    // A work tree of it, in which work stands or not.
+    let from_there = Worktree { base: Some(repo.head()), ..Worktree::default() };
+    let tree = add_worktree(&mirror, &from_there, "x", &repo.beside("trees/1")).await.expect("added");
+    assert!(!swept(99).await);
+    // A branch with commits that stand nowhere else, whose work tree has gone.
+    repo::write(&tree.root.join("new"), "x\n");
+    repo::git(&tree.root, &["add", "new"]);
+    repo::git(&tree.root, &["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "own"]);
+    fs::remove_dir_all(&tree.root).expect("removed");
+    assert!(!swept(99).await && mirror.exists());
+    repo::git(&mirror, &["worktree", "prune"]);
+    repo::git(&mirror, &["update-ref", "-d", "refs/heads/cm/x"]);
+    // Somebody asks for it: it is used again.
+    age(&mirror, 99);
+    get(&repo, None).await.expect("brought up to date");
+    assert_eq!(sweep(&state, &keep).await, [""; 0].map(PathBuf::from));
+    assert!(swept(15).await && !mirror.exists());
+    assert_eq!(fs::read_dir(state.join("repos")).expect("there").count(), 0);
+    // And it is cloned again.
+    assert_eq!(get(&repo, None).await.expect("cloned").commit, repo.head());
+
+    // Too many: the one not used for longest. One that cannot be looked into stays; what is left of one goes.
+    let other = state.join("repos/0123/other.git");
+    fs::create_dir_all(&other).expect("made");
+    fs::write(other.join("HEAD"), "nonsense").expect("written");
+    fs::create_dir_all(state.join("repos/4567.gone/old.git")).expect("made");
+    age(&other, 3);
+    age(&mirror, 2);
+    let one = Keep { unused: None, most: 0 };
+    assert_eq!(sweep(&state, &one).await, std::slice::from_ref(&mirror));
+    assert!(other.exists() && !state.join("repos/4567.gone").exists());
 }

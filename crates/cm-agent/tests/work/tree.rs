@@ -35,6 +35,7 @@ async fn a_task_has_its_own() {
         repository: repo.root.clone(),
         save_every: None,
         continues: None,
+        origin: None,
         warnings: vec![],
     };
     assert_eq!(tree, expected);
@@ -218,6 +219,7 @@ fn all_of_it_can_be_sent() {
         repository: path.into(),
         save_every: None,
         continues: None,
+        origin: None,
         warnings: vec![],
     };
     check(cm_agent::work::base(path, Some(path)));

@@ -409,6 +409,14 @@ fn help_of_dispatch() {
       -q, --quiet
               Only what failed
 
+          --notify <CMD>
+              Run this when a task waits for a person, and when the run ends (see `cm-fleet inbox
+              --help`)
+
+          --no-bell
+              Do not ring the terminal's bell when a task waits for a person, and send it no
+              notification
+
       -h, --help
               Print help
 
@@ -423,6 +431,9 @@ fn help_of_dispatch() {
       cm-fleet dispatch --on 'zone=eu' --each-host --tool shell "df -h /"    once on each host
       cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
       cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == "task_finished")'
+
+    --notify is run by sh, with CM_EVENT (asked, ended), CM_HOST, CM_SESSION, CM_TASK and CM_QUESTION in
+    its environment; at the end the last two are the run and what became of its tasks. It has 10 s.
 
     Ctrl-C detaches: what runs goes on, `cm-fleet sessions` finds it. A second one ends this run's
     sessions, a third leaves at once.

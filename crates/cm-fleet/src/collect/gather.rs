@@ -10,8 +10,11 @@ use cm_client::protocol::{SessionId, Transcript};
 use cm_ssh::{Exec, Input, Ssh, Status};
 
 use super::files::{self, Fresh, PATCH, TRANSCRIPT};
+use crate::container::engine::Road;
+use crate::container::run::{self, Command};
 use crate::deploy::script::{BEGIN, in_sh};
 use crate::dispatch::carry::script::{answer, bad_repository};
+use crate::fleet::tunnel::Tunnel;
 use crate::fleet::way::Way;
 use crate::report::clean::clean_line;
 
@@ -125,6 +128,9 @@ impl Host<'_> {
 
     async fn there(&mut self, path: &str) -> Result<Vec<u8>, String> {
         let Way::There(tunnel) = self.way else { return Ok(Vec::new()) };
+        if let Some((road, container)) = tunnel.container() {
+            return self.inside(tunnel, &road, &container, path).await;
+        }
         // A connection that failed once is not used again.
         let mut ssh = match self.ssh.take() {
             Some(ssh) => ssh,
@@ -138,13 +144,35 @@ impl Host<'_> {
             Status::Exited(code) => Some(code),
             Status::Signal(_) => None,
         };
-        let patch = answer(&output.stdout).filter(|_| code == Some(0));
-        match (code, patch) {
-            (Some(NONE), _) => Err(format!("{path} is not there any more")),
-            (_, Some(patch)) if patch.len() > MOST => Err(format!("{path} is over {} MiB", MOST >> 20)),
-            (_, Some(patch)) => Ok(patch.to_vec()),
-            _ => Err(format!("{path}: {}", clean_line(output.stderr_text().trim()))),
-        }
+        read(path, code, &output.stdout, &output.stderr_text())
+    }
+
+    async fn inside(
+        &self,
+        tunnel: &Tunnel,
+        road: &Road,
+        container: &str,
+        path: &str,
+    ) -> Result<Vec<u8>, String> {
+        let words = ["/bin/sh", "-c", &script()].map(str::to_owned);
+        let input = [format!("{path}\n").into_bytes().into()];
+        let command =
+            Command { container, words: &words, input: &input, limit: MOST + (1 << 16), deadline: HANDING };
+        let output =
+            run::once(road, tunnel.keys(), &command, |_| {}).await.map_err(|error| error.to_string())?;
+        let code = i32::try_from(output.status).ok();
+        read(path, code, &output.stdout, &String::from_utf8_lossy(&output.stderr))
+    }
+}
+
+/// What [`script`] has printed.
+fn read(path: &str, code: Option<i32>, stdout: &[u8], stderr: &str) -> Result<Vec<u8>, String> {
+    let patch = answer(stdout).filter(|_| code == Some(0));
+    match (code, patch) {
+        (Some(NONE), _) => Err(format!("{path} is not there any more")),
+        (_, Some(patch)) if patch.len() > MOST => Err(format!("{path} is over {} MiB", MOST >> 20)),
+        (_, Some(patch)) => Ok(patch.to_vec()),
+        _ => Err(format!("{path}: {}", clean_line(stderr.trim()))),
     }
 }
 

@@ -147,6 +147,7 @@ mod tests {
             session_id: SessionId::from_bits(bits),
             existing: false,
             warnings: Vec::new(),
+            base: None,
         };
         let failed = RunEventKind::AttemptFailed {
             task: 1,
@@ -167,7 +168,7 @@ mod tests {
             RunEventKind::TaskReceipt { task: 1, receipt: Box::new(receipt.clone()) },
             failed,
             placed("h3", 2),
-            RunEventKind::TaskQueued { task: 1 },
+            RunEventKind::TaskQueued { task: 1, fence: false },
             placed("h2", 3),
             started(2),
             RunEventKind::TaskLate {

@@ -114,9 +114,11 @@ impl Run {
             } else {
                 continue;
             };
-            let base = changes.base.clone().filter(|_| changes.continues.is_none());
+            // Not where only the work it went on with is known, and not where that began.
+            let begin = |base: &String| changes.continues.as_ref().is_none_or(|work| work.commit != *base);
+            let base = changes.base.clone().filter(begin);
             let folder = self.folders[*task].clone();
-            // An attempt that had nothing to add to what it went on with leaves no branch.
+            // Such an attempt leaves no branch if it had nothing to add.
             let added = changes.commit != changes.base || changes.continues.is_none();
             let saved = (!added).then(|| {
                 let git = self.dir.join("git").display().to_string();

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cm_ssh::{Event, Input, Ssh};
+use cm_ssh::{Event, Input, Keys, Ssh};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::hosts::Opened;
+use crate::container;
+use crate::container::engine::Road;
+use crate::container::wanted::Role;
 use crate::deploy::run::CONNECTING;
 use crate::deploy::words::without_name;
 use crate::exit::Exit;
@@ -31,6 +34,7 @@ pub async fn run(hosts: Opened, follow: bool, lines: u64) -> Result<Exit, Failur
     let command = format!("exec journalctl --user -u cm-agent -q --no-pager -o short-iso -n {lines}{more}");
     let deadline = if follow { DAY } else { READ };
     let names = jobs.iter().map(|job| width(&clean(&job.name))).max().unwrap_or(0);
+    let count_of = lines;
     let (lines, mut printed) = mpsc::unbounded_channel::<(String, String)>();
     let room = Arc::new(Semaphore::new(if follow { jobs.len().max(1) } else { CONNECTING }));
     let mut tasks = JoinSet::new();
@@ -40,6 +44,10 @@ pub async fn run(hosts: Opened, follow: bool, lines: u64) -> Result<Exit, Failur
             (Arc::clone(&keys), Arc::clone(&room), lines.clone(), command.clone());
         tasks.spawn(async move {
             let _permit = room.acquire_owned().await;
+            if let (Some(road), Some(wanted)) = (container::host::road(&job), &job.container) {
+                let name = wanted.names().of(Role::Agent);
+                return contained(&job.name, &road, &name, &keys, (count_of, follow, deadline), &lines).await;
+            }
             let mut ssh = match Ssh::connect(&job.target, &keys).await {
                 Ok(ssh) => ssh,
                 Err(error) => return Some((job.name, error.to_string())),
@@ -87,4 +95,28 @@ pub async fn run(hosts: Opened, follow: bool, lines: u64) -> Result<Exit, Failur
         n if n == count => Exit::Unreachable,
         _ => Exit::Failed,
     })
+}
+
+/// The log of a container; why not, where there is none.
+async fn contained(
+    host: &str,
+    road: &Road,
+    name: &str,
+    keys: &Keys,
+    (count, follow, deadline): (u64, bool, Duration),
+    lines: &mpsc::UnboundedSender<(String, String)>,
+) -> Option<(String, String)> {
+    let read = async {
+        let engine = road.connect(keys, None).await?;
+        let on = |line: String| {
+            // Nobody reads any more: the command is about to end.
+            let _ = lines.send((host.to_owned(), line));
+        };
+        container::logs::read(&engine, name, count, follow, on).await
+    };
+    match tokio::time::timeout(deadline, read).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some((host.to_owned(), error.to_string())),
+        Err(_) => Some((host.to_owned(), format!("no end within {} s", deadline.as_secs()))),
+    }
 }

@@ -11,6 +11,7 @@ use cm_ssh::Status;
 use super::exec::quote;
 use super::fleet::FleetArgs;
 use crate::cli::Global;
+use crate::container::tty::Tty;
 use crate::exit::Exit;
 use crate::failure::{Failure, Kind};
 use crate::fleet::find::Found;
@@ -97,12 +98,23 @@ async fn on_host(tunnel: &Tunnel, socket: &str, short: &str, take: bool) -> Resu
     };
     let terminal = Terminal::open().map_err(|e| cannot(&e))?;
     let term = std::env::var("TERM").ok().filter(|term| !term.is_empty());
-    let wanted = cm_ssh::Terminal { term: term.unwrap_or_else(|| USUAL.to_owned()), size: terminal.size() };
-    let ssh = tunnel.ssh().await.map_err(|e| cannot(&e))?;
-    let pty = ssh.pty(&command(socket, take), &wanted).await.map_err(|e| cannot(&e))?;
+    let term = term.unwrap_or_else(|| USUAL.to_owned());
     let how = if take { "Ctrl-b d leaves" } else { "looking only, q or Ctrl-C leaves; --take types" };
-    super::say(&format!("session {short} on {host}: {how}; the session goes on\n"));
-    match terminal.join(pty, !take).await.map_err(|e| cannot(&e))? {
+    let begun = || super::say(&format!("session {short} on {host}: {how}; the session goes on\n"));
+    let end = if let (Some((road, _)), Some(keeper)) = (tunnel.container(), tunnel.keeper()) {
+        let words = ["/bin/sh", "-c", &script(socket, take)].map(str::to_owned);
+        let opened = Tty::open(&road, tunnel.keys(), &keeper, &words, &term, terminal.size()).await;
+        let tty = opened.map_err(|e| cannot(&e))?;
+        begun();
+        terminal.join(tty, !take).await
+    } else {
+        let wanted = cm_ssh::Terminal { term, size: terminal.size() };
+        let ssh = tunnel.ssh().await.map_err(|e| cannot(&e))?;
+        let pty = ssh.pty(&command(socket, take), &wanted).await.map_err(|e| cannot(&e))?;
+        begun();
+        terminal.join(pty, !take).await
+    };
+    match end.map_err(|e| cannot(&e))? {
         End::Left | End::Ended(Status::Exited(0)) => Ok(Exit::Done),
         End::Ended(status) => {
             let how = match status {
@@ -119,15 +131,19 @@ async fn on_host(tunnel: &Tunnel, socket: &str, short: &str, take: bool) -> Resu
     }
 }
 
-/// PURE. What is run on the host. A terminal that it does not know is taken for the usual one.
+/// PURE. What is run on the host.
 fn command(socket: &str, take: bool) -> String {
+    format!("exec sh -c {}", quote(&script(socket, take)))
+}
+
+/// PURE. What joins a terminal to a session's. A kind of terminal that is not known there is taken for the usual one.
+fn script(socket: &str, take: bool) -> String {
     let read_only = if take { "" } else { " -r" };
-    let script = format!(
+    format!(
         "infocmp >/dev/null 2>&1 || {{ TERM={USUAL}; export TERM; }}; \
          exec tmux -u -S {} attach-session -t =main{read_only}",
         quote(socket)
-    );
-    format!("exec sh -c {}", quote(&script))
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! `cm-fleet dispatch`: what was asked for, checked, made a run and shown.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,7 +9,9 @@ use cm_client::protocol::{
 };
 
 use super::fleet::{Chosen, Crew, FleetArgs, choices};
+use super::given::{directory, read, remote_directory};
 use super::run_files;
+use super::show_run::ShowRun;
 use crate::cli::Global;
 use crate::dispatch::plan::{Defaults, Plan, Rules, plan};
 use crate::dispatch::run::{self, Begin};
@@ -22,16 +23,6 @@ use crate::fleet::way::Way;
 use crate::parse::{self, EnvArg};
 use crate::policy;
 use crate::report::event::FleetPlan;
-use crate::report::json::Json;
-use crate::report::plain::Plain;
-use crate::report::tty::Tty;
-use crate::report::{View, terminal};
-
-/// Bytes of a file of tasks at most.
-const FILE_BYTES: u64 = 16 << 20;
-
-/// The next move where `--path` cannot be used.
-const OTHER_PATH: &str = "make that directory, or name another one with --path";
 
 /// How long a host may be silent, where nobody says it. Seconds.
 const GRACE: f64 = 60.0;
@@ -70,6 +61,9 @@ Examples:
   cm-fleet dispatch --on 'zone=eu' --each-host --tool shell \"df -h /\"    once on each host
   cm-fleet dispatch --tool shell --env CI=1 --env GITHUB_TOKEN ./release.sh
   cm-fleet dispatch --json --tool shell make | jq -c 'select(.type == \"task_finished\")'
+
+--notify is run by sh, with CM_EVENT (asked, ended), CM_HOST, CM_SESSION, CM_TASK and CM_QUESTION in
+its environment; at the end the last two are the run and what became of its tasks. It has 10 s.
 
 Ctrl-C detaches: what runs goes on, `cm-fleet sessions` finds it. A second one ends this run's
 sessions, a third leaves at once.
@@ -182,7 +176,7 @@ pub struct Dispatch {
 /// # Errors
 /// Something asked for makes no sense, or no agent can be reached or started.
 pub async fn run(mut args: Dispatch, global: &Global) -> Result<Exit, Failure> {
-    let view = args.show.view(args.detach);
+    let (view, calls) = args.show.calling(args.detach);
     let crew = args.fleet.crew(global).await?;
     for lost in &crew.fleet.lost {
         super::say(&format!("{}\n", lost.line()));
@@ -206,7 +200,9 @@ pub async fn run(mut args: Dispatch, global: &Global) -> Result<Exit, Failure> {
             .hint("--on NAME selects one"));
     }
     let record = run_files::create(&plan, &origin, &pools)?;
-    run::run(plan, ways, Begin::default(), Box::new(record), view).await
+    let ran = run::run(plan, ways, Begin::default(), Box::new(record), view).await;
+    calls.end().await;
+    ran
 }
 
 /// Makes a plan's one task the continuation of an earlier session.
@@ -227,38 +223,6 @@ async fn go_on(plan: &mut Plan, wanted: &str, elsewhere: bool, client: &Client) 
         }
     }
     Ok(())
-}
-
-/// How a run is shown.
-#[derive(Debug, Clone, Args)]
-pub struct ShowRun {
-    /// Events as JSON lines on standard output, the last one `run_finished`
-    #[arg(long, conflicts_with_all = ["plain", "quiet"])]
-    json: bool,
-    /// Lines instead of bars
-    #[arg(long, conflicts_with = "quiet")]
-    plain: bool,
-    /// Only what failed
-    #[arg(long, short)]
-    quiet: bool,
-}
-
-impl ShowRun {
-    /// Bars on a terminal, lines elsewhere, JSON where it was asked for. `detach`: there is nothing to follow.
-    pub fn view(&self, detach: bool) -> Box<dyn View> {
-        let (out, log) = (std::io::stdout(), std::io::stderr());
-        let columns = terminal::stdout_columns();
-        let paint = terminal::paint_stdout();
-        if self.json {
-            Box::new(Json::new(out))
-        } else if self.quiet {
-            Box::new(Plain::new(log, out, columns, paint).quiet())
-        } else if self.plain || detach || !terminal::can_draw() {
-            Box::new(Plain::new(log, out, columns, paint))
-        } else {
-            Box::new(Tty::new(out, paint))
-        }
-    }
 }
 
 /// The run, and the sets of hosts its tasks choose from.
@@ -380,48 +344,4 @@ fn run_id() -> Result<String, Failure> {
         Failure::new(Kind::Task, "the system gives no random numbers").caused_by(e.to_string())
     })?;
     Ok(format!("run-{:016x}", u64::from_ne_bytes(bits)))
-}
-
-/// A directory on a host, which only its agent can check: `~` and what is below, or an absolute path.
-fn remote_directory(path: Option<&Path>) -> Result<String, Failure> {
-    let Some(path) = path else { return Ok("~".to_owned()) };
-    match path.to_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(Failure::usage(format!("the path {} is not UTF-8", path.display()))),
-    }
-}
-
-fn directory(path: Option<&Path>) -> Result<String, Failure> {
-    let path = match path {
-        Some(path) => std::path::absolute(path),
-        None => std::env::current_dir(),
-    }
-    .map_err(|e| {
-        Failure::usage("cannot tell the current directory").because(&e).hint("name one with --path")
-    })?;
-    let shown = path.display().to_string();
-    match std::fs::metadata(&path) {
-        Ok(meta) if meta.is_dir() => path
-            .into_os_string()
-            .into_string()
-            .map_err(|_| Failure::usage(format!("the path {shown} is not UTF-8"))),
-        Ok(_) => Err(Failure::usage(format!("--path {shown} is not a directory")).hint(OTHER_PATH)),
-        Err(e) => Err(Failure::usage(format!("--path {shown} cannot be used")).because(&e).hint(OTHER_PATH)),
-    }
-}
-
-fn read(what: &str, path: &Path) -> Result<String, Failure> {
-    let cannot =
-        |e: &std::io::Error| Failure::usage(format!("cannot read {what} {}", path.display())).because(e);
-    let source: Box<dyn Read> = if path.as_os_str() == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(std::fs::File::open(path).map_err(|e| cannot(&e))?)
-    };
-    let mut text = String::new();
-    source.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(|e| cannot(&e))?;
-    if text.len() as u64 > FILE_BYTES {
-        return Err(Failure::usage(format!("{what} {} is over 16 MiB", path.display())));
-    }
-    Ok(text)
 }

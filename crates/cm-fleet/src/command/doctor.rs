@@ -1,13 +1,21 @@
 //! `cm-fleet doctor`: what is not as it should be on each host, and here, each with its remedy.
 
+use std::sync::Arc;
+
 use clap::Args;
 use cm_protocol::deploy::{Facts, Finding, Verdict};
+use futures_util::StreamExt;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use super::hosts::{HostsArgs, Opened};
+use crate::container::host::Hosted;
 use crate::deploy::each::ask_all;
 use crate::deploy::event::Outcome;
+use crate::deploy::host::{Job, Tell};
 use crate::deploy::jobs::Depth;
+use crate::deploy::link::Means;
+use crate::deploy::run::CONNECTING;
 use crate::deploy::stage::now;
 use crate::deploy::words::without_name;
 use crate::deploy::{findings, script};
@@ -26,7 +34,8 @@ Examples:
   cm-fleet doctor --all           also what is good
 
 Looks at: ssh, systemd, linger, tmux, git, disk, memory, clock, the agent and its unit, ports, and which coding
-tools are installed and logged in (the last two once the agent is installed).
+tools are installed and logged in (the last two once the agent is installed); of container hosts at the engine,
+the image and the containers.
 
 Exit codes: 0 nothing is bad · 1 something is · 2 usage · 3 no host could be reached")]
 pub struct Doctor {
@@ -54,9 +63,14 @@ struct Found {
 /// The inventory cannot be used.
 pub async fn run(args: Doctor) -> Result<Exit, Failure> {
     let Opened { jobs, keys, settled, inventory } = args.hosts.open(Depth::Reach).await?;
-    let answers = ask_all(jobs, &keys, script::DOCTOR).await;
-    let all: Vec<Found> =
+    let order: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+    let (contained, jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.container.is_some());
+    let (answers, engines) =
+        tokio::join!(ask_all(jobs, &keys, script::DOCTOR), engines(contained, Means::new(Arc::clone(&keys))));
+    let mut all: Vec<Found> =
         answers.into_iter().map(|(host, answer)| found(&host, &inventory.name, answer)).collect();
+    all.extend(engines);
+    all.sort_by_key(|found| order.iter().position(|name| *name == found.host));
     for found in &all {
         let text =
             if args.json { super::json(found)? } else { draw(found, args.all, terminal::paint_stdout()) };
@@ -75,6 +89,24 @@ pub async fn run(args: Doctor) -> Result<Exit, Failure> {
         () if bad => Exit::Failed,
         () => Exit::Done,
     })
+}
+
+/// Hosts whose agent runs in a container: their engines are looked at.
+async fn engines(jobs: Vec<Job>, means: Means) -> Vec<Found> {
+    let looks = jobs.into_iter().map(|job| {
+        let means = means.clone();
+        async move {
+            let (tell, _told) = mpsc::unbounded_channel();
+            let tell = Tell::new(&job.name, tell);
+            let findings = match Hosted::of(&job, &means.images, &means.keys, &tell) {
+                Some(hosted) => Box::pin(hosted.findings()).await,
+                None => Vec::new(),
+            };
+            let reached = !findings.iter().any(|f| f.what == "ssh" && f.verdict == Verdict::Bad);
+            Found { host: job.name, reached, findings }
+        }
+    });
+    futures_util::stream::iter(looks).buffer_unordered(CONNECTING).collect().await
 }
 
 fn found(host: &str, fleet: &str, answer: Result<Facts, Outcome>) -> Found {

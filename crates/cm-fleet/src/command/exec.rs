@@ -4,12 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use cm_ssh::{Event, Input, Ssh, SshError, Status};
+use cm_ssh::{Event, Input, Keys, Ssh, Status};
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::hosts::{HostsArgs, Opened};
+use crate::container;
+use crate::container::engine::Road;
+use crate::container::error::EngineError;
+use crate::container::run::Command;
+use crate::container::wanted::Role;
 use crate::deploy::host::Job;
 use crate::deploy::jobs::Depth;
 use crate::deploy::run::CONNECTING;
@@ -29,7 +34,8 @@ Examples:
   cm-fleet exec -- sh -c 'df -h ~ | tail -1'
 
 Words are passed on as they are: nothing is expanded here or there. The login shell is sh or reads quotes as
-sh does (bash, zsh, dash, fish). Standard input is empty.
+sh does (bash, zsh, dash, fish). Standard input is empty. On a host with `runtime: container` the command runs in
+the agent's container.
 
 Exit codes: 0 it ended with 0 everywhere · 1 it did not · 3 no host could be reached")]
 pub struct ExecArgs {
@@ -74,12 +80,16 @@ pub async fn run(args: ExecArgs) -> Result<Exit, Failure> {
     for job in jobs {
         let (keys, room, lines, command) =
             (Arc::clone(&keys), Arc::clone(&room), lines.clone(), command.clone());
+        let words = args.command.clone();
         tasks.spawn(async move {
             let _permit = room.acquire_owned().await;
+            if let Some(road) = container::host::road(&job) {
+                return in_container(&job, &road, &words, deadline, &keys, &lines).await;
+            }
             let connected = Ssh::connect(&job.target, &keys).await;
             match connected {
                 Ok(ssh) => on_host(&job, ssh, &command, deadline, lines).await,
-                Err(error) => failed(&job, &error),
+                Err(error) => failed(&job, &error, true),
             }
         });
     }
@@ -135,18 +145,58 @@ async fn on_host(
                 unreachable: false,
             }
         }
-        Err(error) => failed(job, &error),
+        Err(error) => failed(job, &error, true),
     }
 }
 
-fn failed(job: &Job, error: &SshError) -> Done {
+/// The same in the container of the host's agent.
+async fn in_container(
+    job: &Job,
+    road: &Road,
+    words: &[String],
+    deadline: Duration,
+    keys: &Keys,
+    lines: &mpsc::UnboundedSender<(String, String)>,
+) -> Done {
+    let name = job.container.as_ref().map(|wanted| wanted.names().of(Role::Agent)).unwrap_or_default();
+    let mut open = Vec::new();
+    let tell = |line: &[u8]| {
+        // Nobody reads: the output is kept all the same.
+        let _ = lines.send((job.name.clone(), String::from_utf8_lossy(line).trim_end().to_owned()));
+    };
+    let command = Command::new(&name, words, deadline);
+    let done = container::run::once(road, keys, &command, |piece| {
+        open.extend_from_slice(piece);
+        while let Some(end) = open.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = open.drain(..=end).collect();
+            tell(&line);
+        }
+    })
+    .await;
+    if !open.is_empty() {
+        tell(&open);
+    }
+    match done {
+        Ok(output) => Done {
+            host: job.name.clone(),
+            status: Some(output.status.to_string()),
+            error: None,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            unreachable: false,
+        },
+        Err(error) => failed(job, &error, matches!(error, EngineError::Ssh(_) | EngineError::Trouble { .. })),
+    }
+}
+
+fn failed(job: &Job, error: &dyn std::fmt::Display, unreachable: bool) -> Done {
     Done {
         host: job.name.clone(),
         status: None,
         error: Some(error.to_string()),
         stdout: String::new(),
         stderr: String::new(),
-        unreachable: true,
+        unreachable,
     }
 }
 

@@ -25,7 +25,7 @@ Examples:
   cm-fleet inbox --watch --notify 'notify-send \"$CM_HOST: $CM_TASK\" \"$CM_QUESTION\"'
 
 The command of --notify is run by sh once for each question the watch has not seen yet, with CM_HOST, CM_SESSION,
-CM_TASK (its name, else the task's first line) and CM_QUESTION in its environment; it has 10 s.
+CM_TASK (its name, else the task's first line), CM_QUESTION and CM_EVENT (asked) in its environment; it has 10 s.
 
 Exit codes: 0 · 1 a host did not answer (the others are shown) · 2 usage · 3 no agent could be reached")]
 pub struct Inbox {

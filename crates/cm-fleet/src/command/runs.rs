@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval, timeout_at};
 
-use super::dispatch::ShowRun;
 use super::fleet::Crew;
 use super::run_files::{self, Kept, Reopened};
+use super::show_run::ShowRun;
 use crate::cli::Global;
 use crate::dispatch::ledger::{self, Listed, Tail};
 use crate::dispatch::now;
@@ -22,7 +22,7 @@ use crate::report::fold::RunState;
 use crate::report::paint::Paint;
 use crate::report::result::{self, Tails};
 use crate::report::table::{Cell, Column, render};
-use crate::report::{terminal, words};
+use crate::report::{View, terminal, words};
 
 /// Runs that are listed where nobody says how many.
 const LISTED: usize = 20;
@@ -166,7 +166,7 @@ fn list(all: bool, as_json: bool) -> Result<Exit, Failure> {
             clean(&listed.id).into(),
             words::age(now() - listed.started).into(),
             Cell::coloured(word, colour),
-            hosts(&state).into(),
+            words::hosts(&state).into(),
             words::sum(state.summary()).into(),
             first.into(),
         ]);
@@ -192,14 +192,6 @@ fn stands(state: &RunState, held: bool) -> &'static str {
         (false, 0, 0) => "done",
         (false, 0, _) => "failed",
         (false, _, _) => "left",
-    }
-}
-
-fn hosts(state: &RunState) -> String {
-    match state.hosts.as_slice() {
-        [] => String::new(),
-        [one] => clean(&one.name),
-        [first, rest @ ..] => format!("{} and {} more", clean(&first.name), rest.len()),
     }
 }
 
@@ -240,11 +232,18 @@ fn next_move(id: &str, state: &RunState, held: bool) -> Option<String> {
 }
 
 async fn watch(query: &str, how: &ShowRun) -> Result<Exit, Failure> {
+    let (view, calls) = how.calling(false);
+    let followed = follow(query, view).await;
+    calls.end().await;
+    followed
+}
+
+async fn follow(query: &str, mut view: Box<dyn View>) -> Result<Exit, Failure> {
     let listed = run_files::find(query)?;
     let mut caught = signal(SignalKind::interrupt())
         .map_err(|e| Failure::new(Kind::Task, "cannot catch Ctrl-C").because(&e))?;
     let mut tail: Tail<RunEvent> = Tail::open(&listed.dir).map_err(|error| error.failure())?;
-    let (mut state, mut view) = (RunState::default(), how.view(false));
+    let mut state = RunState::default();
     let mut look = interval(LOOK);
     let unwritable = |e: std::io::Error| Failure::new(Kind::Task, "cannot write the report").because(&e);
     loop {
@@ -307,7 +306,10 @@ async fn again(args: Again, aim: Aim, global: &Global) -> Result<Exit, Failure> 
     plan.detach = false;
     let ways: Vec<Way> = crew.fleet.members.iter().map(|member| member.way.clone()).collect();
     let begin = Begin { state, reopen, stop: (aim == Aim::Cancel).then_some(Stop::Cancel) };
-    run::run(plan, ways, begin, Box::new(record), args.show.view(false)).await
+    let (view, calls) = args.show.calling(false);
+    let ran = run::run(plan, ways, begin, Box::new(record), view).await;
+    calls.end().await;
+    ran
 }
 
 /// The hosts as they are now, with the rules of before.

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use cm_ssh::{Keys, Ssh};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::hosts::{HostsArgs, Opened};
+use crate::container::host::wanted_program;
 use crate::deploy::binary::Programs;
 use crate::deploy::event::Outcome;
-use crate::deploy::host::{self, Job, Tell};
+use crate::deploy::host::{Job, Tell};
 use crate::deploy::jobs::Depth;
+use crate::deploy::link::{self, Link, Means};
 use crate::deploy::record;
 use crate::deploy::run::CONNECTING;
 use crate::deploy::status::{HostStatus, State, of_facts, of_outcome, table};
@@ -55,7 +56,8 @@ pub async fn run(args: Status) -> Result<Exit, Failure> {
     let names: Vec<String> = opened.jobs.iter().map(|job| job.name.clone()).collect();
     let all = names.len() + opened.settled.len() == opened.inventory.hosts.len();
     let orphans = if all { orphans(&args, &mut opened).await? } else { Vec::new() };
-    let mut look = Look { opened, orphans, open: BTreeMap::new(), programs: Programs::new() };
+    let means = Means::new(Arc::clone(&opened.keys));
+    let mut look = Look { opened, means, orphans, open: BTreeMap::new(), programs: Programs::new() };
     loop {
         let rows = look.all().await;
         let more = show(&args, &rows)?;
@@ -82,8 +84,9 @@ async fn orphans(args: &Status, opened: &mut Opened) -> Result<Vec<String>, Fail
 /// Looks at all hosts, over connections that stay.
 struct Look {
     opened: Opened,
+    means: Means,
     orphans: Vec<String>,
-    open: BTreeMap<String, Ssh>,
+    open: BTreeMap<String, Link>,
     programs: Programs,
 }
 
@@ -92,24 +95,28 @@ impl Look {
         let room = Arc::new(Semaphore::new(CONNECTING));
         let mut tasks = JoinSet::new();
         for job in &self.opened.jobs {
-            let (job, keys, room) = (job.clone(), Arc::clone(&self.opened.keys), Arc::clone(&room));
+            let (job, means, room) = (job.clone(), self.means.clone(), Arc::clone(&room));
             let open = self.open.remove(&job.name);
             tasks.spawn(async move {
                 let _permit = room.acquire_owned().await;
-                let answer = one(&job, open, &keys).await;
-                (job, answer)
+                let answer = Box::pin(one(&job, open, &means)).await;
+                let program = wanted_program(&job, &means.images).await;
+                (job, answer, program)
             });
         }
         let mut rows = BTreeMap::new();
         while let Some(done) = tasks.join_next().await {
-            let Ok((job, answer)) = done else { continue };
+            let Ok((job, answer, program)) = done else { continue };
             let orphan = self.orphans.contains(&job.name);
             let row = match answer {
-                Ok((ssh, facts)) => {
-                    self.open.insert(job.name.clone(), ssh);
+                Ok((link, facts)) => {
+                    self.open.insert(job.name.clone(), link);
                     // For status it is enough to know what is wanted where that can be known.
-                    let wanted = self.programs.get(job.binary.as_deref(), &facts.arch).ok();
-                    let wanted = wanted.filter(|_| !orphan).map(|program| program.binary);
+                    let wanted = match job.container {
+                        Some(_) => program,
+                        None => self.programs.get(job.binary.as_deref(), &facts.arch).ok().map(|p| p.binary),
+                    };
+                    let wanted = wanted.filter(|_| !orphan);
                     of_facts(&job.name, &self.opened.inventory.name, orphan, wanted, facts)
                 }
                 Err(outcome) => of_outcome(&job.name, orphan, &outcome),
@@ -127,16 +134,17 @@ impl Look {
 /// One host: over the connection there is, else over a new one.
 async fn one(
     job: &Job,
-    open: Option<Ssh>,
-    keys: &Keys,
-) -> Result<(Ssh, cm_protocol::deploy::Facts), Outcome> {
-    if let Some(mut ssh) = open
-        && let Ok(facts) = host::facts(job, &mut ssh, "").await
-    {
-        return Ok((ssh, facts));
-    }
+    open: Option<Link>,
+    means: &Means,
+) -> Result<(Link, cm_protocol::deploy::Facts), Outcome> {
     let (tell, _told) = mpsc::unbounded_channel();
-    host::ask(job, keys, "", &Tell::new(&job.name, tell)).await
+    let tell = Tell::new(&job.name, tell);
+    if let Some(link) = open
+        && let Ok(answer) = link::again(job, link, means, &tell).await
+    {
+        return Ok(answer);
+    }
+    link::ask(job, means, "", &tell).await
 }
 
 /// Prints it; false once nobody reads any more.

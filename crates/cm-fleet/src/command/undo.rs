@@ -9,7 +9,7 @@ use crate::deploy::event::{Outcome, Verb};
 use crate::deploy::jobs::Depth;
 use crate::deploy::record::{self, Record};
 use crate::deploy::stage::Moment;
-use crate::deploy::{undo, who};
+use crate::deploy::{link, who};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -82,8 +82,8 @@ pub async fn rollback(args: Rollback) -> Result<Exit, Failure> {
     act(Verb::Rollback, &args.hosts, &args.show, args.manner.yes(), "Take {} back?", false, move |host| {
         let (manner, to) = (manner.clone(), to.clone());
         async move {
-            let Reached { job, ssh, facts, tell, keys } = host;
-            undo::roll_back(&job, ssh, &facts, to.as_deref(), &manner, &keys, &tell).await
+            let Reached { job, link, facts, tell, means } = host;
+            link::roll_back(&job, link, &facts, to.as_deref(), &manner, &means, &tell).await
         }
     })
     .await
@@ -101,8 +101,8 @@ pub async fn uninstall(args: Uninstall) -> Result<Exit, Failure> {
         "Remove the agents of {}?"
     };
     act(Verb::Uninstall, &args.hosts, &args.show, args.yes, question, args.orphans, move |host| async move {
-        let Reached { job, ssh, facts, .. } = host;
-        undo::uninstall(&job, ssh, &facts, purge, force).await
+        let Reached { job, link, facts, tell, means } = host;
+        link::uninstall(&job, link, &facts, purge, force, &means, &tell).await
     })
     .await
 }
@@ -114,8 +114,8 @@ pub async fn uninstall(args: Uninstall) -> Result<Exit, Failure> {
 pub async fn rotate_token(args: RotateToken) -> Result<Exit, Failure> {
     let question = "Give the agents of {} new tokens?";
     act(Verb::RotateToken, &args.hosts, &args.show, args.yes, question, false, |host| async move {
-        let Reached { job, ssh, facts, .. } = host;
-        undo::rotate_token(&job, ssh, &facts).await
+        let Reached { job, link, facts, .. } = host;
+        link::rotate_token(&job, link, &facts).await
     })
     .await
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cm_protocol::deploy::Facts;
-use cm_ssh::{Keys, Ssh};
+use cm_ssh::Keys;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::event::{DeployEventKind, Outcome, Summary, Verb};
-use super::host::{self, Job, Tell};
+use super::host::{Job, Tell};
+use super::link::{self, Link, Means};
 use super::run::{CONNECTING, Person};
 use super::stage::{Show, Stage, ticked};
 
@@ -33,13 +34,13 @@ pub struct Reached {
     /// The host.
     pub job: Job,
     /// The connection.
-    pub ssh: Ssh,
+    pub link: Link,
     /// What it says of itself.
     pub facts: Facts,
     /// Tells what happens.
     pub tell: Tell,
-    /// Our keys, for further connections.
-    pub keys: Arc<Keys>,
+    /// What further connections need.
+    pub means: Means,
 }
 
 /// Asks every host what it is, all at once; the answers in the order of the hosts. `more`: as for
@@ -49,16 +50,16 @@ pub async fn ask_all(
     keys: &Arc<Keys>,
     more: &'static str,
 ) -> Vec<(String, Result<Facts, Outcome>)> {
-    let room = Arc::new(Semaphore::new(CONNECTING));
+    let (room, means) = (Arc::new(Semaphore::new(CONNECTING)), Means::new(Arc::clone(keys)));
     let mut tasks = JoinSet::new();
     let order: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
     for job in jobs {
-        let (keys, room) = (Arc::clone(keys), Arc::clone(&room));
+        let (means, room) = (means.clone(), Arc::clone(&room));
         tasks.spawn(async move {
             // Closed never: it lives as long as we do.
             let _permit = room.acquire_owned().await;
             let (tell, _told) = mpsc::unbounded_channel();
-            let answer = host::ask(&job, &keys, more, &Tell::new(&job.name, tell)).await;
+            let answer = Box::pin(link::ask(&job, &means, more, &Tell::new(&job.name, tell))).await;
             (job.name, answer.map(|(_, facts)| facts))
         });
     }
@@ -87,20 +88,20 @@ where
     let names = jobs.iter().map(|job| job.name.clone()).collect();
     let mut stage = Stage::begin(verb, &fleet, &by, names, settled, show);
     let (tell, mut told) = mpsc::unbounded_channel();
-    let room = Arc::new(Semaphore::new(CONNECTING));
+    let (room, means) = (Arc::new(Semaphore::new(CONNECTING)), Means::new(keys));
     let mut tasks = JoinSet::new();
     for job in jobs {
-        let (keys, room, act) = (Arc::clone(&keys), Arc::clone(&room), act.clone());
+        let (means, room, act) = (means.clone(), Arc::clone(&room), act.clone());
         let tell = Tell::new(&job.name, tell.clone());
         tasks.spawn(async move {
             let began = Instant::now();
             // Closed never: it lives as long as we do.
             let _permit = room.acquire_owned().await;
             let name = job.name.clone();
-            let outcome = match host::ask(&job, &keys, "", &tell).await {
-                Ok((ssh, facts)) => {
+            let outcome = match Box::pin(link::ask(&job, &means, "", &tell)).await {
+                Ok((link, facts)) => {
                     tell.say(|host| DeployEventKind::HostBegun { host });
-                    act(Reached { job, ssh, facts, tell, keys }).await
+                    act(Reached { job, link, facts, tell, means }).await
                 }
                 Err(outcome) => outcome,
             };

@@ -19,6 +19,7 @@ use super::event::{Changed, DeployEventKind, NoteText, Outcome};
 use super::plan::Blocked;
 use super::script::{self, BEGIN};
 use super::wanted::{Manner, Wanted};
+use crate::container::wanted::ContainerWanted;
 use crate::inventory::SecretRef;
 
 /// How long a host may take to say what it is.
@@ -47,6 +48,8 @@ pub struct Job {
     pub binary: Option<PathBuf>,
     /// How its agent is reached, where not at its socket.
     pub ports: Ports,
+    /// Its containers, where its agent runs in one.
+    pub container: Option<Box<ContainerWanted>>,
 }
 
 /// Where an agent listens besides its socket.

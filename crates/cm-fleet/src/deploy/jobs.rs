@@ -14,6 +14,7 @@ use super::event::Outcome;
 use super::host::{Job, Ports};
 use super::script::{DEFAULT_DIR, Dir};
 use super::wanted::Wanted;
+use crate::container::wanted::{self as container, ContainerWanted, EngineWanted, ImageWanted, Shape};
 use crate::failure::Failure;
 use crate::inventory::{Host, Inventory, Placement, PolicyRef, Runtime, SecretRef, Value};
 use crate::policy;
@@ -78,13 +79,14 @@ pub async fn jobs(inventory: &Inventory, hosts: &[Host], how: &Reach, depth: Dep
             Ok(target) => made.jobs.push(Job {
                 name: host.name.clone(),
                 target,
-                wanted,
                 binary: host.agent.binary.clone(),
                 ports: Ports {
                     only: host.agent.port,
                     listen: host.agent.listen,
                     token: host.agent.token.clone(),
                 },
+                container: contained(inventory, host, &wanted.settings).map(Box::new),
+                wanted,
             }),
             Err(failure) => {
                 let why = failure.chain.join(": ");
@@ -98,18 +100,36 @@ pub async fn jobs(inventory: &Inventory, hosts: &[Host], how: &Reach, depth: Dep
 /// Hosts that nothing is to be deployed to.
 fn settled(host: &Host) -> Option<Outcome> {
     match &host.runtime {
-        Runtime::Systemd(_) => None,
+        Runtime::Systemd(_) | Runtime::Container(_) => None,
         Runtime::Local => {
             Some(Outcome::Nothing { why: "this machine: its agent starts when it is needed".to_owned() })
         }
-        Runtime::Container(_) => Some(Outcome::Failed {
-            step: "plan".to_owned(),
-            why: "this version does not deploy containers".to_owned(),
-            remedy: Some("runtime: systemd".to_owned()),
-            host_after: Some(cm_protocol::deploy::HostAfter::Untouched),
-            log: Vec::new(),
-        }),
     }
+}
+
+/// What a host's containers are to be.
+fn contained(inventory: &Inventory, host: &Host, settings: &AgentSettings) -> Option<ContainerWanted> {
+    let Runtime::Container(keys) = &host.runtime else { return None };
+    Some(ContainerWanted {
+        host: host.name.clone(),
+        fleet: inventory.name.clone(),
+        image: ImageWanted {
+            reference: keys.image.clone().unwrap_or_else(|| container::IMAGE.to_owned()),
+            pull: keys.pull,
+            archive: keys.archive.clone(),
+        },
+        shape: Shape {
+            mounts: keys.mounts.clone(),
+            cpus: keys.cpus,
+            memory: keys.memory,
+            pids: keys.pids,
+            user: keys.user.clone(),
+            network: keys.network.clone(),
+            extra_hosts: keys.extra_hosts.clone(),
+        },
+        settings: settings.clone(),
+        engine: EngineWanted { kind: keys.engine, socket: keys.socket.clone(), here: keys.local },
+    })
 }
 
 /// What a host is to become.
@@ -156,7 +176,12 @@ async fn settings(host: &Host, secrets: &mut Fetched) -> Result<AgentSettings, F
     if let Some(token) = &agent.token {
         settings.token = Some(secrets.get(token).await?);
     }
-    for (name, value) in &host.env {
+    // Variables of the container are of its sessions, and never where an inspection shows them.
+    let inside = match &host.runtime {
+        Runtime::Container(keys) => keys.env.iter().collect(),
+        _ => Vec::new(),
+    };
+    for (name, value) in host.env.iter().chain(inside) {
         let value = match value {
             Value::Plain(text) => Hidden(text.clone()),
             Value::Secret(secret) => secrets.get(secret).await?,
@@ -234,6 +259,9 @@ struct Roads<'a> {
 
 impl Roads<'_> {
     async fn to(&self, host: &Host) -> Result<Target, Failure> {
+        if matches!(&host.runtime, Runtime::Container(keys) if keys.local) {
+            return Ok(Target::new(host.name.clone(), "localhost", ""));
+        }
         let mut target = self.last_leg(host).await?;
         let way = self.inventory.way(host, HOPS).ok_or_else(|| {
             Failure::usage(format!("host {}: over {HOPS} jump hosts behind each other", host.name))

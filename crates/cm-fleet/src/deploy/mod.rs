@@ -13,6 +13,7 @@ pub mod findings;
 pub mod fold;
 pub mod host;
 pub mod jobs;
+pub mod link;
 pub mod packed;
 pub mod plan;
 pub mod record;

@@ -61,8 +61,19 @@ pub enum Reason {
         /// The one that is.
         from: Binary,
     },
+    /// Its container is made of another image.
+    Image {
+        /// The one it is made of, its id in place of a program's digest.
+        from: Binary,
+        /// The one that is wanted.
+        reference: String,
+    },
     /// Its settings are others.
     Settings,
+    /// Its container is to have other mounts, limits, user or network.
+    Container,
+    /// What keeps its sessions' processes is of an earlier deployment, and free.
+    Keeper,
     /// It does not run.
     NotRunning {
         /// systemd's word.
@@ -137,12 +148,33 @@ pub enum Blocked {
         /// The one there is.
         found: Option<String>,
     },
+    /// A container of a name we need is not ours.
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The image is for other machines.
+    Arch {
+        /// The image.
+        image: String,
+        /// What it is for.
+        arch: String,
+        /// What the host is.
+        host: String,
+    },
+    /// The image is neither here nor there.
+    NoImage {
+        /// The image.
+        image: String,
+        /// Why it is not here.
+        why: String,
+    },
 }
 
 impl Blocked {
     /// Whether a rule says no, as opposed to the host being unfit.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::OtherFleet { .. } | Self::Locked(_) | Self::Sessions(_))
+        matches!(self, Self::OtherFleet { .. } | Self::Locked(_) | Self::Sessions(_) | Self::Name { .. })
     }
 
     /// What is in the way.
@@ -165,6 +197,15 @@ impl Blocked {
             }
             Self::Tmux { found: None } => "tmux is not installed".to_owned(),
             Self::Tmux { found: Some(version) } => format!("its tmux is too old: {version}"),
+            Self::Name { name } => {
+                format!("a container {name} is there that cm-fleet has not made for this host")
+            }
+            Self::Arch { image, arch, host } => {
+                format!("the image {image} is for {arch}, and the host is {host}")
+            }
+            Self::NoImage { image, why } => {
+                format!("the image {image} is neither on the host nor here: {why}")
+            }
         }
     }
 
@@ -186,6 +227,22 @@ impl Blocked {
             }
             Self::DiskFull { .. } => "make room, or name a directory on another file system: agent: {dir: …}",
             Self::Tmux { .. } => "on the host: sudo apt-get install tmux (3.2 or newer)",
+            Self::Name { .. } => "rename or remove it there, or give this host another name in the inventory",
+            Self::Arch { host, .. } => {
+                let platform = match host.as_str() {
+                    "x86_64" => "amd64",
+                    "aarch64" => "arm64",
+                    other => other,
+                };
+                return Some(format!(
+                    "build it for the host (docker build --platform linux/{platform} …), and name that one: \
+                     container: {{image: …}}"
+                ));
+            }
+            Self::NoImage { .. } => {
+                "build or pull it here (docker build --target agent -t …), name a file with it \
+                 (container: {archive: …}), or let the host pull it (container: {pull: missing})"
+            }
         };
         Some(text.to_owned())
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{DeployEvent, DeployEventKind, Outcome};
 use crate::failure::{Failure, Kind};
-use crate::inventory::{Host, Inventory, Runtime};
+use crate::inventory::{ContainerSettings, Engine, Host, Inventory, Runtime};
 
 /// The most bytes of a record that are read.
 const MOST: u64 = 64 << 20;
@@ -43,8 +43,25 @@ pub struct Remembered {
     /// Where the agent is installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dir: Option<String>,
+    /// How its containers are found, where its agent runs in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Contained>,
     /// When it was last deployed to, Unix seconds.
     pub at: u64,
+}
+
+/// A container host: how its engine is found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contained {
+    /// Docker, Podman, or what answers.
+    #[serde(default)]
+    pub engine: Engine,
+    /// The engine's socket, where the inventory said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<String>,
+    /// The engine is this machine's own.
+    #[serde(default)]
+    pub local: bool,
 }
 
 /// All hosts that were deployed to, by name.
@@ -65,6 +82,12 @@ impl Remembered {
             known_hosts: host.known_hosts.clone(),
             host_key: host.host_key.clone(),
             dir: host.agent.dir.clone(),
+            container: match &host.runtime {
+                Runtime::Container(keys) => {
+                    Some(Contained { engine: keys.engine, socket: keys.socket.clone(), local: keys.local })
+                }
+                _ => None,
+            },
             at,
         }
     }
@@ -84,7 +107,15 @@ impl Remembered {
             groups: Default::default(),
             labels: Default::default(),
             slots: None,
-            runtime: Runtime::Systemd(Default::default()),
+            runtime: match &self.container {
+                Some(Contained { engine, socket, local }) => Runtime::Container(ContainerSettings {
+                    engine: *engine,
+                    socket: socket.clone(),
+                    local: *local,
+                    ..ContainerSettings::default()
+                }),
+                None => Runtime::Systemd(Default::default()),
+            },
             policy: None,
             env: Default::default(),
         }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cm_protocol::deploy::Facts;
-use cm_ssh::{Keys, Ssh};
+use cm_ssh::Keys;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,11 +13,12 @@ use super::binary::Programs;
 use super::event::{DeployEventKind, Outcome, Summary, Verb};
 use super::fold::DeployState;
 use super::host::{self, Job, Tell};
+use super::link::{self, Answer, Link, Means};
 use super::plan::{self, Change, Plan};
 use super::rollout::{Fate, Next, Pace, Rollout};
 use super::stage::{Show, Stage, now, ticked};
-use super::undo;
 use super::wanted::Manner;
+use crate::container::host::Hosted;
 
 /// Connections that are being opened at the same time: a handshake is milliseconds of our own processor.
 pub const CONNECTING: usize = 32;
@@ -52,7 +52,7 @@ pub trait Person {
 /// One thing the loop wakes up for.
 enum Woken {
     Told(DeployEventKind),
-    Asked(usize, Result<Box<(Ssh, Facts)>, Outcome>),
+    Asked(usize, Result<Answer, Outcome>),
     Changed(usize, Outcome, Duration),
     Interrupt,
     Tick,
@@ -85,13 +85,13 @@ pub async fn run(
 
 struct Driver<'a> {
     run: Run,
-    keys: Arc<Keys>,
+    means: Means,
     stage: Stage<'a>,
     programs: Programs,
     interrupted: bool,
     tell: mpsc::UnboundedSender<DeployEventKind>,
     told: mpsc::UnboundedReceiver<DeployEventKind>,
-    ready: BTreeMap<usize, (Ssh, Change)>,
+    ready: BTreeMap<usize, (Link, Change)>,
 }
 
 impl<'a> Driver<'a> {
@@ -100,8 +100,8 @@ impl<'a> Driver<'a> {
         let settled = std::mem::take(&mut run.settled);
         let names = run.jobs.iter().map(|job| job.name.clone()).collect();
         let stage = Stage::begin(run.verb, &run.fleet, &run.manner.by, names, settled, show);
-        let (programs, ready) = (Programs::new(), BTreeMap::new());
-        Self { run, keys, stage, programs, interrupted: false, tell, told, ready }
+        let (programs, ready, means) = (Programs::new(), BTreeMap::new(), Means::new(keys));
+        Self { run, means, stage, programs, interrupted: false, tell, told, ready }
     }
 
     fn name(&self, number: usize) -> String {
@@ -113,12 +113,13 @@ impl<'a> Driver<'a> {
         let room = Arc::new(Semaphore::new(CONNECTING));
         let mut tasks = JoinSet::new();
         for (number, job) in self.run.jobs.iter().enumerate() {
-            let (job, keys, room) = (job.clone(), Arc::clone(&self.keys), Arc::clone(&room));
+            let (job, means, room) = (job.clone(), self.means.clone(), Arc::clone(&room));
+            let (manner, changing) = (self.run.manner.clone(), self.run.verb == Verb::Deploy);
             let tell = Tell::new(&job.name, self.tell.clone());
             tasks.spawn(async move {
                 // Closed never: it lives as long as we do.
                 let _permit = room.acquire_owned().await;
-                (number, host::ask(&job, &keys, "", &tell).await.map(Box::new))
+                (number, Box::pin(link::plan(&job, &means, &manner, changing, &tell)).await)
             });
         }
         let mut tick = tick.map(tokio::time::interval);
@@ -152,29 +153,33 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn asked(&mut self, number: usize, answer: Result<Box<(Ssh, Facts)>, Outcome>) {
+    fn asked(&mut self, number: usize, answer: Result<Answer, Outcome>) {
         self.drain_told();
         let host = self.name(number);
-        let (ssh, facts) = match answer {
-            Ok(answer) => *answer,
+        let (link, made, program) = match answer {
+            Ok(Answer::Planned(answer)) => (Link::Engine(answer.0), answer.1, None),
+            Ok(Answer::Facts(answer)) => {
+                let (ssh, facts) = *answer;
+                let job = &self.run.jobs[number];
+                let found = self.programs.get(job.binary.as_deref(), &facts.arch);
+                let program = found.as_ref().map(|program| &program.binary).map_err(ToString::to_string);
+                let program = program.as_ref().map_err(String::as_str).copied();
+                let made = plan::plan(&job.wanted, &facts, program, &self.run.manner, now());
+                (Link::Ssh(Box::new(ssh)), made, found.ok())
+            }
             Err(outcome) => return self.stage.finished(host, outcome, self.stage.elapsed()),
         };
-        let job = &self.run.jobs[number];
-        let found = self.programs.get(job.binary.as_deref(), &facts.arch);
-        let program = found.as_ref().map(|program| &program.binary).map_err(ToString::to_string);
-        let program = program.as_ref().map_err(String::as_str).copied();
-        let made = plan::plan(&job.wanted, &facts, program, &self.run.manner, now());
         self.stage.emit(DeployEventKind::HostPlanned { host: host.clone(), plan: made.clone() });
         let outcome = match made {
             Plan::Nothing { sessions, .. } => Outcome::Unchanged { sessions },
             Plan::Blocked(blocked) => host::blocked(&blocked),
             Plan::Change(_) if self.run.verb == Verb::Plan => Outcome::WouldChange,
             Plan::Change(change) => {
-                if let (true, Ok(program)) = (change.send, found) {
+                if let (true, Some(program)) = (change.send, program) {
                     // Packed while others are still asked. Whoever sends it waits for that and sees how it went.
                     tokio::task::spawn_blocking(move || program.packed().map(|_| ()));
                 }
-                self.ready.insert(number, (ssh, change));
+                self.ready.insert(number, (link, change));
                 return;
             }
         };
@@ -236,19 +241,29 @@ impl<'a> Driver<'a> {
     }
 
     fn spawn_change(&mut self, number: usize, tasks: &mut JoinSet<(usize, Outcome, Duration)>) {
-        let Some((ssh, change)) = self.ready.remove(&number) else { return };
+        let Some((link, change)) = self.ready.remove(&number) else { return };
         let job = self.run.jobs[number].clone();
         self.stage.emit(DeployEventKind::HostBegun { host: job.name.clone() });
-        let (keys, manner) = (Arc::clone(&self.keys), self.run.manner.clone());
+        let (means, manner) = (self.means.clone(), self.run.manner.clone());
         let tell = Tell::new(&job.name, self.tell.clone());
         // Read and packed while planning; the architecture was found good there.
-        let arch = change.arch.clone();
-        let program = self.programs.get(job.binary.as_deref(), &arch);
+        let program = match &link {
+            Link::Ssh(_) => Some(self.programs.get(job.binary.as_deref(), &change.arch)),
+            Link::Engine(_) => None,
+        };
         tasks.spawn(async move {
             let began = Instant::now();
-            let outcome = match program {
-                Ok(program) => host::change(&job, ssh, &program, change.send, &manner, &keys, &tell).await,
-                Err(error) => host::failed("plan", error.to_string(), None),
+            let outcome = match (link, program) {
+                (Link::Ssh(ssh), Some(Ok(program))) => {
+                    Box::pin(host::change(&job, *ssh, &program, change.send, &manner, &means.keys, &tell))
+                        .await
+                }
+                (Link::Engine(engine), _) => match Hosted::of(&job, &means.images, &means.keys, &tell) {
+                    Some(hosted) => hosted.change(engine, &manner).await,
+                    None => host::failed("plan", "it is no container host".to_owned(), None),
+                },
+                (Link::Ssh(_), Some(Err(error))) => host::failed("plan", error.to_string(), None),
+                (Link::Ssh(_), None) => host::failed("plan", "there is no program for it".to_owned(), None),
             };
             (number, outcome, began.elapsed())
         });
@@ -270,7 +285,7 @@ impl<'a> Driver<'a> {
             let began = Instant::now();
             let job = self.run.jobs[number].clone();
             let tell = Tell::new(&job.name, self.tell.clone());
-            let outcome = undo::take_back(&job, &self.run.manner, &self.keys, &tell).await;
+            let outcome = link::take_back(&job, &self.run.manner, &self.means, &tell).await;
             self.drain_told();
             // It was counted as changed, and is that no longer.
             self.stage.summary.changed = self.stage.summary.changed.saturating_sub(1);

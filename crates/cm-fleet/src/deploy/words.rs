@@ -107,7 +107,11 @@ fn change_text(change: &Change) -> String {
     let why: Vec<String> = change.reasons.iter().map(reason).collect();
     let mut text = why.join("; ");
     if !change.send {
-        text.push_str(" (the program is there already)");
+        let container = change
+            .reasons
+            .iter()
+            .any(|r| matches!(r, Reason::Image { .. } | Reason::Container | Reason::Keeper));
+        text.push_str(if container { " (nothing is sent)" } else { " (the program is there already)" });
     }
     with_sessions(&text, change.sessions)
 }
@@ -138,13 +142,21 @@ pub fn reason(reason: &Reason) -> String {
         Reason::Program { from } => {
             format!("another program is installed ({} {})", from.version, short_sha(&from.sha256))
         }
+        Reason::Image { from, reference } => {
+            format!(
+                "its container is made of another image ({}) than {reference} is",
+                short_sha(&from.sha256)
+            )
+        }
         Reason::Settings => "its settings differ".to_owned(),
+        Reason::Container => "its container is to have other mounts, limits, user or network".to_owned(),
+        Reason::Keeper => "its keeper is an earlier deployment's, and no session lives in it".to_owned(),
         Reason::NotRunning { state } => format!("the agent does not run ({state})"),
         Reason::Stale { running } => {
             format!("another program runs than is installed ({})", short_sha(running))
         }
         Reason::Disabled => "it would not start at the next boot".to_owned(),
-        Reason::Drift { .. } => "its files were changed by hand".to_owned(),
+        Reason::Drift { .. } => "it was changed by hand".to_owned(),
         Reason::Unconfirmed => "an earlier deployment was never confirmed".to_owned(),
         Reason::TakenOver { from } => format!("it is taken from the fleet `{from}`"),
     }
@@ -260,6 +272,9 @@ pub fn bar(phase: &Phase) -> Option<(&'static str, String)> {
 fn step_words(done: &str) -> &str {
     match done {
         "begin" => "starts",
+        "image" => "makes the new container",
+        "create" => "stops the old one",
+        "start" => "waits until the agent is healthy",
         "lock" => "checks what came",
         "verify" => "writes it down",
         "store" => "sees that it outlives the login",
@@ -360,7 +375,7 @@ mod tests {
             notes: vec![],
         };
         insta::assert_snapshot!(plan(Plan::Change(change)), @r"
-        h1 change its settings differ; its files were changed by hand (the program is there already); 20 sessions go on
+        h1 change its settings differ; it was changed by hand (the program is there already); 20 sessions go on
             changed by hand: cm-agent.service: Nice=5
         ");
         insta::assert_snapshot!(plan(Plan::Blocked(Blocked::NoExec { dir: "~/x".into() })), @r"

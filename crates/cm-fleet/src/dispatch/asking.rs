@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use cm_client::protocol::{Continues, CreateSession, ErrorCode, Load, SessionDetail, SessionId};
-use cm_client::{Client, ClientError, Created, Probed};
+use cm_client::protocol::{Continues, CreateSession, ErrorCode, SessionDetail, SessionId};
+use cm_client::{Client, ClientError, Created, Probed, Renewed};
 use futures_util::future::BoxFuture;
 
 use super::carry::Commit;
 use super::record::Kept;
 use super::relay::Errand;
+
+/// Repositories a host is asked for in one command, as many as agents take.
+const PROBED: usize = 32;
+/// Such commands in a row, for one host.
+const PROBES: usize = 8;
 
 /// What a command answered.
 pub(super) enum Answer {
@@ -50,8 +55,8 @@ pub(super) enum Answer {
     Beat {
         /// The host.
         host: usize,
-        /// How busy it is, where it says so.
-        result: Result<Option<Load>, ClientError>,
+        /// How busy it is and what its clock shows, where it says so.
+        result: Result<Option<Renewed>, ClientError>,
     },
     /// An attempt was fenced off.
     Fence {
@@ -131,18 +136,37 @@ pub(super) fn watch(client: Client, session: SessionId) -> Asking {
     })
 }
 
-pub(super) fn probe(client: Client, host: usize, tools: Vec<String>) -> Asking {
-    Box::pin(async move { Answer::Probe { host, result: client.probe(tools, Vec::new()).await } })
+/// Asks what a host has; of very many repositories about the first ones only.
+pub(super) fn probe(client: Client, host: usize, tools: Vec<String>, repos: Vec<String>) -> Asking {
+    Box::pin(async move {
+        let mut parts = repos.chunks(PROBED).take(PROBES).map(<[String]>::to_vec);
+        let mut result = client.probe(tools, parts.next().unwrap_or_default()).await;
+        if let Ok(found) = &mut result {
+            for part in parts {
+                match client.probe(Vec::new(), part).await {
+                    Ok(more) => found.repos.extend(more.repos),
+                    // What is not known is as good as not there.
+                    Err(_) => break,
+                }
+            }
+        }
+        Answer::Probe { host, result }
+    })
 }
 
 /// Asks for a sign of life: by renewing the leases of `owner`, where the agent knows what that is.
-pub(super) fn beat(client: Client, host: usize, owner: Option<(String, f64)>, patience: Duration) -> Asking {
+/// `as_of`: the newest time it has told.
+pub(super) fn beat(
+    client: Client,
+    host: usize,
+    owner: Option<(String, f64)>,
+    as_of: Option<f64>,
+    patience: Duration,
+) -> Asking {
     Box::pin(async move {
         let client = client.with_timeout(patience);
         let result = match owner {
-            Some((owner, seconds)) => {
-                client.renew_lease(&owner, Some(seconds)).await.map(|renewed| Some(renewed.load))
-            }
+            Some((owner, seconds)) => client.renew_lease_as_of(&owner, Some(seconds), as_of).await.map(Some),
             None => client.agent_info().await.map(|_| None),
         };
         Answer::Beat { host, result }

@@ -11,7 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cm_ssh::{Exec, Input, Ssh, SshError};
+use cm_ssh::{Exec, Input, Keys, Ssh, SshError};
+
+use crate::container;
+use crate::container::engine::Road;
+use crate::container::error::EngineError;
+use crate::container::run::Command;
 
 mod here;
 mod place;
@@ -73,6 +78,14 @@ pub enum CarryError {
     /// The host, or the way to it.
     #[error(transparent)]
     Ssh(#[from] SshError),
+    /// The container, or the way to it.
+    #[error("{host}: {source}")]
+    Container {
+        /// The host.
+        host: String,
+        /// Why not.
+        source: EngineError,
+    },
     /// This machine's shell could not be run.
     #[error("cannot run git on this machine: {0}")]
     Here(io::Error),
@@ -256,6 +269,7 @@ struct End<'a> {
 enum Way {
     Here,
     There(Ssh),
+    In(Road, String, Keys),
 }
 
 impl<'a> End<'a> {
@@ -263,6 +277,10 @@ impl<'a> End<'a> {
         let way = match place {
             Place::Here => Way::Here,
             Place::There(target, keys) => Way::There(Ssh::connect(target, keys).await?),
+            Place::In(tunnel, keys) => match tunnel.container() {
+                Some((road, container)) => Way::In(road, container, (*keys).clone()),
+                None => Way::There(tunnel.ssh().await?),
+            },
         };
         Ok(Self { host: place.name().to_owned(), path, way })
     }
@@ -346,6 +364,16 @@ impl<'a> End<'a> {
                 };
                 let complaints = output.stderr_text();
                 Ok(Said { code, out: output.stdout, complaints, cut: output.truncated })
+            }
+            Way::In(road, container, keys) => {
+                let words = ["/bin/sh", "-c", script].map(str::to_owned);
+                let command = Command { container, words: &words, input: &input, limit, deadline: within };
+                let output = container::run::once(road, keys, &command, |_| {}).await;
+                let host = self.host.clone();
+                let output = output.map_err(|source| CarryError::Container { host, source })?;
+                let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+                let code = i32::try_from(output.status).ok();
+                Ok(Said { code, out: output.stdout, complaints, cut: output.cut })
             }
         }
     }

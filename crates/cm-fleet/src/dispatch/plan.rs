@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cm_agent::work::Remote;
 use cm_protocol::{
     Check, Context, CreateSession, OnDone, Orphan, PolicyChoice, Repo, ResourceLimits, Size, Worktree,
 };
@@ -181,11 +182,18 @@ pub fn plan(
             after: task.after.iter().map(|before| before + 1).collect(),
             pool: pools.get(index).copied().unwrap_or_default(),
             retries: task.retries.unwrap_or(defaults.retries),
+            repo: repo(&request),
         });
         plan.requests.push(request);
         plan.inherited.push(inherited);
     }
     Ok(plan)
+}
+
+/// The address of the repository a request names, without a login that may stand in it.
+fn repo(request: &CreateSession) -> Option<String> {
+    let repo = request.context.as_ref()?.repo.as_ref()?;
+    Some(Remote::read(&repo.url).ok()?.url().to_owned())
 }
 
 /// What an agent is asked for a task, and the names of the variables that are passed on.

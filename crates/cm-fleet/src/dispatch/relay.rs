@@ -203,7 +203,8 @@ impl Relay {
         let current = state.task(task).is_some_and(|known| known.attempt == attempt);
         match result {
             Ok(Some(commit)) if current => {
-                let work = Continues { host: host.to_owned(), attempt, commit: commit.to_string() };
+                let work =
+                    Continues { host: host.to_owned(), attempt, commit: commit.to_string(), base: None };
                 self.write(task, &work);
             }
             Ok(_) => {}
@@ -254,7 +255,7 @@ impl Relay {
                     let newest = timeout(LAST, from.fetch(&client)).await;
                     match newest {
                         Ok(Ok(Some(commit))) => {
-                            let newest = Continues { host, attempt, commit: commit.to_string() };
+                            let newest = Continues { host, attempt, commit: commit.to_string(), base: None };
                             let _ = write(&note, &newest);
                             work = read(&note).or(Some(newest));
                         }

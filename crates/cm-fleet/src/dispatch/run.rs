@@ -29,6 +29,7 @@ use crate::report::fold::{Link, RunState};
 mod alive;
 mod carrying;
 mod news;
+mod placing;
 mod stopping;
 
 /// In this time a second Ctrl-C turns a detach into a cancel.
@@ -119,12 +120,6 @@ pub async fn run(
     })
 }
 
-/// The tools of a plan's tasks, each once; a shell is everywhere.
-fn tools(plan: &Plan) -> Vec<String> {
-    let tools: BTreeSet<&str> = plan.tasks.iter().map(|task| task.tool.as_str()).collect();
-    tools.into_iter().filter(|tool| *tool != "shell").map(str::to_owned).collect()
-}
-
 /// A run under way.
 pub(super) struct Run<'a> {
     plan: &'a Plan,
@@ -144,6 +139,8 @@ pub(super) struct Run<'a> {
     agents: Vec<alive::Agent>,
     /// The tools of all tasks that hosts may lack.
     tools: Vec<String>,
+    /// The repositories of all tasks that hosts may have already; of one host alone it does not matter.
+    repos: Vec<String>,
     /// Tools somebody is logged in to on some host.
     logged_in: BTreeSet<String>,
     /// Hosts on which nobody seems to be logged in to a tool, while nobody is known to be on another.
@@ -184,16 +181,18 @@ impl<'a> Run<'a> {
             links,
             record,
             view,
+            // Those an earlier process has asked for are asked for again.
+            tries: placing::asked_before(&begin.state),
             state: begin.state,
             reopen: begin.reopen,
             stop_at_once: begin.stop,
             clock: Clock::start(),
             asked: FuturesUnordered::new(),
             creating: BTreeSet::new(),
-            tries: BTreeMap::new(),
             held: BTreeMap::new(),
             agents: Vec::new(),
-            tools: tools(plan),
+            tools: placing::tools(plan),
+            repos: if plan.fleet.hosts.len() > 1 { placing::repos(plan) } else { Vec::new() },
             logged_in: BTreeSet::new(),
             doubtful: BTreeMap::new(),
             relay: None,
@@ -315,70 +314,6 @@ impl<'a> Run<'a> {
         self.place(now)?;
         self.due_at = schedule::wake_at(&self.state, now).map(|at| self.clock.instant(at));
         Ok(())
-    }
-
-    /// Asks for the sessions of the tasks whose turn it is.
-    fn place(&mut self, now: f64) -> io::Result<()> {
-        if self.unwritten {
-            return Ok(());
-        }
-        let mut placed = Vec::new();
-        let mut round = if self.muster() { Round::sharing(&self.state) } else { Round::default() };
-        for _ in 0..AT_ONCE {
-            let Some(next) = schedule::place(&self.state, now, &mut round) else { break };
-            let host = self.name(next.host);
-            self.tries.remove(&next.task);
-            self.emit(RunEventKind::TaskPlaced { task: next.task, host, attempt: next.attempt })?;
-            placed.push(next);
-        }
-        if placed.is_empty() {
-            return Ok(());
-        }
-        let kept = self.record.kept();
-        for next in placed {
-            self.ask(next.task, next.host, next.attempt, kept.clone());
-        }
-        Ok(())
-    }
-
-    /// Whether hosts are still coming: the first has answered, others may do so any moment.
-    fn muster(&mut self) -> bool {
-        if self.mustered || self.state.unheard() == 0 {
-            return false;
-        }
-        if self.state.up() > 0 && self.muster_at.is_none() {
-            self.muster_at = Some(Instant::now() + MUSTER);
-        }
-        true
-    }
-
-    /// Asks a host for a task's session; without a connection it is asked when there is one.
-    fn ask(&mut self, task: usize, host: usize, attempt: u32, kept: super::record::Kept) {
-        let Some(client) = self.links.client(host) else { return };
-        let Some(mut request) = self.plan.requests.get(task.wrapping_sub(1)).cloned() else { return };
-        if self.brings(task, host, attempt, &client) {
-            return;
-        }
-        self.go_on(&mut request, task, attempt, &client);
-        *self.tries.entry(task).or_default() += 1;
-        request.attempt = Some(attempt);
-        request.lease = self.lease(host);
-        self.creating.insert(task);
-        self.asked.push(asking::create(client, kept, (task, host, attempt), request));
-    }
-
-    /// Asks again for what a host was asked for and has not answered.
-    fn ask_again(&mut self, host: usize) {
-        let lost: Vec<(usize, u32)> = schedule::to_ask_again(&self.state, host, &self.creating)
-            .map(|task| (task.plan.number, task.attempt))
-            .collect();
-        if lost.is_empty() || self.state.stop.is_some() {
-            return;
-        }
-        let kept = self.record.kept();
-        for (task, attempt) in lost {
-            self.ask(task, host, attempt, kept.clone());
-        }
     }
 
     fn keep_house(&mut self) -> io::Result<Flow> {

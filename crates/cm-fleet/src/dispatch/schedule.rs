@@ -4,13 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::report::event::{Class, RunEventKind, Stop};
-use crate::report::fold::{Alarm, Group, Link, RunState, Status, Task, millis};
+use crate::report::fold::{Alarm, Group, Link, Rank, RunState, Status, Task, millis};
 
 /// Requests on their way at once when nobody waits for the results.
 const DETACHED_AT_ONCE: usize = 16;
 
 /// Tasks that are moved away from hosts that are given up, at one time.
 const MOVED_AT_ONCE: usize = 1000;
+
+/// How much more a host may be in use and still be preferred to another because it has a repository (thousandths of
+/// its slots): nothing at first; half of it for a task that goes on elsewhere, which has lost enough time.
+const DETOUR: u32 = 500;
+
+/// Hosts that are looked at because they have a repository, at most: what it costs does not grow with the fleet.
+const NEAR: usize = 64;
 
 /// A task and the host it goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +55,8 @@ impl Round {
 /// same `round`, after the placement has become part of `state`.
 ///
 /// The first in line goes first. It goes to the host that is used least, of those that are up, have a free slot,
-/// are in its pool, can run its tool and have not failed it; one that has failed it only if no other ever can.
+/// are in its pool, can run its tool and have not failed it; one that has failed it only if no other ever can. Of
+/// equally good ones, one that has its repository already.
 pub fn place(state: &RunState, now: f64, round: &mut Round) -> Option<Placement> {
     if state.stop.is_some() || room(state) == 0 {
         return None;
@@ -112,12 +120,28 @@ fn choose(state: &RunState, group: &Group, task: &Task, most: Option<usize>) -> 
     let mut tried = None;
     for host in group.room.iter().map(|rank| rank.host).filter(|host| has_room(*host)) {
         if !has_failed(state, host, task) {
-            return Some(host);
+            return Some(nearer(state, group, task, host, &has_room).unwrap_or(host));
         }
         tried = tried.or(Some(host));
     }
     // One that has failed it may do, if there is no other to wait for.
     tried.filter(|_| !has_other(state, task))
+}
+
+/// A host that does as well as `best` and has the task's repository. None is waited for.
+fn nearer(
+    state: &RunState,
+    group: &Group,
+    task: &Task,
+    best: usize,
+    has_room: &dyn Fn(usize) -> bool,
+) -> Option<usize> {
+    let near = group.near.get(task.plan.repo.as_ref()?)?;
+    let best = Rank::of(best, &state.hosts[best]);
+    let detour = if task.tried.is_empty() { 0 } else { DETOUR };
+    let may = near.iter().take_while(|rank| rank.used <= best.used.saturating_add(detour)).take(NEAR);
+    let good = |rank: &&Rank| rank.failures <= best.failures && has_room(rank.host);
+    may.filter(good).map(|rank| rank.host).find(|host| !has_failed(state, *host, task))
 }
 
 /// Whether an earlier attempt may still run somewhere and be kept alive: its host is going to be told, or given
@@ -315,4 +339,4 @@ pub fn to_ask_again<'a>(
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

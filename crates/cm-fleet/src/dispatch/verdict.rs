@@ -92,12 +92,13 @@ fn set_aside(state: &RunState, task: &Task, name: &str, error: &str, now: f64) -
     })
 }
 
-/// What follows from a host's refusal to start a task. `code` is the agent's, where it was one that answered.
+/// What follows from a host's refusal to start a task. `code` is the agent's, where it was one that answered; `again`:
+/// it was asked more than once, and an earlier request may still be on its way.
 pub fn refused(
     state: &RunState,
     task: &Task,
     host: &str,
-    code: Option<ErrorCode>,
+    (code, again): (Option<ErrorCode>, bool),
     error: String,
     now: f64,
 ) -> Vec<RunEventKind> {
@@ -109,11 +110,11 @@ pub fn refused(
         Some(_) if error.starts_with("tool not found") => {
             let tool = task.plan.tool.clone();
             let unfit = RunEventKind::HostUnfit { host: host.to_owned(), tool, error, until: None };
-            vec![unfit, RunEventKind::TaskQueued { task: number }]
+            vec![unfit, RunEventKind::TaskQueued { task: number, fence: again }]
         }
         Some(ErrorCode::Conflict | ErrorCode::Internal) | None => {
             // An agent that answers does not run it; without an answer it may.
-            let end = if code.is_some() { End::Refused } else { End::Unknown };
+            let end = if code.is_some() && !again { End::Refused } else { End::Unknown };
             let mut events = vec![failed(state, task, Class::Infrastructure, error.clone(), now, end)];
             events.extend(set_aside(state, task, host, &error, now));
             events

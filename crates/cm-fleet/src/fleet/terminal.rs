@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use cm_ssh::{Size, SshPty, Status, Window};
+use cm_ssh::{Size, SshPty, Status};
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::looking::Looking;
@@ -37,6 +37,26 @@ pub enum End {
     Ended(Status),
     /// The connection broke.
     Lost(String),
+}
+
+/// A terminal somewhere else: bytes of and for it, its size, how what ran in it ended.
+pub trait Remote: AsyncRead + AsyncWrite + Unpin {
+    /// What is told when the terminal here has another size.
+    fn resizer(&self) -> Box<dyn Fn(Size) + Send + Sync>;
+
+    /// How the program in it ended, in words or by its code.
+    fn ended(&mut self, within: Duration) -> impl Future<Output = Result<Status, String>>;
+}
+
+impl Remote for SshPty {
+    fn resizer(&self) -> Box<dyn Fn(Size) + Send + Sync> {
+        let window = self.window();
+        Box::new(move |size| window.set(size))
+    }
+
+    async fn ended(&mut self, within: Duration) -> Result<Status, String> {
+        self.exit(within).await.map_err(|error| error.to_string())
+    }
 }
 
 /// This process's own terminal.
@@ -77,22 +97,22 @@ impl Terminal {
     ///
     /// # Errors
     /// The terminal here does not do as it is told.
-    pub async fn join(&self, pty: SshPty, looking: bool) -> io::Result<End> {
-        let window = pty.window();
+    pub async fn join(&self, pty: impl Remote, looking: bool) -> io::Result<End> {
+        let resize = pty.resizer();
         let mut signals = Signals::new()?;
         let raw = Raw::enter(&self.tty)?;
         let (mut from, mut to) = tokio::io::split(pty);
         let looking = looking.then(Looking::default);
         let first = tokio::select! {
             shown = self.show(&mut from) => shown,
-            typed = self.typed(&mut to, looking, &window, &mut signals) => typed,
+            typed = self.typed(&mut to, looking, &*resize, &mut signals) => typed,
         };
         let end = match first {
             Ok(End::Ended(_)) => {
                 let mut pty = from.unsplit(to);
-                match pty.exit(ENDING).await {
+                match pty.ended(ENDING).await {
                     Ok(status) => End::Ended(status),
-                    Err(error) => End::Lost(error.to_string()),
+                    Err(why) => End::Lost(why),
                 }
             }
             Ok(other) => other,
@@ -107,7 +127,7 @@ impl Terminal {
     }
 
     /// Shows what comes, to its end.
-    async fn show(&self, from: &mut ReadHalf<SshPty>) -> io::Result<End> {
+    async fn show(&self, from: &mut ReadHalf<impl Remote>) -> io::Result<End> {
         let mut buffer = vec![0; PIECE];
         loop {
             match from.read(&mut buffer).await? {
@@ -128,9 +148,9 @@ impl Terminal {
     /// Passes on what is typed, and how large the terminal is.
     async fn typed(
         &self,
-        to: &mut WriteHalf<SshPty>,
+        to: &mut WriteHalf<impl Remote>,
         mut looking: Option<Looking>,
-        window: &Window,
+        resize: &(dyn Fn(Size) + Send + Sync),
         signals: &mut Signals,
     ) -> io::Result<End> {
         let mut buffer = vec![0; PIECE];
@@ -148,7 +168,7 @@ impl Terminal {
                     }
                     to.write_all(&pass).await?;
                 }
-                Some(()) = signals.resized.recv() => window.set(self.size()),
+                Some(()) = signals.resized.recv() => resize(self.size()),
                 () = Signals::any(&mut signals.ending) => return Ok(End::Left),
             }
             to.flush().await?;

@@ -10,6 +10,11 @@ use cm_client::{Client, ClientError, Token};
 use cm_ssh::{Keys, Remote, Secret, Ssh, SshError, Target};
 use tokio::sync::OnceCell;
 
+use crate::container;
+use crate::container::engine::Road;
+use crate::container::error::EngineError;
+use crate::container::wanted::Role;
+use crate::container::way::WayError;
 use crate::deploy::event::Outcome;
 use crate::deploy::host::{self, Job};
 
@@ -60,6 +65,14 @@ pub enum TunnelError {
         host: String,
         /// Why not.
         why: String,
+    },
+    /// Its engine, or the container its agent is in.
+    #[error("{host}: {}{}", source, source.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default())]
+    Container {
+        /// The host.
+        host: String,
+        /// Why not.
+        source: WayError,
     },
     /// The agent does not take us.
     #[error("{host}: {source}")]
@@ -113,6 +126,9 @@ impl Tunnel {
     /// # Errors
     /// See [`TunnelError`].
     pub async fn connect(&self) -> Result<Client, TunnelError> {
+        if let (Some(road), Some(wanted)) = (container::host::road(&self.job), &self.job.container) {
+            return self.contained(&road, &wanted.names().of(Role::Agent)).await;
+        }
         if let Some(port) = self.job.ports.only {
             // Nothing is asked of a host whose agent is none of ours.
             let token = self.token().await?;
@@ -134,6 +150,39 @@ impl Tunnel {
         };
         *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
         Ok(client)
+    }
+
+    /// The agent's container, by way of its host's engine.
+    async fn contained(&self, road: &Road, name: &str) -> Result<Client, TunnelError> {
+        let known = self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let known = known.as_ref().map(|path| path.to_string_lossy().into_owned());
+        match container::way::connect(road, name, &self.keys, known.as_deref()).await {
+            Ok((client, socket)) => {
+                *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket.into());
+                Ok(client)
+            }
+            Err(WayError::Engine(EngineError::Ssh(error))) => Err(error.into()),
+            Err(WayError::Engine(error)) if error.is_missing() => {
+                Err(TunnelError::NoAgent { host: self.job.name.clone() })
+            }
+            Err(source) => Err(TunnelError::Container { host: self.job.name.clone(), source }),
+        }
+    }
+
+    /// Whether its agent runs in a container: files and programs are in there then.
+    pub fn is_container(&self) -> bool {
+        self.job.container.is_some()
+    }
+
+    /// The container that keeps the sessions' processes.
+    pub fn keeper(&self) -> Option<String> {
+        Some(self.job.container.as_ref()?.names().of(Role::Keeper))
+    }
+
+    /// The agent's container and the way to its engine, where it runs in one.
+    pub fn container(&self) -> Option<(Road, String)> {
+        let road = container::host::road(&self.job)?;
+        Some((road, self.job.container.as_ref()?.names().of(Role::Agent)))
     }
 
     /// Where its sshd opens no stream to the socket: over TCP, if the agent listens there.

@@ -1,4 +1,5 @@
-//! What waits for a person on all hosts, and what has changed of it. PURE but for its rooms `watch` and `notify`.
+//! What waits for a person on all hosts, and what has changed of it. PURE but for its rooms `watch`,
+//! `notify` and `calling`.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use crate::sessions::Seen;
 use crate::waiting;
 
 pub mod bell;
+pub mod calling;
 pub mod draw;
 pub mod notify;
 pub mod watch;

@@ -1,4 +1,4 @@
-//! `--notify CMD`: a command of the user's, run once for each new question; what it is about is in its environment.
+//! `--notify CMD`: a command of the user's, run once for each call; what it is about is in its environment.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 
 use crate::report::clean::{clean, fit};
+use crate::report::fold::RunState;
 use crate::report::words;
 use crate::sessions::Seen;
 
@@ -21,31 +22,54 @@ pub const WAITING: usize = 256;
 /// Columns of a value.
 const VALUE: usize = 2000;
 
-/// The variables of one question. PURE.
-pub fn variables(seen: &Seen) -> Vec<(&'static str, String)> {
-    let task = seen.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&seen.summary);
-    let question = match &seen.prompt {
-        Some(prompt) => words::prompt::asks(prompt),
-        None => seen.reason.clone().unwrap_or_default(),
-    };
-    let all = [
-        ("CM_HOST", seen.host.clone()),
-        ("CM_SESSION", seen.session_id.as_str().to_owned()),
-        ("CM_TASK", task.to_owned()),
-        ("CM_QUESTION", question),
-    ];
-    // Nothing of what a tool wrote steers whatever shows it; and a NUL is in no environment.
-    all.map(|(name, value)| (name, fit(&clean(&value), VALUE))).into()
+/// What one call says, as variables. PURE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call(Vec<(&'static str, String)>);
+
+impl Call {
+    /// For a question.
+    pub fn asked(seen: &Seen) -> Self {
+        let task = seen.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&seen.summary);
+        let question = match &seen.prompt {
+            Some(prompt) => words::prompt::asks(prompt),
+            None => seen.reason.clone().unwrap_or_default(),
+        };
+        Self::of("asked", [&seen.host, seen.session_id.as_str(), task, &question])
+    }
+
+    /// For a run's end: the run in place of the task, and what became of its tasks in place of the question.
+    pub fn ended(state: &RunState) -> Self {
+        let hosts = words::hosts(state);
+        Self::of("ended", [&hosts, "", &words::run(&state.run), &words::sum(state.summary())])
+    }
+
+    fn of(event: &str, values: [&str; 4]) -> Self {
+        let [host, session, task, question] = values;
+        let all = [
+            ("CM_EVENT", event),
+            ("CM_HOST", host),
+            ("CM_SESSION", session),
+            ("CM_TASK", task),
+            ("CM_QUESTION", question),
+        ];
+        // Nothing of what a tool wrote steers whatever shows it; and a NUL is in no environment.
+        Self(all.map(|(name, value)| (name, fit(&clean(value), VALUE))).into())
+    }
+
+    #[cfg(test)]
+    pub(super) fn text(&self) -> String {
+        self.0.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Runs the command for all that comes, and tells what went wrong. Ends when nothing more can come.
-pub async fn run(command: &str, mut questions: mpsc::Receiver<Seen>, failed: mpsc::Sender<String>) {
+pub async fn run(command: &str, mut questions: mpsc::Receiver<Call>, failed: mpsc::Sender<String>) {
     let mut running = FuturesUnordered::new();
     let mut more = true;
     while more || !running.is_empty() {
         tokio::select! {
             question = questions.recv(), if more && running.len() < AT_ONCE => match question {
-                Some(seen) => running.push(one(command, variables(&seen))),
+                Some(call) => running.push(one(command, call.0)),
                 None => more = false,
             },
             Some(result) = running.next() => {
@@ -101,8 +125,8 @@ mod tests {
     #[test]
     fn what_a_command_is_told() {
         let check = |seen: &Seen, expected: [&str; 4]| {
-            let got: Vec<String> = variables(seen).into_iter().map(|(_, value)| value).collect();
-            assert_eq!(got, expected);
+            let got: Vec<String> = Call::asked(seen).0.into_iter().map(|(_, value)| value).collect();
+            assert_eq!((got[0].as_str(), &got[1..]), ("asked", &expected.map(str::to_owned)[..]));
         };
         let all = some();
         let id = all[0].session_id.as_str();
@@ -111,7 +135,7 @@ mod tests {
         check(&all[4], ["local", all[4].session_id.as_str(), "limited", "rate_limited: come back"]);
         let mut evil = all[3].clone();
         evil.info.summary = "a\0b\x1b[2J$(touch x)".into();
-        assert_eq!(variables(&evil)[2].1, "ab$(touch x)");
+        assert_eq!(Call::asked(&evil).0[3].1, "ab$(touch x)");
     }
 
     #[tokio::test]
@@ -122,7 +146,7 @@ mod tests {
         let (ask, asked) = mpsc::channel(WAITING);
         let (failed, mut failures) = mpsc::channel(8);
         for seen in &some()[..3] {
-            ask.send(seen.clone()).await.expect("room");
+            ask.send(Call::asked(seen)).await.expect("room");
         }
         drop(ask);
         run(&command, asked, failed).await;

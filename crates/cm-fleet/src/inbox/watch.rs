@@ -21,7 +21,6 @@ use crate::fleet::way::Way;
 use crate::report::clean::clean;
 use crate::report::paint::Paint;
 use crate::report::{terminal, words};
-use crate::sessions::Seen;
 
 /// After an event others mostly follow: they are looked at together.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -157,13 +156,13 @@ struct Watching {
     heard: usize,
     messages: Vec<String>,
     how: How,
-    ask: mpsc::Sender<Seen>,
+    ask: mpsc::Sender<notify::Call>,
     screen: bool,
     paint: Paint,
 }
 
 impl Watching {
-    fn new(fleet: &Fleet, how: How, ask: mpsc::Sender<Seen>) -> Self {
+    fn new(fleet: &Fleet, how: How, ask: mpsc::Sender<notify::Call>) -> Self {
         let lost = fleet.lost.iter().map(|one| (one.host.clone(), one.line())).collect();
         let screen = !how.json && io::stdout().is_terminal() && terminal::rows().is_some();
         Self {
@@ -227,7 +226,7 @@ impl Watching {
             })
         };
         if self.how.notify.is_some() {
-            let left = asked().filter(|seen| self.ask.try_send((***seen).clone()).is_err()).count();
+            let left = asked().filter(|seen| self.ask.try_send(notify::Call::asked(seen)).is_err()).count();
             if left > 0 {
                 self.messages.push(format!("--notify: too many questions at once; {left} were not told"));
             }
@@ -284,7 +283,7 @@ impl Watching {
 }
 
 /// Only a terminal is told.
-fn ring(bytes: &str) {
+pub fn ring(bytes: &str) {
     // That a terminal does not take it leaves nobody to tell.
     let _ = match (io::stderr().is_terminal(), io::stdout().is_terminal()) {
         (true, _) => io::stderr().lock().write_all(bytes.as_bytes()),

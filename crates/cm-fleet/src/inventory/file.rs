@@ -66,9 +66,14 @@ keys! {
     ContainerKeys "under `container`" {
         /// Image with tag or digest. Default: the one that belongs to this version.
         lay image: Plain,
+        /// A file here with the image in it: what `docker save` writes, or an OCI layout as tar; also compressed
+        /// with gzip. Default: this machine's engine is asked for the image.
+        lay archive: LocalPath,
         /// When the host pulls the image from a registry: never (it is streamed from here where it is not
         /// there), missing, always. Default: never.
         lay pull: PullWord,
+        /// The engine is this machine's own, spoken to without ssh. Default: false.
+        lay local: Flag,
         /// docker, podman, or auto (the default): Docker where it answers, else Podman.
         lay engine: EngineWord,
         /// The engine's socket on the host. Default: where the engine has it.

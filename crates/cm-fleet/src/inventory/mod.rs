@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use error::InventoryError;
 pub use find::{NAME, find};
@@ -122,8 +122,12 @@ impl Default for SystemdSettings {
 pub struct ContainerSettings {
     /// Name with tag or digest; none means the image that belongs to this version.
     pub image: Option<String>,
+    /// A file here with the image in it (`docker save`, or an OCI layout as tar, also compressed), absolute.
+    pub archive: Option<PathBuf>,
     /// When the image is pulled by the host from a registry.
     pub pull: Pull,
+    /// The engine is this machine's own: no ssh.
+    pub local: bool,
     /// Whose socket is spoken to.
     pub engine: Engine,
     /// The engine's socket on the host, absolute; none means where the engine has it.
@@ -147,7 +151,7 @@ pub struct ContainerSettings {
 }
 
 /// When an image is pulled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pull {
     /// Never: it is there, or streamed from here.
@@ -160,7 +164,7 @@ pub enum Pull {
 }
 
 /// Which engine runs the container.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// Docker where it answers, else Podman.

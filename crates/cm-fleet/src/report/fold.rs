@@ -207,7 +207,7 @@ impl RunState {
         }
         if let Some(host) = before {
             self.index.file_room(host, &self.hosts[host], self.detach, false);
-            self.hosts[host].hear_of_task(at, number, began, kind);
+            self.hosts[host].hear_of_task(at, &self.tasks[index].plan, began, kind);
             self.index.file_room(host, &self.hosts[host], self.detach, true);
         }
         if self.tasks[index].status.is_over() {

@@ -22,6 +22,7 @@ pub(crate) fn task(number: usize, summary: &str) -> TaskPlan {
         after: Vec::new(),
         pool: 0,
         retries: 0,
+        repo: None,
     }
 }
 
@@ -41,7 +42,7 @@ fn started(task: usize) -> [E; 2] {
     let session_id = SessionId::from_bits(u128::MAX / (task as u128 + 2));
     [
         E::TaskPlaced { task, host: "local".into(), attempt: 1 },
-        E::TaskStarted { task, session_id, existing: false, warnings: Vec::new() },
+        E::TaskStarted { task, session_id, existing: false, warnings: Vec::new(), base: None },
     ]
 }
 

@@ -135,6 +135,7 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
         }
         RunEventKind::HostConnected { .. }
         | RunEventKind::HostLoad { .. }
+        | RunEventKind::HostHas { .. }
         | RunEventKind::HostFenced { .. }
         | RunEventKind::HostFull { .. }
         | RunEventKind::HostRoom { .. }
@@ -165,6 +166,15 @@ pub fn line(event: &RunEvent, state: &RunState) -> Option<Line> {
             let line = about(&task.plan.label, &word, text, tone)?;
             Some(Line { more: under(kind, &task.status), ..line })
         }
+    }
+}
+
+/// A run's hosts in a few words.
+pub fn hosts(state: &RunState) -> String {
+    match state.hosts.as_slice() {
+        [] => String::new(),
+        [one] => clean(&one.name),
+        [first, rest @ ..] => format!("{} and {} more", clean(&first.name), rest.len()),
     }
 }
 

@@ -91,7 +91,7 @@ impl Agent {
                     _ => {
                         let agent: AgentInfo = serde_json::from_str(AGENT).expect("as the protocol says");
                         let seq = *self.changed.borrow();
-                        serde_json::to_string(&AuthReply::authenticated(Hello { agent, seq }))
+                        serde_json::to_string(&AuthReply::authenticated(Hello { agent, seq, clock: None }))
                             .expect("it serializes")
                     }
                 },

@@ -90,6 +90,28 @@ pub fn kept(ledger: &[RunEvent], sessions: &[SessionId]) {
     }
 }
 
+/// A task goes where its repository is not only if no host that has it would have done as well.
+pub fn nearest(state: &RunState, task: usize, host: usize) {
+    let task = &state.tasks[task - 1];
+    let Some(repo) = &task.plan.repo else { return };
+    if state.hosts[host].repos.contains(repo) || state.unheard() > 0 {
+        return;
+    }
+    let group = &state.groups()[state.group_of(task)];
+    let taken = Rank::of(host, &state.hosts[host]);
+    // The ones that are looked at, and a few at most, so that it costs nothing in large worlds.
+    let same = group.room.range(Rank { host: 0, ..taken }..).take(100);
+    let same = same.take_while(|rank| (rank.used, rank.failures) == (taken.used, taken.failures));
+    let mut better = same.filter(|rank| state.hosts[rank.host].repos.contains(repo));
+    let tried = |rank: &Rank| task.tried.contains(&state.hosts[rank.host].name);
+    let better = better.find(|rank| !tried(rank));
+    assert!(
+        task.tried.len() > 60 || better.is_none(),
+        "task {} for {host}, not for {better:?}",
+        task.plan.number
+    );
+}
+
 /// Everything that is looked up equals what the tasks and hosts say.
 pub fn indexes(state: &RunState) {
     let mut sum = Summary::default();
@@ -198,6 +220,10 @@ fn groups(state: &RunState) {
         assert_eq!((&group.ready, &group.retry, &group.stranded), (&ready, &retry, &stranded));
         assert_eq!(group.room, room, "{:?}", group.kind);
         assert_eq!(state.able(of), able, "{:?}", group.kind);
+        for (repo, near) in &group.near {
+            let has = |rank: &&Rank| state.hosts[rank.host].repos.contains(repo);
+            assert!(near.iter().eq(room.iter().filter(has)), "{:?} {repo}", group.kind);
+        }
         if !room.is_empty() {
             heads.extend(ready.first().map(|number| (*number, of)));
             retries.extend(retry.first().map(|first| (*first, of)));

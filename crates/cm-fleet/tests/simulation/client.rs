@@ -8,7 +8,7 @@ use cm_fleet::report::event::{FleetPlan, RunEvent, RunEventKind, Stop, TaskPlan}
 use cm_fleet::report::fold::{Link, RunState, Status};
 use cm_protocol::{ErrorCode, Event, EventKind, SessionId};
 
-use crate::host::{Ask, Refusal, Say};
+use crate::host::{Ask, Lease, Refusal, Say};
 
 const AT_ONCE: usize = 512;
 const TRIES: u32 = 4;
@@ -33,6 +33,7 @@ struct Agent {
     asked: bool,
     known: bool,
     connected: bool,
+    clock: f64,
 }
 
 /// A client process.
@@ -74,7 +75,9 @@ impl Client {
     ) -> Self {
         let mut state = RunState::default();
         ledger.iter().for_each(|event| state.apply(event));
+        let placed = state.tasks.iter().filter(|task| matches!(task.status, Status::Placed { .. }));
         let mut client = Self {
+            tries: placed.map(|task| (task.plan.number, 1)).collect(),
             state,
             kept: ledger.len(),
             ledger,
@@ -84,7 +87,6 @@ impl Client {
             leases: !detach,
             agents: vec![Agent::default(); fleet.hosts.len()],
             creating: BTreeSet::new(),
-            tries: BTreeMap::new(),
             held: BTreeMap::new(),
             results: BTreeMap::new(),
             mustered: false,
@@ -177,6 +179,7 @@ impl Client {
             let host = &self.state.hosts[next.host];
             assert!(self.state.detach || host.tasks.len() < host.slots() as usize, "no slot for {next:?}");
             assert_eq!(host.link, Link::Up, "{next:?}");
+            crate::checks::nearest(&self.state, next.task, next.host);
             let host = host.name.clone();
             self.emit(RunEventKind::TaskPlaced { task: next.task, host, attempt: next.attempt });
             self.ask(next.task, next.host, next.attempt);
@@ -199,8 +202,13 @@ impl Client {
         }
         *self.tries.entry(task).or_default() += 1;
         self.creating.insert(task);
-        let lease = self.leases.then(|| leases::seconds(self.state.grace));
+        let lease = self.lease(host);
         self.out.push(Out::Ask { host, ask: Ask::Create { task, attempt, id: 0, lease }, kept: true });
+    }
+
+    pub fn lease(&self, host: usize) -> Option<Lease> {
+        let (seconds, as_of) = (leases::seconds(self.state.grace), self.agents[host].clock);
+        self.leases.then_some(Lease { seconds, as_of })
     }
 
     fn ask_again(&mut self, host: usize) {
@@ -219,10 +227,10 @@ impl Client {
                 self.agents[host].connected = false;
                 self.lose(host, "the connection is gone");
             }
-            Say::Connected { renumbered } => {
+            Say::Connected { renumbered, clock } => {
                 let now = self.now;
                 let agent = &mut self.agents[host];
-                (agent.connected, agent.asked, agent.heard) = (true, false, now);
+                (agent.connected, agent.asked, agent.heard, agent.clock) = (true, false, now, clock);
                 self.connected(host, renumbered);
             }
             Say::Snapshot(snapshot) => {
@@ -238,9 +246,16 @@ impl Client {
                 self.heard(host);
                 self.event(host, event);
             }
-            Say::Beaten => {
+            Say::Beaten { clock } => {
                 self.heard(host);
-                self.agents[host].asked = false;
+                (self.agents[host].asked, self.agents[host].clock) = (false, clock);
+            }
+            Say::Probed { repos } => {
+                self.heard(host);
+                if !self.state.hosts[host].repos.iter().eq(&repos) {
+                    let host = self.state.hosts[host].name.clone();
+                    self.emit(RunEventKind::HostHas { host, repos });
+                }
             }
             Say::Fenced { task, ended } => {
                 let host = self.state.hosts[host].name.clone();
@@ -272,6 +287,7 @@ impl Client {
         let name = self.state.hosts[host].name.clone();
         self.emit(RunEventKind::HostConnected { host: name, agent: "1".into(), again, slots: None });
         self.fence(host);
+        self.send(host, Ask::Probe);
         if !again || renumbered {
             let sessions: Vec<(usize, SessionId)> = self
                 .state
@@ -306,7 +322,7 @@ impl Client {
                 self.out.push(Out::Close { host });
                 continue;
             }
-            let lease = self.leases.then(|| leases::seconds(self.state.grace));
+            let lease = self.lease(host);
             self.send(host, Ask::Beat { lease });
         }
     }
@@ -388,6 +404,7 @@ impl Client {
                 };
                 let Some(known) = self.state.task(task) else { return };
                 let name = self.state.hosts[host].name.clone();
+                let code = (code, self.tries.get(&task) > Some(&1));
                 let follows = verdict::refused(&self.state, known, &name, code, error.into(), self.now);
                 self.emit_all(follows);
                 if self.state.hosts[host].link == Link::Up {
@@ -403,6 +420,7 @@ impl Client {
             session_id: session.clone(),
             existing,
             warnings: Vec::new(),
+            base: None,
         });
         if existing {
             self.send(host, Ask::Look { task, session: session.clone() });
@@ -416,8 +434,12 @@ impl Client {
     }
 
     fn full(&mut self, task: usize, host: usize) {
+        let fence = self.tries.get(&task) > Some(&1);
         self.tries.remove(&task);
-        self.emit(RunEventKind::TaskQueued { task });
+        self.emit(RunEventKind::TaskQueued { task, fence });
+        if fence {
+            self.fence(host);
+        }
         self.room_at.get_or_insert(self.now + ROOM_AFTER);
         let known = &self.state.hosts[host];
         if !known.full {
@@ -468,7 +490,7 @@ impl Client {
         self.acknowledge();
         for host in 0..self.agents.len() {
             if self.leases && self.state.on_host(host).next().is_some() {
-                self.send(host, Ask::GiveBack);
+                self.send(host, Ask::GiveBack { as_of: self.agents[host].clock });
             }
         }
         self.emit(RunEventKind::RunFinished {

@@ -14,24 +14,33 @@ pub enum Orphan {
 /// What a client asks.
 #[derive(Debug, Clone)]
 pub enum Ask {
-    Create { task: usize, attempt: u32, id: u64, lease: Option<f64> },
-    Beat { lease: Option<f64> },
+    Create { task: usize, attempt: u32, id: u64, lease: Option<Lease> },
+    Beat { lease: Option<Lease> },
     Fence { task: usize, below: u32 },
     Look { task: usize, session: SessionId },
     Kill { session: SessionId },
     Acknowledge { sessions: Vec<SessionId> },
-    GiveBack,
+    GiveBack { as_of: f64 },
+    Probe,
+}
+
+/// For how long, from when by the host's own clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    pub seconds: f64,
+    pub as_of: f64,
 }
 
 /// What a host says.
 #[derive(Debug, Clone)]
 pub enum Say {
-    Connected { renumbered: bool },
+    Connected { renumbered: bool, clock: f64 },
     Snapshot(Snapshot),
     Event(cm_protocol::Event),
     Lost,
     Created { task: usize, attempt: u32, id: u64, result: Result<(SessionId, bool), Refusal> },
-    Beaten,
+    Beaten { clock: f64 },
+    Probed { repos: Vec<String> },
     Fenced { task: usize, ended: Vec<SessionId> },
     Looked { task: usize, session: SessionId, info: Option<Box<SessionInfo>> },
 }
@@ -53,6 +62,9 @@ pub struct Session {
     pub since: f64,
     /// The lease is over then; none: it has been given up, or there never was one.
     pub until: Option<f64>,
+    /// What it lasts from, and what the journal has of that.
+    pub renewed: f64,
+    pub written: f64,
     pub end: Option<Outcome>,
 }
 
@@ -78,11 +90,17 @@ pub struct Host {
     fences: BTreeMap<usize, u32>,
     acknowledged: BTreeSet<SessionId>,
     pub tool_missing: bool,
+    /// How much its clock is ahead of everybody's.
+    pub ahead: f64,
+    /// How often it was booted.
+    pub boots: u32,
+    /// Repositories it has.
+    pub repos: BTreeSet<String>,
 }
 
 impl Host {
-    pub fn new(name: String, slots: usize) -> Self {
-        Self { name, slots, up: true, ..Self::default() }
+    pub fn new(name: String, slots: usize, ahead: f64) -> Self {
+        Self { name, slots, ahead, up: true, ..Self::default() }
     }
 
     pub fn reachable(&self) -> bool {

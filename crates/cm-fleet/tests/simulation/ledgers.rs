@@ -35,6 +35,7 @@ fn tasks() -> Vec<TaskPlan> {
         after: if number > 4 { vec![number - 3, number - 4] } else { Vec::new() },
         pool: number % 3,
         retries: 0,
+        repo: ["a", "b"].get(number % 3).map(|repo| (*repo).to_owned()),
     };
     (1..=8).map(of).collect()
 }
@@ -67,6 +68,7 @@ fn kind() -> impl Strategy<Value = E> {
         host().prop_map(|host| E::HostGivenUp { host, error: "x".into() }),
         host().prop_map(|host| E::HostFull { host, error: "x".into(), again: false }),
         host().prop_map(|host| E::HostRoom { host }),
+        (host(), prop::collection::vec("[ab]", 0..3)).prop_map(|(host, repos)| E::HostHas { host, repos }),
     ];
     let tasks = prop_oneof![
         6 => (task(), host(), 1..5_u32).prop_map(|(task, host, attempt)| E::TaskPlaced { task, host, attempt }),
@@ -75,8 +77,9 @@ fn kind() -> impl Strategy<Value = E> {
             session_id: SessionId::from_bits((task as u128) << 64 | id),
             existing: false,
             warnings: Vec::new(),
+            base: None,
         }),
-        1 => task().prop_map(|task| E::TaskQueued { task }),
+        1 => (task(), any::<bool>()).prop_map(|(task, fence)| E::TaskQueued { task, fence }),
         4 => (task(), 1..5_u32, host(), class(), any::<bool>()).prop_map(|(task, attempt, host, class, fence)| {
             E::AttemptFailed { task, attempt, host, class, error: "x".into(), again_at: 5.0, fence, outcome: None }
         }),

@@ -52,6 +52,8 @@ fn small(seed: u64) -> Shape {
         pools: chance.below(3),
         mute: seed >= 150,
         chains: chance.percent(50),
+        // The middle worlds have many: what they cost is seen there.
+        repos: if seed >= 1000 { 40 } else { chance.below(4) },
     }
 }
 
@@ -123,6 +125,7 @@ fn a_world_of_ten_thousand_hosts() {
         pools: 0,
         mute: false,
         chains: false,
+        repos: 100,
     };
     let world = run(7, shape);
     let client = world.client.expect("it has ended");

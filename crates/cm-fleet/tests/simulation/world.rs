@@ -40,20 +40,58 @@ pub struct Shape {
     /// Whether hosts start sessions and do not say so.
     pub mute: bool,
     pub chains: bool,
+    /// How many repositories tasks name.
+    pub repos: usize,
 }
 
 enum Happening {
-    ToHost { host: usize, epoch: u64, ask: Ask },
-    ToClient { host: usize, epoch: u64, say: Say },
-    Timeout { host: usize, epoch: u64, task: usize, attempt: u32, id: u64 },
-    Kept { process: u64, len: usize, asks: Vec<(usize, u64, Ask)> },
-    Ends { host: usize, session: usize },
-    LeaseOver { host: usize, session: usize },
+    /// `late`: it stays on its way when the host is cut off and the connection given up, until the host is booted.
+    ToHost {
+        host: usize,
+        epoch: u64,
+        late: Option<u32>,
+        ask: Ask,
+    },
+    ToClient {
+        host: usize,
+        epoch: u64,
+        say: Say,
+    },
+    Timeout {
+        host: usize,
+        epoch: u64,
+        task: usize,
+        attempt: u32,
+        id: u64,
+    },
+    Kept {
+        process: u64,
+        len: usize,
+        asks: Vec<(usize, u64, Ask)>,
+    },
+    Ends {
+        host: usize,
+        session: usize,
+    },
+    LeaseOver {
+        host: usize,
+        session: usize,
+    },
     Fault,
-    Heal { host: usize, cuts: u32 },
-    Boot { host: usize },
-    Foreign { host: usize },
-    Reconnect { host: usize, process: u64 },
+    Heal {
+        host: usize,
+        cuts: u32,
+    },
+    Boot {
+        host: usize,
+    },
+    Foreign {
+        host: usize,
+    },
+    Reconnect {
+        host: usize,
+        process: u64,
+    },
     Resume,
 }
 
@@ -103,8 +141,7 @@ fn micros(at: f64) -> u64 {
 impl World {
     pub fn new(shape: Shape, seed: u64) -> Self {
         let mut chance = Chance::new(seed);
-        let hosts: Vec<Host> =
-            (0..shape.hosts).map(|n| Host::new(format!("h{n}"), 1 + chance.below(shape.slots))).collect();
+        let hosts: Vec<Host> = (0..shape.hosts).map(|n| host(&shape, &mut chance, n)).collect();
         let mut pools = vec![Vec::new()];
         for _ in 0..shape.pools {
             let pool: Vec<usize> = (0..shape.hosts).filter(|_| chance.percent(40)).collect();
@@ -315,9 +352,10 @@ impl World {
 
     fn happen(&mut self, what: Happening) {
         match what {
-            Happening::ToHost { host, epoch, ask } => {
+            Happening::ToHost { host, epoch, late, ask } => {
                 let connection = &self.connections[host];
-                if connection.epoch == epoch && !connection.broken {
+                let late = late.is_some_and(|boots| self.hosts[host].up && self.hosts[host].boots == boots);
+                if connection.epoch == epoch && !connection.broken || late {
                     self.serve(host, ask);
                 }
             }
@@ -356,6 +394,12 @@ impl World {
     }
 }
 
+fn host(shape: &Shape, chance: &mut Chance, number: usize) -> Host {
+    let slots = 1 + chance.below(shape.slots);
+    // No two clocks agree.
+    Host::new(format!("h{number}"), slots, chance.within(0.0, 1e6))
+}
+
 fn plan(shape: &Shape, chance: &mut Chance, number: usize) -> TaskPlan {
     let follows = shape.chains && number > 2 && chance.percent(25);
     let after = if follows {
@@ -373,6 +417,7 @@ fn plan(shape: &Shape, chance: &mut Chance, number: usize) -> TaskPlan {
         after,
         pool: chance.below(shape.pools + 1),
         retries: u32::from(chance.percent(30)),
+        repo: (shape.repos > 0 && chance.percent(60)).then(|| format!("repo-{}", chance.below(shape.repos))),
     }
 }
 

@@ -3,9 +3,9 @@
 mod counted;
 mod far;
 pub mod ground;
-mod many;
-mod timed;
-mod ways;
+pub mod many;
+pub mod timed;
+pub mod ways;
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;

@@ -2,6 +2,7 @@
 
 mod agent;
 mod deploy;
+mod dispatch;
 mod flood;
 mod measure;
 mod subject;
@@ -11,6 +12,7 @@ use crate::failure::Failure;
 use crate::workspace::Workspace;
 
 pub use deploy::ground;
+pub use dispatch::{Part as DispatchPart, Wanted as DispatchWanted};
 
 /// One line of the table.
 pub struct Row {
@@ -60,6 +62,19 @@ pub fn tools(workspace: &Workspace) -> Result<(), Failure> {
 /// The test hosts do not come up, or a deployment fails.
 pub fn deploy(workspace: &Workspace, hosts: u8, built: bool) -> Result<(), Failure> {
     let rows = deploy::all(workspace, hosts, built)?;
+    println!("\n{}\n\n| what | measured | goal | |\n|---|---|---|---|", subject::machine());
+    for row in rows {
+        println!("| {} | {} | {} | {} |", row.what, row.measured, row.goal, row.mark());
+    }
+    Ok(())
+}
+
+/// Measures dispatching to test hosts beside other ways to do the same, and prints the table.
+///
+/// # Errors
+/// The test hosts do not come up, or nothing can be built. What cannot be measured is shown, and so are goals missed.
+pub fn dispatch(workspace: &Workspace, wanted: &DispatchWanted) -> Result<(), Failure> {
+    let rows = dispatch::all(workspace, wanted)?;
     println!("\n{}\n\n| what | measured | goal | |\n|---|---|---|---|", subject::machine());
     for row in rows {
         println!("| {} | {} | {} | {} |", row.what, row.measured, row.goal, row.mark());

@@ -26,6 +26,7 @@ use kind::{Reach, Role};
 use network::Inner;
 
 pub use agent::build as agent;
+pub use agent::path as agent_path;
 pub use container::Container;
 pub use describe::path as description;
 pub use docker::Docker;

@@ -45,6 +45,24 @@ pub enum Need {
     Npm,
     /// Runs another, in an environment of its own.
     Python,
+    /// Links programs for aarch64, with its glibc.
+    GccAarch64,
+    /// Links programs for x86_64, with its glibc.
+    GccX8664,
+    /// Writes bills of materials.
+    Cyclonedx,
+    /// Evaluates and builds flake.nix.
+    Nix,
+    /// Formats Nix files.
+    NixpkgsFmt,
+    /// Finds what is not used in Nix files.
+    Deadnix,
+    /// The libraries that cm-fleet is linked to in Nix, where nixpkgs has them.
+    Libraries,
+    /// Looks at units of systemd.
+    SystemdAnalyze,
+    /// What cloud-init's own check of its files is written in.
+    CloudInitModules,
 }
 
 /// What a look found.
@@ -79,6 +97,29 @@ const DOCKER: &str = "docker --version && { docker info >/dev/null 2>&1 || \
 /// sshd says its version only in a complaint, and the older ones not at all.
 const SSHD: &str = "command -v sshd";
 
+/// Flakes without a daemon of its own, in a store that a user may name.
+const NIX: Version = Version::new(2, 8);
+
+/// What cloud-init imports to check a file. The program itself is not installed: on a machine that is not its own it
+/// would do its work at the next boot.
+const CLOUD_INIT: [&str; 7] = [
+    "python3",
+    "python3-configobj",
+    "python3-jinja2",
+    "python3-jsonpatch",
+    "python3-jsonschema",
+    "python3-requests",
+    "python3-yaml",
+];
+const MODULES: &str =
+    "import configobj, jinja2, jsonpatch, jsonschema, requests, yaml; print('PyYAML', yaml.__version__)";
+
+/// Succeeds where a program for another architecture can be linked statically; begins with the compiler's version.
+fn linker(arch: &str) -> String {
+    let gcc = format!("{arch}-linux-gnu-gcc");
+    format!("{gcc} --version && test \"$({gcc} -print-file-name=libc.a)\" != libc.a")
+}
+
 /// Debian has the making of environments in a package of its own.
 const PYTHON: &str = "import sys, venv, ensurepip; print('Python', sys.version.split()[0])";
 
@@ -100,6 +141,15 @@ impl Need {
             Self::Node => "node",
             Self::Npm => "npm",
             Self::Python => "python3",
+            Self::GccAarch64 => "gcc for aarch64",
+            Self::GccX8664 => "gcc for x86_64",
+            Self::Cyclonedx => "cargo-cyclonedx",
+            Self::Nix => "nix",
+            Self::NixpkgsFmt => "nixpkgs-fmt",
+            Self::Deadnix => "deadnix",
+            Self::Libraries => "openssl, zlib",
+            Self::SystemdAnalyze => "systemd-analyze",
+            Self::CloudInitModules => "python modules",
         }
     }
 
@@ -120,6 +170,15 @@ impl Need {
             Self::Node => How::Package(&["nodejs"]),
             Self::Npm => How::Package(&["npm"]),
             Self::Python => How::Package(&["python3", "python3-venv"]),
+            Self::GccAarch64 => How::Package(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]),
+            Self::GccX8664 => How::Package(&["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"]),
+            Self::Cyclonedx => How::Crate { name: "cargo-cyclonedx", version: "0.5.9" },
+            Self::Nix => How::Package(&["nix-bin"]),
+            Self::NixpkgsFmt => How::Crate { name: "nixpkgs-fmt", version: "1.3.0" },
+            Self::Deadnix => How::Crate { name: "deadnix", version: "1.3.1" },
+            Self::Libraries => How::Package(&["pkg-config", "libssl-dev", "zlib1g-dev"]),
+            Self::SystemdAnalyze => How::Package(&["systemd"]),
+            Self::CloudInitModules => How::Package(&CLOUD_INIT),
         }
     }
 
@@ -152,6 +211,20 @@ impl Need {
             Self::Node => says(Run::new("node").arg("--version"), Some(NODE)),
             Self::Npm => says(Run::new("npm").arg("--version"), None),
             Self::Python => says(Run::new("python3").args(["-c", PYTHON]), None),
+            Self::GccAarch64 => says(Run::new("sh").args(["-c", &linker("aarch64")]), None),
+            Self::GccX8664 => says(Run::new("sh").args(["-c", &linker("x86_64")]), None),
+            Self::Cyclonedx => says(Run::cargo_with_tools(workspace).args(["cyclonedx", "--version"]), None),
+            Self::Nix => says(Run::new("nix").arg("--version"), Some(NIX)),
+            Self::NixpkgsFmt => {
+                // It tells no version.
+                let script = "echo { } | \"$0\" >/dev/null && echo usable";
+                let program = workspace.tools().join("bin/nixpkgs-fmt");
+                says(Run::new("sh").args(["-c", script]).arg(program), None)
+            }
+            Self::Deadnix => says(Run::new(workspace.tools().join("bin/deadnix")).arg("--version"), None),
+            Self::Libraries => says(Run::new("pkg-config").args(["--modversion", "openssl", "zlib"]), None),
+            Self::SystemdAnalyze => says(Run::new("systemd-analyze").arg("--version"), None),
+            Self::CloudInitModules => says(Run::new("/usr/bin/python3").args(["-c", MODULES]), None),
         }
     }
 }

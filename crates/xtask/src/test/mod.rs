@@ -2,6 +2,8 @@
 
 mod on_cast;
 mod on_host;
+mod on_image;
+mod packaging;
 mod tally;
 
 use std::io::IsTerminal as _;
@@ -11,6 +13,7 @@ use clap::ValueEnum;
 
 use crate::failure::Failure;
 use crate::hosts::{self, Docker};
+use crate::image;
 use crate::need::{self, Need};
 use crate::schema;
 use crate::sh::{LONG, Run};
@@ -34,10 +37,16 @@ pub enum Part {
     Unit,
     /// Examples in the documentation run, and the documentation builds without warnings.
     Doc,
+    /// What is delivered besides the code: Nix, units, cloud-init, a release.
+    Packaging,
     /// Tests with Claude Code and Codex themselves, against a model server on this machine.
     Tools,
     /// Tests that need a host with systemd, inside one; and those that deploy to a cast of hosts.
     Hosts,
+    /// Tests of the agent's image, in containers of it.
+    Containers,
+    /// Builds all images of the Dockerfile, as users do: minutes.
+    Images,
     /// The tests with all coding CLIs there are profiles of; only where named.
     ToolsAll,
 }
@@ -49,7 +58,7 @@ impl Part {
             .iter()
             .copied()
             .filter(|part| named.contains(part) || (named.is_empty() && *part != Self::ToolsAll))
-            .filter(|part| !(no_hosts && *part == Self::Hosts))
+            .filter(|part| !(no_hosts && matches!(part, Self::Hosts | Self::Containers | Self::Images)))
             .filter(|part| !(no_tools && *part == Self::Tools))
             .collect()
     }
@@ -62,8 +71,11 @@ impl Part {
             Self::Schema => "schema",
             Self::Unit => "unit",
             Self::Doc => "doc",
+            Self::Packaging => "packaging",
             Self::Tools => "tools",
             Self::Hosts => "hosts",
+            Self::Containers => "containers",
+            Self::Images => "images",
             Self::ToolsAll => "tools-all",
         }
     }
@@ -76,8 +88,11 @@ impl Part {
             Self::Schema => &[],
             Self::Unit => &[Need::Git, Need::Tmux, Need::Ssh, Need::Sshd, Need::Nextest],
             Self::Doc => &[Need::Git, Need::Tmux],
+            Self::Packaging => &packaging::NEEDS,
             Self::Tools | Self::ToolsAll => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Hosts => &hosts::TEST_NEEDS,
+            Self::Containers => &[Need::Nextest, Need::Docker, Need::Iptables, Need::Mmdebstrap],
+            Self::Images => &image::NEEDS,
         }
     }
 
@@ -89,9 +104,14 @@ impl Part {
             Self::Schema => schema::check(workspace).map(|()| Tally::default()),
             Self::Unit => unit(workspace),
             Self::Doc => doc(workspace),
+            Self::Packaging => packaging::run(workspace),
             Self::Tools => with_tools(workspace),
             Self::ToolsAll => with_all_tools(workspace),
             Self::Hosts => on_hosts(workspace),
+            Self::Containers => on_image::run(workspace),
+            Self::Images => {
+                image::everything(workspace, &Docker::ready(workspace)?).map(|()| Tally::default())
+            }
         }
     }
 }
@@ -265,10 +285,10 @@ mod tests {
         let check = |named: &[Part], no_hosts, no_tools, expected: &[Part]| {
             assert_eq!(Part::chosen(named, no_hosts, no_tools), expected, "{named:?}");
         };
-        check(&[], false, false, &Part::value_variants()[..8]);
+        check(&[], false, false, &Part::value_variants()[..11]);
         check(&[Part::ToolsAll], false, false, &[Part::ToolsAll]);
-        check(&[], true, false, &Part::value_variants()[..7]);
-        check(&[], true, true, &Part::value_variants()[..6]);
+        check(&[], true, false, &Part::value_variants()[..8]);
+        check(&[], true, true, &Part::value_variants()[..7]);
         check(&[Part::Unit, Part::Fmt], false, false, &[Part::Fmt, Part::Unit]);
         check(&[Part::Hosts], true, false, &[]);
         check(&[Part::Tools], false, true, &[]);

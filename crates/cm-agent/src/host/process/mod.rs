@@ -14,7 +14,7 @@ pub use end::{Ended, Grace, end_tree};
 pub use files::open_files;
 pub use freeze::{Frozen, Leader, freeze, thaw};
 pub use stat::{Stat, parse_stat};
-pub use tree::{Marker, tree};
+pub use tree::{Marker, marked_with, tree};
 
 use std::fs;
 

@@ -1,7 +1,7 @@
 //! Everything that belongs to a session: descendants by parentage, and strays by a mark in their environment.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     fs::{self, File},
     io::Read,
     os::unix::fs::MetadataExt,
@@ -101,6 +101,26 @@ impl Marker {
         }
         marked
     }
+}
+
+/// The values that a marking variable has among this user's living processes of which `wanted` is true. Who becomes
+/// another program in this moment may be missed; what a session holds is more than one process.
+pub fn marked_with(name: &str, wanted: &dyn Fn(i32) -> bool) -> BTreeSet<String> {
+    let uid = rustix::process::getuid().as_raw();
+    let mut values = BTreeSet::new();
+    let mut buffer = vec![0; ENVIRON];
+    for stat in everybody().iter().filter(|stat| !stat.is_dead()) {
+        let path = format!("/proc/{}/environ", stat.pid);
+        if fs::metadata(&path).map_or(true, |meta| meta.uid() != uid) || !wanted(stat.pid) {
+            continue;
+        }
+        let Ok(count) = File::open(&path).and_then(|mut file| file.read(&mut buffer)) else { continue };
+        let entries = buffer[..count].split(|byte| *byte == 0);
+        let value =
+            entries.filter_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")).next();
+        values.extend(value.map(|value| String::from_utf8_lossy(value).into_owned()));
+    }
+    values
 }
 
 /// While a process becomes another program (execve(2)) it shows neither environment nor arguments for a moment. The

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 pub use parse::{MainExit, UnitState};
 
@@ -30,6 +30,11 @@ pub struct UserManager {
     /// The controllers it may use; `None` where the unified hierarchy is not in use.
     controllers: Option<String>,
 }
+
+/// Looks for the end of a unit that is about to end by itself, and the pause after the first; each is twice as long
+/// as the one before. Together as long as asking takes a few times over.
+const LOOKS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
 
 /// A unit to start.
 #[derive(Debug, Clone, Copy)]
@@ -243,6 +248,22 @@ impl UserManager {
         Ok(Stopped::Killed)
     }
 
+    /// As [`Self::stop_unit`], for a unit whose program has just been ended: it is gone in a moment, and the file that
+    /// the manager keeps of a transient unit is gone with it. Looking at that costs nothing; asking takes a process.
+    ///
+    /// # Errors
+    /// As [`Self::stop_unit`].
+    pub async fn see_unit_end(&self, name: &str, within: Duration) -> Result<Stopped, SystemdError> {
+        for look in 0..LOOKS {
+            match is_loaded(&self.runtime, name) {
+                Some(false) => return Ok(Stopped::WasGone),
+                Some(true) => sleep(FIRST_PAUSE * (1 << look)).await,
+                None => break,
+            }
+        }
+        self.stop_unit(name, within).await
+    }
+
     /// Makes systemd forget how a unit ended, so that its name is free again. Failing means there was nothing
     /// to forget.
     async fn forget(&self, name: &str, within: Duration) {
@@ -302,6 +323,15 @@ pub fn lingers(user: &str) -> bool {
     !user.contains('/') && Path::new("/var/lib/systemd/linger").join(user).exists()
 }
 
+/// Whether the manager knows a transient unit, also one that has ended badly and is remembered; `None` where that
+/// cannot be seen.
+fn is_loaded(runtime: &Path, name: &str) -> Option<bool> {
+    let units = runtime.join("systemd/transient");
+    let unit = units.join(full(name));
+    // Without the directory this manager keeps its files elsewhere.
+    units.is_dir().then(|| unit.symlink_metadata().is_ok())
+}
+
 fn full(name: &str) -> String {
     format!("{name}.service")
 }
@@ -315,4 +345,21 @@ fn group_dir(control_group: &str) -> Option<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     let unified = root.join("cgroup.controllers").exists();
     unified.then(|| root.join(control_group.trim_start_matches('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transient_unit_is_known_as_long_as_its_file_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |name: &str, expected: Option<bool>| assert_eq!(is_loaded(dir.path(), name), expected);
+        check("cm-session-a", None);
+        fs::create_dir_all(dir.path().join("systemd/transient")).unwrap();
+        check("cm-session-a", Some(false));
+        fs::write(dir.path().join("systemd/transient/cm-session-a.service"), "").unwrap();
+        check("cm-session-a", Some(true));
+        check("cm-session-b", Some(false));
+    }
 }

@@ -2,6 +2,7 @@
 
 use cm_ssh::{Keys, Target};
 
+use crate::fleet::tunnel::Tunnel;
 use crate::fleet::way::Way;
 use crate::sessions::LOCAL;
 
@@ -12,6 +13,8 @@ pub enum Place<'a> {
     Here,
     /// A host.
     There(&'a Target, &'a Keys),
+    /// The container a host's agent is in.
+    In(&'a Tunnel, &'a Keys),
 }
 
 impl Place<'_> {
@@ -20,6 +23,7 @@ impl Place<'_> {
         match self {
             Self::Here => LOCAL,
             Self::There(target, _) => &target.name,
+            Self::In(tunnel, _) => tunnel.host(),
         }
     }
 }
@@ -29,6 +33,7 @@ impl<'a> From<&'a Way> for Place<'a> {
     fn from(way: &'a Way) -> Self {
         match way {
             Way::Here(_) => Self::Here,
+            Way::There(tunnel) if tunnel.is_container() => Self::In(tunnel, tunnel.keys()),
             Way::There(tunnel) => Self::There(tunnel.target(), tunnel.keys()),
         }
     }

@@ -15,7 +15,7 @@ const RUN: &str = "run-00112233445566aa";
 /// An event that says a number.
 fn event(number: usize) -> RunEvent {
     let kind = match number % 3 {
-        0 => RunEventKind::TaskQueued { task: number },
+        0 => RunEventKind::TaskQueued { task: number, fence: false },
         1 => RunEventKind::TaskPlaced { task: number, host: format!("h{number}"), attempt: 1 },
         _ => RunEventKind::HostNotice {
             host: "漢字".into(),

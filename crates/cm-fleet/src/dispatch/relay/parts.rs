@@ -139,7 +139,12 @@ mod tests {
     fn whose_work_it_was_is_kept_while_it_is_the_same() {
         let dir = tempfile::tempdir().expect("a directory");
         let note = dir.path().join("work/1.json");
-        let work = |attempt, commit: &str| Continues { host: "h".into(), attempt, commit: commit.into() };
+        let work = |attempt, commit: &str| Continues {
+            host: "h".into(),
+            attempt,
+            commit: commit.into(),
+            base: None,
+        };
         assert_eq!(read(&note), None);
         for (given, kept) in [(work(1, "a"), 1), (work(2, "a"), 1), (work(2, "b"), 2)] {
             write(&note, &given).expect("written");

@@ -43,7 +43,7 @@ fn placed(attempt: u32) -> RunEventKind {
 
 fn started(attempt: u32) -> RunEventKind {
     let session_id = SessionId::from_bits(attempt.into());
-    RunEventKind::TaskStarted { task: 1, session_id, existing: false, warnings: Vec::new() }
+    RunEventKind::TaskStarted { task: 1, session_id, existing: false, warnings: Vec::new(), base: None }
 }
 
 /// Whose work the second attempt goes on with: as the process that saw it knows, and as another one finds out.
@@ -101,7 +101,7 @@ async fn work_is_fetched_at_intervals_and_by_few_at_once() {
         let session_id = SessionId::from_bits(task as u128);
         for kind in [
             RunEventKind::TaskPlaced { task, host: "h0".into(), attempt: 1 },
-            RunEventKind::TaskStarted { task, session_id, existing: false, warnings: Vec::new() },
+            RunEventKind::TaskStarted { task, session_id, existing: false, warnings: Vec::new(), base: None },
         ] {
             state.apply(&RunEvent { at: 1.0, kind: kind.clone() });
             relay.hear(&kind);

@@ -1,9 +1,10 @@
 //! Whether hosts are alive and what they have: signs of life that renew leases, probes, fences.
 
+use std::collections::BTreeSet;
 use std::io;
 
-use cm_client::protocol::{Hello, Lease, Load, SessionId, ToolFound};
-use cm_client::{ClientError, Probed};
+use cm_client::protocol::{Hello, Lease, Load, RepoFound, SessionId, ToolFound};
+use cm_client::{ClientError, Probed, Renewed};
 use tokio::time::Instant;
 
 use super::super::leases;
@@ -20,8 +21,11 @@ pub(super) struct Agent {
     has_leases: bool,
     has_fence: bool,
     has_probe: bool,
+    has_repos: bool,
     /// When it was last heard, Unix seconds.
     heard: f64,
+    /// The newest time it has told, by its own clock: what leases are counted from.
+    clock: Option<f64>,
     /// A sign of life has been asked for and has not come.
     asked: bool,
     /// It had been connected before in this process.
@@ -34,8 +38,10 @@ impl Agent {
         self.has_leases = has("leases");
         self.has_fence = has("fence");
         self.has_probe = has("probe");
+        self.has_repos = has("repo");
         self.slots = hello.and_then(|hello| hello.agent.capacity.slots);
         self.release = hello.map_or_else(String::new, |hello| hello.agent.version.clone());
+        self.clock = hello.and_then(|hello| hello.clock);
         self.asked = false;
     }
 }
@@ -73,7 +79,8 @@ impl Run<'_> {
         match self.links.client(host).filter(|_| agent.has_probe) {
             Some(client) => {
                 let again = agent.known;
-                self.asked.push(asking::probe(client, host, self.tools.clone()));
+                let repos = if agent.has_repos { self.repos.clone() } else { Vec::new() };
+                self.asked.push(asking::probe(client, host, self.tools.clone(), repos));
                 // What it has been known to have it will have again.
                 if again { self.connected(host) } else { Ok(()) }
             }
@@ -85,10 +92,11 @@ impl Run<'_> {
     pub(super) fn probed(&mut self, host: usize, result: Result<Probed, ClientError>) -> io::Result<()> {
         let known = self.agents.get(host).is_some_and(|agent| agent.known);
         match result {
-            Ok(Probed { tools, load, .. }) => {
+            Ok(Probed { tools, repos, load }) => {
                 for found in tools {
                     self.found(host, &found)?;
                 }
+                self.has(host, repos)?;
                 if let Some(agent) = self.agents.get_mut(host) {
                     agent.slots = agent.slots.or(Some(load.cores.max(1)));
                 }
@@ -133,6 +141,18 @@ impl Run<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Which repositories a host has, if that is news.
+    fn has(&mut self, host: usize, repos: Vec<RepoFound>) -> io::Result<()> {
+        let asked = |url: &String| self.repos.binary_search(url).is_ok();
+        let there = repos.into_iter().filter(|found| found.present).map(|found| found.url).filter(asked);
+        let repos: BTreeSet<String> = there.collect();
+        if self.state.hosts[host].repos == repos {
+            return Ok(());
+        }
+        let (name, repos) = (self.name(host), repos.into_iter().collect());
+        self.emit(RunEventKind::HostHas { host: name, repos })
     }
 
     fn unfit(&mut self, host: usize, tool: &str, error: String) -> io::Result<()> {
@@ -228,18 +248,20 @@ impl Run<'_> {
         if self.state.stop != Some(Stop::Cancel) || !(waits && there) || self.creating.contains(&task) {
             return Ok(());
         }
-        let Some(session_id) = session else { return self.emit(RunEventKind::TaskQueued { task }) };
+        let Some(session_id) = session else {
+            return self.emit(RunEventKind::TaskQueued { task, fence: false });
+        };
         if let Some(client) = self.links.client(host) {
             self.asked.push(asking::look(client, task, session_id.clone()));
         }
         let warnings = Vec::new();
-        self.emit(RunEventKind::TaskStarted { task, session_id, existing: true, warnings })
+        self.emit(RunEventKind::TaskStarted { task, session_id, existing: true, warnings, base: None })
     }
 
     /// The lease a session on this host gets; none where nobody is going to renew it.
     pub(super) fn lease(&self, host: usize) -> Option<Lease> {
         let (owner, seconds) = self.owner(host)?;
-        Some(Lease { owner, seconds, orphan: self.plan.orphan })
+        Some(Lease { owner, seconds, orphan: self.plan.orphan, as_of: self.clock_of(host) })
     }
 
     /// Asks every host for a sign of life. One that has not answered the last time is lost.
@@ -259,7 +281,7 @@ impl Run<'_> {
                 continue;
             }
             let owner = self.owner(host);
-            self.asked.push(asking::beat(client, host, owner, pause));
+            self.asked.push(asking::beat(client, host, owner, self.clock_of(host), pause));
             // What was not answered the last time is said again.
             self.fence(host)?;
         }
@@ -269,8 +291,14 @@ impl Run<'_> {
     /// Renews the leases on a host at once.
     fn renew(&mut self, host: usize) {
         if let (Some(client), Some(owner)) = (self.links.client(host), self.owner(host)) {
-            self.asked.push(asking::beat(client, host, Some(owner), leases::every(self.state.grace)));
+            let pause = leases::every(self.state.grace);
+            self.asked.push(asking::beat(client, host, Some(owner), self.clock_of(host), pause));
         }
+    }
+
+    /// The newest time a host has told, by its own clock. Whatever is sent now is younger, however late it arrives.
+    pub(super) fn clock_of(&self, host: usize) -> Option<f64> {
+        self.agents.get(host)?.clock
     }
 
     /// Whose leases are renewed on a host, and for how long; none where there are none.
@@ -282,7 +310,7 @@ impl Run<'_> {
     pub(super) fn beaten(
         &mut self,
         host: usize,
-        result: Result<Option<Load>, ClientError>,
+        result: Result<Option<Renewed>, ClientError>,
     ) -> io::Result<()> {
         // A refusal is a sign of life, too.
         let alive = match &result {
@@ -295,7 +323,13 @@ impl Run<'_> {
         self.agents[host].asked = false;
         self.heard(host);
         match result {
-            Ok(Some(load)) => self.loaded(host, &load),
+            Ok(Some(renewed)) => {
+                // One of an earlier connection may come late.
+                if let (Some(agent), Some(told)) = (self.agents.get_mut(host), renewed.clock) {
+                    agent.clock = agent.clock.map(|clock| clock.max(told));
+                }
+                self.loaded(host, &renewed.load)
+            }
             _ => Ok(()),
         }
     }

@@ -97,7 +97,8 @@ impl Run<'_> {
             return;
         }
         if let Some(work) = self.relay.as_ref().and_then(|relay| relay.goes_on_with(task, attempt)) {
-            tree.continues = Some(work.clone());
+            let base = self.state.task(task).and_then(|known| known.base.clone());
+            tree.continues = Some(Continues { base, ..work.clone() });
         }
     }
 

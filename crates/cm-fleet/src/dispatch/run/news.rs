@@ -164,7 +164,8 @@ impl Run<'_> {
         }
         let Some(known) = self.state.task(task) else { return Ok(()) };
         let (name, words) = (self.name(host), asking::words(error));
-        let follows = verdict::refused(&self.state, known, &name, error.code(), words, self.clock.now());
+        let code = (error.code(), self.was_asked_again(task));
+        let follows = verdict::refused(&self.state, known, &name, code, words, self.clock.now());
         self.emit_all(follows)?;
         // What may run there after all must not go on while the task goes elsewhere.
         if self.is_up(host) { self.fence(host) } else { Ok(()) }
@@ -177,6 +178,7 @@ impl Run<'_> {
             session_id: created.session_id,
             existing: created.existing,
             warnings: created.warnings,
+            base: created.base,
         })?;
         let ours = self.held.remove(&session).unwrap_or_default();
         if let Some(client) = self.links.client(host) {
@@ -191,10 +193,19 @@ impl Run<'_> {
         ours.into_iter().try_for_each(|event| self.event(host, event))
     }
 
+    /// Whether a request for a task may still be on its way although a later one was answered.
+    fn was_asked_again(&self, task: usize) -> bool {
+        self.tries.get(&task).is_some_and(|tries| *tries > 1)
+    }
+
     /// The host holds as many sessions as it may: the task waits for one of them to end, there or elsewhere.
     fn full(&mut self, task: usize, host: usize, error: &ClientError) -> io::Result<()> {
+        let fence = self.was_asked_again(task);
         self.tries.remove(&task);
-        self.emit(RunEventKind::TaskQueued { task })?;
+        self.emit(RunEventKind::TaskQueued { task, fence })?;
+        if fence {
+            self.fence(host)?;
+        }
         self.room_at.get_or_insert_with(|| Instant::now() + ROOM_AFTER);
         let known = &self.state.hosts[host];
         if known.full {

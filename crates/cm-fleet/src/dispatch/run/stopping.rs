@@ -96,12 +96,12 @@ impl Run<'_> {
         self.acknowledge();
         let left: Vec<_> = (0..self.agents.len())
             .filter(|host| self.state.on_host(*host).next().is_some() && self.lease(*host).is_some())
-            .filter_map(|host| self.links.client(host))
+            .filter_map(|host| Some((self.links.client(host)?, self.clock_of(host))))
             .collect();
         let owner = self.plan.run.clone();
-        let giving = left.into_iter().map(|client| {
+        let giving = left.into_iter().map(|(client, as_of)| {
             let owner = owner.clone();
-            async move { client.renew_lease(&owner, None).await }
+            async move { client.renew_lease_as_of(&owner, None, as_of).await }
         });
         let acknowledging = async { while self.asked.next().await.is_some() {} };
         let both = async { tokio::join!(join_all(giving), acknowledging) };

@@ -56,7 +56,7 @@ impl Story {
         let attempt = self.state.tasks[task - 1].attempt;
         let bits = (task as u128) << 64 | u128::from(attempt);
         let session_id = SessionId::from_bits(bits);
-        self.tell(E::TaskStarted { task, session_id, existing: false, warnings: Vec::new() });
+        self.tell(E::TaskStarted { task, session_id, existing: false, warnings: Vec::new(), base: None });
     }
 
     /// What follows when a task's host would not have it.
@@ -113,6 +113,7 @@ pub(crate) fn task(number: usize) -> TaskPlan {
         after: Vec::new(),
         pool: 0,
         retries: 0,
+        repo: None,
     }
 }
 
@@ -173,6 +174,63 @@ fn a_pool_is_kept_to_and_holds_up_nobody_else() {
     plans[1].pool = 1;
     let mut story = Story::with(&[1, 1], plans, vec![Vec::new(), vec![1]], false).up(&[0, 1]);
     assert_eq!(story.place(), "1>1 3>0");
+}
+
+/// Hosts `h0`, … with repositories, and two tasks of which the first names `a`.
+fn near(slots: &[u32], has: &[&[&str]]) -> Story {
+    let mut plans = tasks(2);
+    plans[0].repo = Some("a".into());
+    let all: Vec<usize> = (0..slots.len()).collect();
+    let mut story = Story::new(slots, plans).up(&all);
+    for (host, repos) in has.iter().enumerate() {
+        let repos = repos.iter().map(|repo| (*repo).to_owned()).collect();
+        story.tell(E::HostHas { host: format!("h{host}"), repos });
+    }
+    story
+}
+
+#[test]
+fn of_equally_good_hosts_the_one_that_has_the_repository_is_next() {
+    let check = |slots: &[u32], has: &[&[&str]], expected: &str| {
+        assert_eq!(near(slots, has).place(), expected, "{has:?}");
+    };
+    check(&[2, 2, 2], &[&[], &[], &["a"]], "1>2 2>0");
+    check(&[2, 2, 2], &[&[], &["a"], &["a", "b"]], "1>1 2>0");
+    check(&[2, 2], &[&[], &["b"]], "1>0 2>1");
+    check(&[2, 2], &[&[], &[]], "1>0 2>1");
+    // What is known last counts.
+    let mut story = near(&[2, 2], &[&[], &["a"]]);
+    story.tell(E::HostHas { host: "h1".into(), repos: Vec::new() });
+    assert_eq!(story.place(), "1>0 2>1");
+    // A busier one is not preferred, and a full one not waited for.
+    let mut story = near(&[2, 2], &[&[], &["a"]]);
+    story.tell(E::HostLoad { host: "h1".into(), busy: 1 });
+    assert_eq!(story.place(), "1>0 2>1");
+    let mut story = near(&[2, 2], &[&[], &["a"]]);
+    story.tell(E::HostFull { host: "h1".into(), error: "full".into(), again: false });
+    assert_eq!(story.place(), "1>0 2>0");
+}
+
+#[test]
+fn a_task_that_goes_on_elsewhere_goes_where_its_repository_is() {
+    let check = |slots: &[u32], busy: u8, expected: &str| {
+        let mut story = near(slots, &[&["a"], &[], &["a"]]);
+        assert_eq!(story.place(), "1>0 2>1");
+        story.tell(E::HostLoad { host: "h2".into(), busy });
+        let failed = story.host_fails(1);
+        story.tell(failed);
+        story.start(2);
+        story.end(2, State::Done);
+        assert_eq!(story.place(), expected, "{busy}");
+    };
+    check(&[4, 4, 4], 0, "1>2");
+    check(&[4, 4, 4], 2, "1>2");
+    check(&[4, 4, 4], 3, "1>1");
+    // What was cloned for a task is there for the next.
+    let mut story = near(&[4, 4, 4], &[]);
+    assert_eq!(story.place(), "1>0 2>1");
+    story.start(1);
+    assert!(story.state.hosts[0].repos.contains("a"));
 }
 
 #[test]

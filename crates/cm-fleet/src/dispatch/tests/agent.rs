@@ -117,7 +117,7 @@ async fn serve(stream: UnixStream, world: &Mutex<World>) -> Option<()> {
                 let hello = {
                     let world = world.lock().expect("not poisoned");
                     let agent = AgentInfo { features: world.features.clone(), ..info() };
-                    AuthReply::authenticated(Hello { agent, seq: world.events.len() as u64 })
+                    AuthReply::authenticated(Hello { agent, seq: world.events.len() as u64, clock: None })
                 };
                 ws.send(Message::text(serde_json::to_string(&hello).expect("it serializes"))).await.ok()?;
                 continue;
@@ -162,6 +162,7 @@ impl World {
                     socket: String::new(),
                     existing,
                     warnings: Vec::new(),
+                    base: None,
                 };
                 // Events first: a client must cope with news of a session it has not been told of.
                 let mut said = self.after(head);
@@ -214,7 +215,12 @@ impl World {
             Action::RenewLease(renew) => {
                 let given = if renew.seconds.is_some() { "renewed" } else { "given back" };
                 self.asked.push(format!("{} {given}", renew.owner));
-                vec![reply(ReplyBody::LeaseRenewed { owner: renew.owner, sessions: 0, load: load() })]
+                vec![reply(ReplyBody::LeaseRenewed {
+                    owner: renew.owner,
+                    sessions: 0,
+                    load: load(),
+                    clock: None,
+                })]
             }
             Action::Acknowledge(known) => {
                 let sessions = known.sessions.len();

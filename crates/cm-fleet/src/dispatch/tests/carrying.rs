@@ -67,3 +67,25 @@ async fn work_that_cannot_go_along_is_no_reason_not_to_begin() {
     assert!(!asked.iter().any(|asked| asked.starts_with("go on")), "{asked:?}");
     assert_eq!(ran.names.iter().filter(|name| *name == "host_notice").count(), 1, "{:#?}", ran.names);
 }
+
+#[tokio::test]
+async fn a_task_goes_where_its_repository_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let there = dir.path().join("h1");
+    std::fs::create_dir(&there).expect("made");
+    git(&there, &["init", "-q", "--bare"]);
+    let first = FakeAgent::with_repository(1, dir.path().join("h0"));
+    let second = FakeAgent::with_repository(2, there);
+    // What it has is known before the task that names it may begin.
+    let mut plan = planned(&["exit 0", "exit 0"], 9, false, 2);
+    plan.fleet.pools = vec![Vec::new(), vec![1]];
+    plan.tasks[0].pool = 1;
+    let url = "https://example.org/x.git";
+    plan.tasks[1].repo = Some(url.into());
+    plan.tasks[1].after = vec![1];
+    let (_heard, run) = running_in(plan, &[&first, &second], None);
+    let (_press, presses) = by_hand();
+    let ran = run(presses).await;
+    assert_eq!(ran.state.host("h1").map(|host| host.repos.contains(url)), Some(true), "{:#?}", ran.names);
+    assert_eq!(ran.state.tasks[1].status.host(), Some("h1"), "{:#?}", ran.names);
+}

@@ -110,7 +110,8 @@ fn refusals_are_the_hosts_or_the_tasks() {
         let all: Vec<usize> = (0..hosts.len()).collect();
         let mut story = Story::new(hosts, tasks(1)).up(&all);
         story.place();
-        let follows = refused(&story.state, &story.state.tasks[0], "h0", code, error.to_owned(), story.at);
+        let follows =
+            refused(&story.state, &story.state.tasks[0], "h0", (code, false), error.to_owned(), story.at);
         assert_eq!(words(&follows), expected, "{error}");
     };
     check(&[1], Some(ErrorCode::BadRequest), "tool not found: x", "task_refused");

@@ -39,7 +39,14 @@ async fn agent() -> (SocketAddr, AbortOnDropHandle<()>) {
 fn tunnel(server: &sshd::Server, ports: Ports) -> Tunnel {
     let dir = Dir::new(DEFAULT_DIR).expect("a directory");
     let wanted = Wanted { fleet: "t".to_owned(), dir, settings: Default::default() };
-    let job = Job { name: "test".to_owned(), target: server.target(), wanted, binary: None, ports };
+    let job = Job {
+        name: "test".to_owned(),
+        target: server.target(),
+        wanted,
+        binary: None,
+        ports,
+        container: None,
+    };
     Tunnel::new(job, Arc::new(Keys::new(NoSecrets)))
 }
 

@@ -53,6 +53,8 @@ pub fn host(
 fn container(keys: ContainerKeys) -> ContainerSettings {
     ContainerSettings {
         image: keys.image.map(|image| image.0),
+        archive: keys.archive.map(|path| path.0),
+        local: keys.local.is_some_and(|flag| flag.0),
         pull: keys.pull.map(|pull| pull.0).unwrap_or_default(),
         engine: keys.engine.map(|engine| engine.0).unwrap_or_default(),
         socket: keys.socket.map(|socket| socket.0),

@@ -154,6 +154,8 @@ fn a_container_and_this_machine() {
     };
     let expected = ContainerSettings {
         image: Some("registry.example.com/cm-agent:0.1.0".into()),
+        archive: Some(repository("images/cm-agent.tar.gz")),
+        local: false,
         pull: Pull::Missing,
         engine: Engine::Podman,
         socket: Some("/run/user/1000/podman/podman.sock".into()),

@@ -1,6 +1,6 @@
 //! Tasks that can stand in for each other, and the hosts that have room for them. PURE.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::host::Host;
 
@@ -46,6 +46,8 @@ pub struct Group {
     pub stranded: BTreeSet<usize>,
     /// Hosts that can take one now, the best first.
     pub room: BTreeSet<Rank>,
+    /// Of these the ones that have a repository, for each one that tasks of this group name, by address.
+    pub near: BTreeMap<String, BTreeSet<Rank>>,
     /// Hosts it is for that are given up, or lastingly cannot run the tool.
     pub unable: usize,
     /// Hosts it is for that cannot run the tool, for whatever time.
@@ -62,6 +64,7 @@ impl Group {
             retry: BTreeSet::new(),
             stranded: BTreeSet::new(),
             room: BTreeSet::new(),
+            near: BTreeMap::new(),
             unable: 0,
             unfit: 0,
             head: None,

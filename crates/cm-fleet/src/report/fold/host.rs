@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cm_protocol::State;
 
-use crate::report::event::{Class, RunEventKind};
+use crate::report::event::{Class, RunEventKind, TaskPlan};
 
 /// Tasks a host runs at the same time where neither the inventory nor its agent says how many.
 pub const DEFAULT_SLOTS: u32 = 4;
@@ -41,6 +41,8 @@ pub struct Host {
     pub tasks: BTreeSet<usize>,
     /// Tasks of which an attempt may still run there that is not wanted any more.
     pub stale: BTreeSet<usize>,
+    /// The run's repositories that it has, by address.
+    pub repos: BTreeSet<String>,
 }
 
 /// Whether a host's agent answers.
@@ -109,6 +111,7 @@ impl Host {
             busy: 0,
             tasks: BTreeSet::new(),
             stale: BTreeSet::new(),
+            repos: BTreeSet::new(),
         }
     }
 
@@ -148,6 +151,7 @@ impl Host {
             RunEventKind::HostFull { .. } => (self.full, self.was_full) = (true, true),
             RunEventKind::HostRoom { .. } => self.full = false,
             RunEventKind::HostLoad { busy, .. } => self.busy = *busy,
+            RunEventKind::HostHas { repos, .. } => self.repos = repos.iter().cloned().collect(),
             RunEventKind::HostSetAside { error, until, .. } => {
                 self.aside = Some(Aside { error: error.clone(), until: *until });
             }
@@ -179,21 +183,24 @@ impl Host {
     }
 
     /// What a task's news says about the host it ran on. `began`: its attempt.
-    pub(super) fn hear_of_task(&mut self, at: f64, task: usize, began: f64, kind: &RunEventKind) {
+    pub(super) fn hear_of_task(&mut self, at: f64, task: &TaskPlan, began: f64, kind: &RunEventKind) {
         match kind {
+            // It was cloned for this one.
+            RunEventKind::TaskStarted { .. } => self.repos.extend(task.repo.clone()),
+            RunEventKind::TaskQueued { fence: true, .. } => _ = self.stale.insert(task.number),
             RunEventKind::AttemptFailed { class, fence, .. } => {
                 match class {
                     Class::Infrastructure => self.blame(at, began),
                     _ => self.failures = 0,
                 }
                 if *fence {
-                    self.stale.insert(task);
+                    self.stale.insert(task.number);
                 }
             }
             RunEventKind::TaskParked { class: Class::Infrastructure, outcome, .. } => {
                 self.blame(at, began);
                 if outcome.is_none() {
-                    self.stale.insert(task);
+                    self.stale.insert(task.number);
                 }
             }
             RunEventKind::TaskFinished { outcome, .. } if outcome.state != State::Lost => self.failures = 0,
@@ -208,6 +215,7 @@ impl RunEventKind {
         match self {
             Self::HostConnected { host, .. }
             | Self::HostLoad { host, .. }
+            | Self::HostHas { host, .. }
             | Self::HostLost { host, .. }
             | Self::HostGivenUp { host, .. }
             | Self::HostSetAside { host, .. }

@@ -101,6 +101,13 @@ impl Index {
                 *known.entry(kind).or_insert_with_key(|kind| self.add_group(kind.clone()))
             })
             .collect();
+        for (of, task) in self.group_of.iter().zip(tasks) {
+            if let Some(repo) = &task.plan.repo
+                && !self.groups[*of].near.contains_key(repo)
+            {
+                self.groups[*of].near.insert(repo.clone(), BTreeSet::new());
+            }
+        }
         (0..tasks.len()).for_each(|index| self.enqueue(index, &tasks[index]));
     }
 
@@ -274,10 +281,14 @@ impl Index {
                 return false;
             }
             let before = group.room.is_empty();
-            if add {
-                group.room.insert(rank);
-            } else {
-                group.room.remove(&rank);
+            file(&mut group.room, rank, add);
+            // Most hosts have few of them, and no group is for more than its tasks name.
+            if !group.near.is_empty() {
+                for repo in &host.repos {
+                    if let Some(near) = group.near.get_mut(repo) {
+                        file(near, rank, add);
+                    }
+                }
             }
             before != group.room.is_empty()
         });
@@ -306,6 +317,14 @@ fn put(set: &mut BTreeSet<usize>, index: usize, is: bool) {
         set.insert(index);
     } else {
         set.remove(&index);
+    }
+}
+
+fn file(ranks: &mut BTreeSet<Rank>, rank: Rank, add: bool) {
+    if add {
+        ranks.insert(rank);
+    } else {
+        ranks.remove(&rank);
     }
 }
 

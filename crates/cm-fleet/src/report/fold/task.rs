@@ -21,6 +21,8 @@ pub struct Task {
     pub loose: BTreeSet<String>,
     /// How often it has been tried again because it had failed.
     pub retried: u32,
+    /// The commit its first attempt started from, and all that went on with its work.
+    pub base: Option<String>,
     /// Ends of attempts that had been given up.
     pub late: Vec<Late>,
 }
@@ -131,6 +133,7 @@ impl Task {
             tried: Vec::new(),
             loose: BTreeSet::new(),
             retried: 0,
+            base: None,
             late: Vec::new(),
         }
     }
@@ -139,6 +142,7 @@ impl Task {
     pub(super) fn reopen(&mut self, left: usize) {
         self.tried.clear();
         self.retried = 0;
+        self.base = None;
         self.status = Status::Queued(if left > 0 { Wait::Others(left) } else { Wait::Turn });
     }
 
@@ -154,10 +158,14 @@ impl Task {
                 self.attempt = *attempt;
                 Status::Placed { host: host.clone(), attempt: *attempt, since: at }
             }
-            (Status::Placed { host, .. }, RunEventKind::TaskStarted { session_id, .. }) => {
+            (Status::Placed { host, .. }, RunEventKind::TaskStarted { session_id, base, .. }) => {
+                self.base = base.clone().or(self.base.take());
                 Status::Live(Live::new(std::mem::take(host), session_id.clone(), at))
             }
-            (Status::Placed { .. }, RunEventKind::TaskQueued { .. }) => Status::Queued(Wait::Turn),
+            (Status::Placed { host, .. }, RunEventKind::TaskQueued { fence, .. }) => {
+                self.loose.extend(fence.then(|| std::mem::take(host)));
+                Status::Queued(Wait::Turn)
+            }
             (Status::Queued(_) | Status::Placed { .. }, RunEventKind::TaskRefused { error, .. }) => {
                 Status::Refused { error: error.clone() }
             }
@@ -169,7 +177,8 @@ impl Task {
                     self.loose.extend(status.host().map(str::to_owned));
                 }
                 match class {
-                    Class::Task => self.retried += 1,
+                    // It begins anew.
+                    Class::Task => (self.retried, self.base) = (self.retried + 1, None),
                     Class::Infrastructure => self.tried.push(host.clone()),
                     Class::Login | Class::Quota | Class::Policy => {}
                 }

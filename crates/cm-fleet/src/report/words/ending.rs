@@ -145,7 +145,7 @@ mod tests {
             uncommitted: true,
             ..committed
         };
-        let continues = Continues { host: "h1".into(), attempt: 1, commit: "1234567890".into() };
+        let continues = Continues { host: "h1".into(), attempt: 1, commit: "1234567890".into(), base: None };
         let later = Changes { continues: Some(continues), ..own.clone() };
         assert_eq!(places(&later)[1], "went on with attempt 1 of h1 at 12345678");
         assert_eq!(

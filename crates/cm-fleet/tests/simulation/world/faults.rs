@@ -4,7 +4,7 @@ use cm_fleet::report::event::Stop;
 use cm_protocol::{Outcome, State};
 
 use super::{Happening, World};
-use crate::host::Say;
+use crate::host::{Ask, Say};
 
 impl World {
     pub(super) fn other_members(&mut self) {
@@ -53,6 +53,8 @@ impl World {
         let place = self.chance.below(self.hosts.len());
         let length = self.chance.within(0.1, 3.0 * self.shape.grace);
         match self.chance.below(if self.shape.client_fails { 14 } else { 9 }) {
+            // Also while it is cut off.
+            5 if self.chance.percent(40) && self.hosts[place].up => self.restarted(place),
             0 if self.chance.percent(30) => {
                 self.hosts[place].dead = true;
                 self.down(place);
@@ -65,6 +67,7 @@ impl World {
                 let host = &mut self.hosts[place];
                 (host.cut, host.cuts) = (true, host.cuts + 1);
                 let cuts = host.cuts;
+                self.last_breath(place);
                 self.connections[place].broken = true;
                 self.put(length, Happening::Heal { host: place, cuts });
             }
@@ -93,6 +96,17 @@ impl World {
         }
     }
 
+    /// What left just before a host is cut off may arrive all the same, and late.
+    fn last_breath(&mut self, place: usize) {
+        let (connection, boots) = (&self.connections[place], self.hosts[place].boots);
+        let (Some(client), Some(host)) = (&self.client, self.number.get(&place)) else { return };
+        if connection.open && !connection.broken {
+            let (epoch, ask) = (connection.epoch, Ask::Beat { lease: client.lease(*host) });
+            let after = self.chance.within(0.0, 1.5 * self.shape.grace);
+            self.put(after, Happening::ToHost { host: place, epoch, late: Some(boots), ask });
+        }
+    }
+
     /// The connection is reset: its end is known at once.
     pub(super) fn reset(&mut self, place: usize) {
         if let Some(connection) = self.connections.get_mut(place).filter(|c| c.open && !c.broken) {
@@ -105,6 +119,7 @@ impl World {
     /// A host goes down, and all its sessions with it.
     pub(super) fn down(&mut self, place: usize) {
         self.hosts[place].up = false;
+        self.hosts[place].boots += 1;
         for index in self.hosts[place].living.clone() {
             let outcome = Outcome {
                 state: State::Lost,

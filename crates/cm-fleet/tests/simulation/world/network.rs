@@ -41,7 +41,12 @@ impl World {
             }
             return;
         }
-        let at = self.now + self.latency();
+        let mut at = self.now + self.latency();
+        // Somewhere on the way it lies, with all that is sent after it.
+        if self.in_trouble() && self.chance.percent(2) {
+            at += self.chance.within(0.0, 2.0 * self.shape.grace);
+        }
+        let late = self.chance.percent(50).then_some(self.hosts[place].boots);
         let connection = &mut self.connections[place];
         let at = at.max(connection.to_host + 1e-6);
         connection.to_host = at;
@@ -58,9 +63,9 @@ impl World {
         };
         let after = at - self.now;
         if twice {
-            self.put(after, Happening::ToHost { host: place, epoch, ask: ask.clone() });
+            self.put(after, Happening::ToHost { host: place, epoch, late, ask: ask.clone() });
         }
-        self.put(after, Happening::ToHost { host: place, epoch, ask });
+        self.put(after, Happening::ToHost { host: place, epoch, late, ask });
     }
 
     /// Tells the client something by itself, without the network.
@@ -97,8 +102,11 @@ impl World {
         let connection = &mut self.connections[place];
         connection.epoch += 1;
         (connection.open, connection.broken) = (true, false);
+        // A new connection does not wait for what lies on the old one.
+        connection.to_host = self.now;
         let renumbered = self.chance.percent(30);
-        self.say(place, Say::Connected { renumbered });
+        let clock = self.clock(place);
+        self.say(place, Say::Connected { renumbered, clock });
         let snapshot = self.hosts[place].snapshot(self.now);
         self.say(place, Say::Snapshot(snapshot));
     }

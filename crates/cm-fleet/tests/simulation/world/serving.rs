@@ -1,19 +1,20 @@
 //! What hosts do when they are asked, and when time passes.
 
-use cm_protocol::{Event, EventKind, Outcome, SessionId};
+use cm_protocol::{ErrorCode, Event, EventKind, Outcome, SessionId};
 
 use super::{Happening, World, killed};
-use crate::host::{Ask, Orphan, Say, Session};
+use crate::host::{Ask, Lease, Orphan, Refusal, Say, Session};
 
 impl World {
     pub(super) fn serve(&mut self, place: usize, ask: Ask) {
         match ask {
             Ask::Create { task, attempt, id, lease } => self.create(place, (task, attempt, id), lease),
             Ask::Beat { lease } => {
-                if let Some(seconds) = lease {
-                    self.renew(place, seconds);
+                if let Some(lease) = lease {
+                    self.renew(place, lease);
                 }
-                self.say(place, Say::Beaten);
+                let clock = self.clock(place);
+                self.say(place, Say::Beaten { clock });
             }
             Ask::Fence { task, below } => {
                 let stale = self.hosts[place].fence(task, below);
@@ -42,10 +43,16 @@ impl World {
                 }
                 self.hosts[place].acknowledge(&sessions);
             }
-            Ask::GiveBack => {
+            Ask::Probe => {
+                let repos = self.hosts[place].repos.iter().cloned().collect();
+                self.say(place, Say::Probed { repos });
+            }
+            Ask::GiveBack { as_of } => {
                 let host = &mut self.hosts[place];
+                let asked = as_of - host.ahead;
                 for index in host.living.clone() {
-                    host.sessions[index].until = None;
+                    let session = &mut host.sessions[index];
+                    session.until = session.until.filter(|_| session.renewed > asked + 1e-9);
                 }
             }
         }
@@ -55,23 +62,28 @@ impl World {
         &mut self,
         place: usize,
         (task, attempt, id): (usize, u32, u64),
-        lease: Option<f64>,
+        lease: Option<Lease>,
     ) {
+        let renewed = lease.map_or(self.now, |lease| (lease.as_of - self.hosts[place].ahead).min(self.now));
+        let until = lease.map(|lease| renewed + lease.seconds);
+        let over = self.shape.orphan == Orphan::Stop && until.is_some_and(|until| until <= self.now);
         let result = match self.hosts[place].admit(task, attempt) {
+            Ok(None) if over => Err(Refusal::Refused(ErrorCode::Conflict, "its lease is over")),
             Ok(Some(session)) => Ok((session.id.clone(), true)),
             Err(refusal) => Err(refusal),
             Ok(None) => {
                 let bits = (task as u128) << 64 | u128::from(attempt) << 32 | place as u128;
                 let name = SessionId::from_bits(bits);
-                let until = lease.map(|seconds| self.now + seconds);
-                let session = Session { id: name.clone(), task, attempt, since: self.now, until, end: None };
+                let (id, since, written) = (name.clone(), self.now, renewed);
+                let session = Session { id, task, attempt, since, until, renewed, written, end: None };
                 let index = self.hosts[place].start(session);
                 self.witness.started(task, place, index);
+                self.hosts[place].repos.extend(self.tasks[task - 1].repo.clone());
                 self.alone(task);
                 let lasts = self.chance.within(0.05, self.shape.longest);
                 self.put(lasts, Happening::Ends { host: place, session: index });
-                if let Some(seconds) = lease {
-                    self.put(seconds, Happening::LeaseOver { host: place, session: index });
+                if let Some(until) = until {
+                    self.put(until - self.now, Happening::LeaseOver { host: place, session: index });
                 }
                 Ok((name, false))
             }
@@ -98,16 +110,44 @@ impl World {
         panic!("{error}\n{}", ours.join("\n"));
     }
 
-    pub(super) fn renew(&mut self, place: usize, seconds: f64) {
+    /// What a host's clock shows.
+    pub(super) fn clock(&self, place: usize) -> f64 {
+        self.now + self.hosts[place].ahead
+    }
+
+    pub(super) fn renew(&mut self, place: usize, lease: Lease) {
+        let renewed = (lease.as_of - self.hosts[place].ahead).min(self.now);
         for index in self.hosts[place].living.clone() {
             let session = &mut self.hosts[place].sessions[index];
+            if renewed < session.renewed {
+                continue;
+            }
             let (task, had) = (session.task, session.until);
-            session.until = Some(self.now + seconds);
+            session.renewed = renewed;
+            session.until = Some(renewed + lease.seconds);
+            if renewed - session.written >= lease.seconds / 4.0 {
+                session.written = renewed;
+            }
             self.alone(task);
             if had.is_none() {
-                self.put(seconds, Happening::LeaseOver { host: place, session: index });
+                self.put(
+                    renewed + lease.seconds - self.now,
+                    Happening::LeaseOver { host: place, session: index },
+                );
             }
         }
+    }
+
+    /// The agent is killed and started: it goes on with what is in its journal.
+    pub(super) fn restarted(&mut self, place: usize) {
+        for index in self.hosts[place].living.clone() {
+            let session = &mut self.hosts[place].sessions[index];
+            let Some(until) = session.until else { continue };
+            let until = until - session.renewed + session.written;
+            (session.until, session.renewed) = (Some(until), session.written);
+            self.put(until - self.now, Happening::LeaseOver { host: place, session: index });
+        }
+        self.reset(place);
     }
 
     pub(super) fn lease_over(&mut self, place: usize, index: usize) {

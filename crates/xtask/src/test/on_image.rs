@@ -1,0 +1,79 @@
+//! The tests of the image: run here, against containers of it that they start themselves.
+
+use std::fs;
+
+use crate::failure::Failure;
+use crate::hosts::Docker;
+use crate::image;
+use crate::sh::{LONG, Run, SHORT};
+use crate::test::{Runner, Tally, color, counted};
+use crate::workspace::Workspace;
+
+/// The image, and the same with another program: what comes after an upgrade.
+const IMAGES: [&str; 2] = ["cm-test-agent:one", "cm-test-agent:two"];
+/// How the tests are told of them.
+const VARIABLE: &str = "CM_TEST_IMAGES";
+/// How the tests are told how to call Docker.
+const DOCKER: &str = "CM_TEST_DOCKER";
+/// What is tested there: the image itself, and hosts that run it.
+const TARGET: [&str; 8] = [
+    "--package",
+    "cm-agent",
+    "--package",
+    "cm-fleet",
+    "--features",
+    "cm-agent/container-tests,cm-fleet/container-tests",
+    "--test",
+    "container",
+];
+
+/// Builds the tests and the images, runs the tests.
+pub fn run(workspace: &Workspace) -> Result<Tally, Failure> {
+    // Built first: a mistake in the code shows soonest.
+    nextest(workspace).arg("--no-run").live(LONG)?;
+    compose(workspace)?;
+    let docker = Docker::ready(workspace)?;
+    image::for_tests(workspace, &docker, IMAGES[0])?;
+    another(workspace, &docker)?;
+    let run = nextest(workspace).env(VARIABLE, IMAGES.join(" ")).env(DOCKER, docker.words().join(" "));
+    let tally = counted(run, Runner::Nextest, "the tests of the image")?;
+    if tally.ran() == 0 {
+        return Err(Failure::check(
+            "no test of the image ran, which proves nothing",
+            "see crates/cm-agent/tests/container.rs".to_owned(),
+        ));
+    }
+    Ok(tally)
+}
+
+/// Whether the compose file can be read, where there is a compose: it is a program of its own, and not needed here.
+fn compose(workspace: &Workspace) -> Result<(), Failure> {
+    let file = workspace.root.join("deploy/docker/compose.yaml");
+    let plugin = Run::new("docker").args(["compose", "version"]).succeeds();
+    let words: &[&str] = if plugin { &["docker", "compose"] } else { &["docker-compose"] };
+    if !plugin && !Run::new(words[0]).arg("version").succeeds() {
+        println!("no compose on this machine: {} was not checked", file.display());
+        return Ok(());
+    }
+    let check = Run::new(words[0]).args(&words[1..]).arg("--file").arg(&file).args(["config", "--quiet"]);
+    check.live(SHORT)
+}
+
+/// The same image with another build of the program.
+fn another(workspace: &Workspace, docker: &Docker) -> Result<(), Failure> {
+    let dir = workspace.target.join("image/another");
+    fs::create_dir_all(&dir).map_err(Failure::file("create", &dir))?;
+    let program = crate::hosts::agent_path(workspace);
+    let made = cm_testkit::hosts::another_build(&program, "two", &dir);
+    let text = format!("FROM {}\nCOPY {} /usr/local/bin/cm-agent\n", IMAGES[0], "cm-agent-two");
+    debug_assert!(made.ends_with("cm-agent-two"));
+    let file = dir.join("Dockerfile");
+    fs::write(&file, text).map_err(Failure::file("write", &file))?;
+    docker.run(["build", "--quiet", "--tag", IMAGES[1]]).arg(&dir).capture(SHORT).map(drop)
+}
+
+fn nextest(workspace: &Workspace) -> Run {
+    Run::cargo_with_tools(workspace)
+        .args(["nextest", "run", "--locked", "--profile", "ci", "--color", color()])
+        .args(TARGET)
+}
