@@ -109,7 +109,8 @@ async fn through(ssh: Ssh, done: &Installation, deployment: &str) -> Result<(), 
             )));
         }
         let confirmed = client.confirm_deployment(deployment).await;
-        client.close().await;
+        // Saying good-bye is a round trip that nobody needs to wait for.
+        tokio::spawn(async move { client.close().await });
         confirmed.map(|_| ()).map_err(|error| perhaps(&error))
     };
     said.await.map_err(Shut::Unconfirmed)

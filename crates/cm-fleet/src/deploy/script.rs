@@ -70,7 +70,8 @@ impl fmt::Display for Dir {
 pub const DOCTOR: &str = "--doctor";
 
 /// Asks a host what it is: the installed agent answers where there is one, else the shell says what it can.
-/// Changes nothing. `more`: a flag for the agent's `facts` (`--doctor`).
+/// Changes nothing. `more`: a flag for the agent's `facts` (`--doctor`). As few programs as possible are started:
+/// each is 2 ms of the host's.
 pub fn ask(dir: &Dir, more: &str) -> String {
     let dir = dir.word();
     in_sh(&format!(
@@ -78,24 +79,32 @@ pub fn ask(dir: &Dir, more: &str) -> String {
 echo {BEGIN}
 "$d/current/cm-agent" facts --dir "$d" {more} 2>/dev/null && echo {END} && exit 0
 test -e "$d/current" && echo broken=$?
-u=$(id -un)
+i=$(id)
+n="${{i#uid=}}"; n="${{n%%(*}}"
+u="${{i#*(}}"; u="${{u%%)*}}"
+read -r h < /proc/sys/kernel/hostname
+read -r b < /proc/sys/kernel/random/boot_id
 echo arch=$(uname -m)
-echo host=$(uname -n)
+echo "host=$h"
 echo "user=$u"
 echo "home=$HOME"
 echo now=$(date +%s)
-echo boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null)
+echo "boot=$b"
 echo "os=$(. /etc/os-release 2>/dev/null && echo "$PRETTY_NAME")"
-test -S "/run/user/$(id -u)/systemd/private" && echo manager=1
+test -S "/run/user/$n/systemd/private" && echo manager=1
 test -e "/var/lib/systemd/linger/$u" && echo linger=1
-echo systemd=$(systemctl --version 2>/dev/null | head -n 1)
+s=$(systemctl --version 2>/dev/null)
+echo "systemd=${{s%%
+*}}"
 echo tmux=$(tmux -V 2>/dev/null)
 echo git=$(git --version 2>/dev/null)
 command -v gzip >/dev/null && echo gzip=1
 p="$d"
 while test -n "$p" && ! test -e "$p"; do p="${{p%/*}}"; done
 test -w "${{p:-/}}" && echo writable=1
-echo free=$(df -Pk "${{p:-/}}" 2>/dev/null | tail -n 1)
+s=$(df -Pk "${{p:-/}}" 2>/dev/null)
+echo "free=${{s##*
+}}"
 echo mount=$(findmnt -no OPTIONS -T "${{p:-/}}" 2>/dev/null)
 echo {END}"#
     ))
