@@ -18,8 +18,8 @@ use crate::workspace::Workspace;
 
 use recipe::Recipe;
 
-/// What building images takes.
-pub const NEEDS: [Need; 3] = [Need::Docker, Need::Iptables, Need::Mmdebstrap];
+/// What building all images and their bases takes.
+pub const NEEDS: [Need; 5] = [Need::Docker, Need::Iptables, Need::Mmdebstrap, Need::Node, Need::Npm];
 
 /// An image of the Dockerfile's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,7 +81,14 @@ impl Target {
 
 /// Makes what was asked for.
 pub fn run(workspace: &Workspace, wanted: &Wanted) -> Result<(), Failure> {
-    need::ensure(workspace, &NEEDS)?;
+    let mut needs = vec![Need::Docker, Need::Iptables];
+    if wanted.bases {
+        needs.push(Need::Mmdebstrap);
+        if matches!(wanted.target, Target::AgentTools | Target::All) {
+            needs.extend([Need::Node, Need::Npm]);
+        }
+    }
+    need::ensure(workspace, &needs)?;
     let docker = Docker::ready(workspace)?;
     docker.keep_running();
     let targets: &[Target] = match wanted.target {

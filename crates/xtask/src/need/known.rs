@@ -37,6 +37,8 @@ pub enum Need {
     Docker,
     /// Docker's daemon needs it for networks and published ports.
     Iptables,
+    /// Reads compose files; the plugin of Docker's or the program.
+    Compose,
     /// Makes a Debian root filesystem from packages.
     Mmdebstrap,
     /// Runs some of the real coding CLIs.
@@ -90,6 +92,8 @@ pub enum How {
     },
 }
 
+/// Whichever compose there is says its version.
+const COMPOSE: &str = "docker compose version --short 2>/dev/null || docker-compose version --short";
 /// Succeeds where Docker can be used; begins with the client's version.
 const DOCKER: &str = "docker --version && { docker info >/dev/null 2>&1 || \
     PATH=$PATH:/usr/sbin:/sbin command -v dockerd; }";
@@ -137,6 +141,7 @@ impl Need {
             Self::Sshd => "sshd",
             Self::Docker => "docker",
             Self::Iptables => "iptables",
+            Self::Compose => "docker-compose",
             Self::Mmdebstrap => "mmdebstrap",
             Self::Node => "node",
             Self::Npm => "npm",
@@ -166,6 +171,7 @@ impl Need {
             Self::Sshd => How::Package(&["openssh-server"]),
             Self::Docker => How::Package(&["docker.io"]),
             Self::Iptables => How::Package(&["iptables"]),
+            Self::Compose => How::Package(&["docker-compose"]),
             Self::Mmdebstrap => How::Package(&["mmdebstrap"]),
             Self::Node => How::Package(&["nodejs"]),
             Self::Npm => How::Package(&["npm"]),
@@ -207,6 +213,7 @@ impl Need {
             // The client alone, as some machines have it, is of no use: a daemon must answer or be there to start.
             Self::Docker => says(Run::new("sh").args(["-c", DOCKER]), None),
             Self::Iptables => says(Run::new("iptables").env("PATH", with_sbin()).arg("--version"), None),
+            Self::Compose => says(Run::new("sh").args(["-c", COMPOSE]), None),
             Self::Mmdebstrap => says(Run::new("mmdebstrap").arg("--version"), None),
             Self::Node => says(Run::new("node").arg("--version"), Some(NODE)),
             Self::Npm => says(Run::new("npm").arg("--version"), None),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cm_testkit::hosts::{Cast, another_build};
 
+use super::sessions::{sleepers, start_sessions};
 use crate::support::{Fleet, has, wait_until};
 
 #[test]
@@ -39,6 +40,8 @@ fn a_client_that_is_killed_leaves_a_lock_that_expires() {
     let mut fleet = Fleet::new(&[&host]);
     fleet.deploy(&[]).exits(0);
     let first = fleet.agent.clone();
+    start_sessions(&host, &fleet.status(&host.name), 3);
+    let before = sleepers(&host);
     fleet.agent = another_build(&first, "v2", &fleet.path(""));
     let mut running = fleet.start_deploy(&["--confirm-within", "5"]);
     running.until_step("store");
@@ -48,6 +51,7 @@ fn a_client_that_is_killed_leaves_a_lock_that_expires() {
         let facts = &fleet.status(&host.name)["facts"];
         facts.get("lock").is_none() && facts["installed"]["generation"] == 1
     });
+    assert_eq!(sleepers(&host), before);
     fleet.deploy(&[]).exits(0).is(&host.name, "changed");
     assert_eq!(fleet.status(&host.name)["state"], "good");
 }
