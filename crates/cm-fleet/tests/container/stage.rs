@@ -233,8 +233,18 @@ impl Engine {
         let at = |name: &str| home.path().join(name).display().to_string();
         let data = data.map_or_else(|| at("data"), |path| path.display().to_string());
         let space = format!("cm-test-{}-{}", std::process::id(), home.path().file_name().unwrap().display());
-        let mut command = Command::new("dockerd");
-        command.args(["--data-root", &data, "--exec-root", &at("exec"), "--pidfile", &at("pid")]);
+        // In a network of its own: one without a bridge removes that of the engine that is there.
+        let mut command = Command::new("unshare");
+        command.args([
+            "--net",
+            "dockerd",
+            "--data-root",
+            &data,
+            "--exec-root",
+            &at("exec"),
+            "--pidfile",
+            &at("pid"),
+        ]);
         command.args(["-H", &format!("unix://{}", at("docker.sock")), "--bridge=none", "--iptables=false"]);
         command.args(["--ip-forward=false", "--ip-masq=false"]);
         // Never in the name space of the engine that is there: each would meddle with the other's containers.

@@ -91,7 +91,9 @@ impl Part {
             Self::Packaging => &packaging::NEEDS,
             Self::Tools | Self::ToolsAll => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Hosts => &hosts::TEST_NEEDS,
-            Self::Containers => &[Need::Nextest, Need::Docker, Need::Iptables, Need::Compose, Need::Mmdebstrap],
+            Self::Containers => {
+                &[Need::Nextest, Need::Docker, Need::Iptables, Need::Compose, Need::Mmdebstrap]
+            }
             Self::Images => &image::NEEDS,
         }
     }
