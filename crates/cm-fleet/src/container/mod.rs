@@ -3,7 +3,7 @@
 //!
 //! [`wanted`] says what containers a host is to have, [`facts`] what it has, [`plan`] compares the two, [`archive`]
 //! and [`tar`] read and write what images and settings travel in: all pure. [`engine`] speaks to an engine, [`image`]
-//! sees that the image is there, [`steps`] and [`back`] do what was planned and undo it, [`way`] is the way to the
+//! sees that the image is there, [`steps`] and [`undo`] do what was planned and undo it, [`way`] is the way to the
 //! agent in its container.
 
 pub mod archive;
