@@ -104,7 +104,7 @@ fn judge(fleet: &str, orphan: bool, wanted: Option<&Binary>, facts: &Facts) -> (
         _ if orphan => (State::Orphan, Some("the inventory does not name it any more".to_owned())),
         None => {
             let unit = facts.unit.as_ref().map_or("no unit", |unit| unit.active.as_str());
-            (State::Down, Some(format!("its unit is {unit}")))
+            (State::Down, Some(format!("its agent does not run ({unit})")))
         }
         Some(running) if running.sha256 != installed.binary.sha256 => {
             (State::Stale, Some(format!("{} runs", short_sha(&running.sha256))))
@@ -263,7 +263,7 @@ mod tests {
         old     outdated  0.1.0 aaaa  active  2h         3  0.4/8  3.4 GB  bbbb is wanted
         stale   stale     0.1.0 cccc  active  2h         3  0.4/8  3.4 GB  cccc runs
         drift   drift     0.1.0 aaaa  active  2h         3  0.4/8  3.4 GB  Nice=5 was added
-        down    down      0.1.0 aaaa  failed                0.4/8  3.4 GB  its unit is failed
+        down    down      0.1.0 aaaa  failed                0.4/8  3.4 GB  its agent does not run (failed)
         absent  absent
         gone    orphan    0.1.0 aaaa  active  2h         3  0.4/8  3.4 GB  the inventory does not name it any more
         other   foreign   0.1.0 aaaa  active  2h         3  0.4/8  3.4 GB  it belongs to the fleet `theirs`
