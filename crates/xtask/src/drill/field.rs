@@ -1,6 +1,5 @@
 //! Where the drill takes place: the hosts with an agent each, the files of the client, and what it writes down.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use cm_testkit::hosts::Host;
 use cm_testkit::hosts::written::{self, Attempt};
 
-use crate::bench::ground::Ground;
+use crate::bench::ground::{Ground, inventory};
 use crate::failure::Failure;
 use crate::sh::{Run, SHORT};
 use crate::workspace::Workspace;
@@ -40,7 +39,7 @@ impl Field {
         let ground = Ground::up(workspace, hosts)?;
         ground.reset()?;
         let field = Self { ground, dir, program: workspace.target.join("debug/cm-fleet") };
-        field.write("fleet.yaml", &inventory(field.hosts(), agent))?;
+        field.write("fleet.yaml", &inventory("drill", Some(SLOTS), field.hosts(), agent))?;
         field.write("ssh_config", "")?;
         let words = ["deploy", "fleet.yaml", "-F", "ssh_config", "--yes"];
         let run = Run::new(&field.program).args(words).dir(&field.dir);
@@ -160,26 +159,4 @@ impl Field {
         thread::sleep(Duration::from_millis(200));
         Ok(())
     }
-}
-
-/// PURE. An inventory of these hosts.
-fn inventory(hosts: &[Host], agent: &Path) -> String {
-    let mut text = format!(
-        "fleet: drill\ndefaults:\n  slots: {SLOTS}\n  agent: {{binary: {}}}\nhosts:\n",
-        agent.display()
-    );
-    for host in hosts {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "  {}: {{address: {}, port: {}, user: {}, identity: {}, known_hosts: {}}}",
-            host.name,
-            host.address,
-            host.port,
-            host.user,
-            host.identity.display(),
-            host.known_hosts.display()
-        );
-    }
-    text
 }

@@ -48,7 +48,7 @@ fn rounds(ways: &Ways, ground: &Ground, round_trip: Duration) -> Result<Rounds, 
         known_hosts: relay.known_hosts.clone(),
         ..host.clone()
     };
-    ways.bench.write("far.yaml", &inventory(&[there], &ways.agents[0]))?;
+    ways.bench.write("far.yaml", &inventory("bench", None, &[there], &ways.agents[0]))?;
     let deploy = || -> Result<Trips, Failure> {
         let (took, printed) = ways.bench.run(&ways.fleet, &["deploy", "far.yaml", "--yes", "--json"])?;
         Ok(parts(&printed, took.wall))

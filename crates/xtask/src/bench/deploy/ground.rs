@@ -77,9 +77,11 @@ impl Ground {
     }
 }
 
-/// PURE. An inventory of these hosts, with this agent.
-pub fn inventory(hosts: &[Host], agent: &Path) -> String {
-    let mut text = format!("fleet: bench\ndefaults:\n  agent:\n    binary: {}\nhosts:\n", agent.display());
+/// PURE. An inventory of these hosts, with this agent, and with so many tasks at a time on each where that is said.
+pub fn inventory(fleet: &str, slots: Option<u32>, hosts: &[Host], agent: &Path) -> String {
+    let slots = slots.map(|slots| format!("  slots: {slots}\n")).unwrap_or_default();
+    let agent = agent.display();
+    let mut text = format!("fleet: {fleet}\ndefaults:\n{slots}  agent:\n    binary: {agent}\nhosts:\n");
     for host in hosts {
         // Writing to a String cannot fail.
         let _ = writeln!(

@@ -147,7 +147,7 @@ impl Ways {
             let sum = sum.split_whitespace().next().unwrap_or_default();
             let path = agent.display().to_string();
             let fill = |text: &str| fill(text).replace("@SUM@", sum).replace("@AGENT@", &path);
-            self.bench.write(&name("yaml"), &inventory(&ground.hosts, agent))?;
+            self.bench.write(&name("yaml"), &inventory("bench", None, &ground.hosts, agent))?;
             self.bench.write(&name("sh"), &fill(BY_HAND))?;
             self.bench.write(&name("py"), &fill(PYINFRA))?;
             self.bench.write(&name("yml"), &fill(ANSIBLE))?;

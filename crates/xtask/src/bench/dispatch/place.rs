@@ -1,6 +1,5 @@
 //! Where dispatching is measured: hosts with a release agent each, and a client that sees nothing of the person's.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use cm_testkit::hosts::Host;
 
-use crate::bench::deploy::ground::Ground;
+use crate::bench::deploy::ground::{Ground, inventory};
 use crate::bench::deploy::timed::{Bench, Took};
 use crate::failure::Failure;
 use crate::sh::{self, Run, SHORT};
@@ -106,7 +105,10 @@ impl Place {
     pub fn ready(workspace: &Workspace, desk: Desk, hosts: u8) -> Result<Self, Failure> {
         let ground = Ground::up(workspace, hosts)?;
         ground.reset()?;
-        desk.bench.write("fleet.yaml", &inventory(&ground.hosts, &desk.builds.agent))?;
+        desk.bench.write(
+            "fleet.yaml",
+            &inventory("bench", Some(SLOTS.into()), &ground.hosts, &desk.builds.agent),
+        )?;
         desk.timed(&["deploy", "fleet.yaml", "-F", "ssh_config", "--yes"])?;
         Ok(Self { ground, desk })
     }
@@ -165,28 +167,6 @@ impl Place {
             )),
         }
     }
-}
-
-/// PURE. An inventory of these hosts.
-fn inventory(hosts: &[Host], agent: &Path) -> String {
-    let mut text = format!(
-        "fleet: bench\ndefaults:\n  slots: {SLOTS}\n  agent: {{binary: {}}}\nhosts:\n",
-        agent.display()
-    );
-    for host in hosts {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "  {}: {{address: {}, port: {}, user: {}, identity: {}, known_hosts: {}}}",
-            host.name,
-            host.address,
-            host.port,
-            host.user,
-            host.identity.display(),
-            host.known_hosts.display()
-        );
-    }
-    text
 }
 
 /// A file of the client's.
