@@ -13,6 +13,7 @@ pub mod hub;
 pub mod install;
 pub mod journal;
 mod life;
+pub mod near;
 pub mod policies_dir;
 pub mod replay;
 pub mod selftest;

@@ -5,6 +5,7 @@ use cm_protocol::{PolicyRule, PolicyVerdict};
 use super::pattern::{CommandPattern, HostPattern};
 use super::place::{Fit, Ground, PathRule, Place, wildcard};
 use super::sets;
+use crate::near::{LETTERS, distance};
 use crate::tool::profile::PromptKind;
 
 /// What a rule may be about.
@@ -192,31 +193,10 @@ fn each<T>(
 
 /// `; did you mean "x"?`, if one of the words is close.
 pub(super) fn meant(text: &str, words: &[&str]) -> String {
-    let lower = text.to_lowercase();
+    let lower: String = text.to_lowercase().chars().take(LETTERS).collect();
     let near = words.iter().map(|word| (distance(&lower, word), word)).min();
     match near {
         Some((far, word)) if far <= 1 + word.len() / 4 => format!("; did you mean `{word}`?"),
         _ => String::new(),
     }
-}
-
-/// How many letters have to be changed, added, left out or swapped.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(40).collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let change = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let mut best = change.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    best = best.min(rows[i - 2][j - 2] + 1);
-                }
-                best
-            };
-        }
-    }
-    rows[a.len()][b.len()]
 }
