@@ -377,7 +377,7 @@ impl Client {
     /// # Errors
     /// See above; `conflict` where another deployment waits, none does, or it is too late.
     pub async fn confirm_deployment(&self, deployment: &str) -> Result<u64, ClientError> {
-        let confirm = ConfirmDeployment { deployment: deployment.to_owned() };
+        let confirm = ConfirmDeployment { deployment: deployment.to_owned(), sha256: None };
         self.pick(Action::ConfirmDeployment(confirm), |body| match body {
             ReplyBody::DeploymentConfirmed { generation, .. } => Some(generation),
             _ => None,

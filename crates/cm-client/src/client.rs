@@ -14,10 +14,11 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::driver::{Body, Call, Driver, End};
+use crate::driver::{Body, Call, Driver, End, Waiting};
 use crate::endpoint::{Endpoint, Stream, Token};
 use crate::error::{ClientError, Closed};
 use crate::events::{CAPACITY, Events, Inbox, Incoming, Listeners};
+use crate::pending::Pending;
 use crate::wire::{Wire, io_error};
 
 /// How long a command waits for its answer, unless [`Client::with_timeout`] says otherwise.
@@ -79,15 +80,58 @@ impl Client {
         in_time(name, deadline, Self::open(Box::new(stream), "ws://localhost/", name, token)).await
     }
 
+    /// [`Client::over`] and one command, which goes out with the log-in: a round trip less. The answer to the command
+    /// is the inner result. All within `deadline`.
+    ///
+    /// # Errors
+    /// As [`Client::over`].
+    pub async fn over_with(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        token: &Token,
+        action: Action,
+        deadline: Duration,
+    ) -> Result<(Self, Result<ReplyBody, ClientError>), ClientError> {
+        let name = "the other end of the stream";
+        let opening = async {
+            let mut early = Pending::default();
+            let (answer, answered) = oneshot::channel();
+            let mark = early.insert(Waiting { since: None, follower: None, answer });
+            let text = Body::Typed(action).into_text(mark);
+            let client =
+                Self::open_with(Box::new(stream), "ws://localhost/", name, token, (early, Some(text)))
+                    .await?;
+            let answer = answered.await.unwrap_or_else(|_| {
+                let why = client.ended().unwrap_or(Closed::Here);
+                Err(ClientError::Closed { why })
+            });
+            Ok((client, answer))
+        };
+        in_time(name, deadline, opening).await
+    }
+
     async fn open(
         stream: Box<dyn Stream>,
         url: &str,
         endpoint: &str,
         token: &Token,
     ) -> Result<Self, ClientError> {
+        Self::open_with(stream, url, endpoint, token, (Pending::default(), None)).await
+    }
+
+    /// `early`: a command that does not wait for the log-in's answer.
+    async fn open_with(
+        stream: Box<dyn Stream>,
+        url: &str,
+        endpoint: &str,
+        token: &Token,
+        (pending, early): (Pending<Waiting>, Option<String>),
+    ) -> Result<Self, ClientError> {
         let failed = |e: io::Error| ClientError::connect(endpoint, e);
         let mut wire = Wire::upgrade(stream, url).await.map_err(failed)?;
         wire.queue(Message::text(to_text(&Auth { auth_token: token.reveal().to_owned() })));
+        if let Some(text) = early {
+            wire.queue(Message::text(text));
+        }
         let answer = first_text(&mut wire).await.map_err(failed)?;
         let hello = match serde_json::from_str::<AuthReply>(&answer) {
             Ok(AuthReply::Authenticated { status, hello }) if status == "authenticated" => hello,
@@ -99,16 +143,17 @@ impl Client {
             }
             Err(_) => return Err(ClientError::Protocol("the log-in's answer is none".into())),
         };
-        Ok(Self::start(wire, hello, endpoint))
+        Ok(Self::start(wire, pending, hello, endpoint))
     }
 
-    fn start(wire: Wire, hello: Option<Box<Hello>>, endpoint: &str) -> Self {
+    fn start(wire: Wire, pending: Pending<Waiting>, hello: Option<Box<Hello>>, endpoint: &str) -> Self {
         let (calls, asked) = mpsc::channel(CALLS);
         let stop = CancellationToken::new();
         let listeners = Arc::new(Listeners::default());
         let limits = hello.as_ref().map_or_else(Limits::default, |hello| hello.agent.limits);
         let driver = Driver {
             wire,
+            pending,
             calls: asked,
             stop: stop.clone(),
             listeners: End(Arc::clone(&listeners)),
@@ -253,11 +298,11 @@ impl Client {
     }
 }
 
-async fn in_time(
+async fn in_time<T>(
     endpoint: &str,
     deadline: Duration,
-    opening: impl Future<Output = Result<Client, ClientError>>,
-) -> Result<Client, ClientError> {
+    opening: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
     timeout(deadline, opening).await.unwrap_or_else(|_| {
         let words = format!("no answer within {deadline:?}");
         Err(ClientError::connect(endpoint, io::Error::new(io::ErrorKind::TimedOut, words)))

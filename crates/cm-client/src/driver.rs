@@ -36,7 +36,7 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    fn into_text(self, mark: i64) -> String {
+    pub(crate) fn into_text(self, mark: i64) -> String {
         match self {
             Self::Typed(action) => to_text(&Request { id: Some(RequestId::Number(mark)), action }),
             Self::Named(name, mut fields) => {
@@ -63,10 +63,11 @@ pub(crate) struct Call {
     pub(crate) answer: oneshot::Sender<Result<ReplyBody, ClientError>>,
 }
 
-struct Waiting {
-    since: Option<u64>,
-    follower: Option<Arc<Inbox>>,
-    answer: oneshot::Sender<Result<ReplyBody, ClientError>>,
+/// A command that was sent and has no answer yet.
+pub(crate) struct Waiting {
+    pub(crate) since: Option<u64>,
+    pub(crate) follower: Option<Arc<Inbox>>,
+    pub(crate) answer: oneshot::Sender<Result<ReplyBody, ClientError>>,
 }
 
 /// Everything that can happen to a connection.
@@ -79,6 +80,8 @@ enum Happened {
 
 pub(crate) struct Driver {
     pub(crate) wire: Wire,
+    /// Commands that were sent with the log-in.
+    pub(crate) pending: Pending<Waiting>,
     pub(crate) calls: mpsc::Receiver<Call>,
     pub(crate) stop: CancellationToken,
     pub(crate) listeners: End,
@@ -111,7 +114,6 @@ impl Driver {
 /// The driver at work.
 struct Connection {
     with: Driver,
-    pending: Pending<Waiting>,
     announcer: Announcer,
     heard: u64,
     quiet: u32,
@@ -119,7 +121,7 @@ struct Connection {
 
 impl Connection {
     fn new(with: Driver) -> Self {
-        Self { with, pending: Pending::default(), announcer: Announcer::default(), heard: 0, quiet: 0 }
+        Self { with, announcer: Announcer::default(), heard: 0, quiet: 0 }
     }
 
     async fn run(mut self) {
@@ -130,7 +132,7 @@ impl Connection {
             if let Some(why) = self.on(happened) {
                 let _ = timeout(FAREWELL, self.with.wire.close()).await;
                 self.with.listeners.0.end(why.clone());
-                for waiting in self.pending.drain() {
+                for waiting in self.with.pending.drain() {
                     let _ = waiting.answer.send(Err(ClientError::Closed { why: why.clone() }));
                 }
                 return;
@@ -186,16 +188,16 @@ impl Connection {
             return;
         }
         if self.with.marks {
-            self.pending.sweep_if_due(|waiting: &Waiting| waiting.answer.is_closed());
+            self.with.pending.sweep_if_due(|waiting: &Waiting| waiting.answer.is_closed());
         }
         let Call { body, follower, answer } = call;
-        let mark = self.pending.insert(Waiting { since: body.since(), follower, answer });
+        let mark = self.with.pending.insert(Waiting { since: body.since(), follower, answer });
         let text = body.into_text(mark);
         if text.len() > self.with.frame_bytes {
             let (bytes, most) = (text.len(), self.with.frame_bytes);
             let words =
                 format!("the command has {bytes} bytes, the agent takes at most {most}; it was not sent");
-            if let Some(waiting) = self.pending.take(mark) {
+            if let Some(waiting) = self.with.pending.take(mark) {
                 let _ = waiting.answer.send(Err(ErrorReply::new(ErrorCode::TooLarge, words).into()));
             }
             return;
@@ -233,10 +235,10 @@ impl Connection {
 
     fn answered(&mut self, id: Option<RequestId>, answer: Result<ReplyBody, ClientError>) {
         let waiting = match id {
-            Some(RequestId::Number(mark)) => self.pending.take(mark),
+            Some(RequestId::Number(mark)) => self.with.pending.take(mark),
             Some(RequestId::Text(_)) => None,
             // Without a mark: in order; where marks are the rule, only if there is no doubt.
-            None if !self.with.marks || self.pending.len() == 1 => self.pending.take_oldest(),
+            None if !self.with.marks || self.with.pending.len() == 1 => self.with.pending.take_oldest(),
             None => None,
         };
         let Some(Waiting { since, follower, answer: waiter }) = waiting else {

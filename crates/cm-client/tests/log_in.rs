@@ -4,7 +4,7 @@ mod common;
 
 use std::io::ErrorKind;
 
-use cm_client::protocol::ErrorCode;
+use cm_client::protocol::{Action, ErrorCode, ListSessions, ReplyBody};
 use cm_client::{Client, ClientError, Endpoint, Token};
 use common::{Peer, SOON, connected, hello, login};
 use futures_util::StreamExt;
@@ -120,4 +120,40 @@ async fn unix_and_tcp_speak_the_same() {
         log_in(tcp.accept().await.unwrap().0, r#"{"auth_token":"s3cret"}"#).await
     });
     assert_eq!(client.unwrap().endpoint(), endpoint.to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_can_go_out_with_the_log_in() {
+    let (near, far) = duplex(4096);
+    let none = Token::default();
+    let serving = async {
+        let (mut peer, _) = Peer::accept(far).await;
+        // Here before the log-in is answered.
+        let request = peer.expect("list_sessions").await;
+        peer.send(hello(0)).await;
+        peer.answer(&request, json!({"type": "sessions_list", "sessions": []})).await;
+        let next = peer.expect("agent_info").await;
+        assert_ne!(next["id"], request["id"]);
+        peer.answer(&next, json!({"error": "bad day"})).await;
+        peer
+    };
+    let asking = async {
+        let list = Action::ListSessions(ListSessions::default());
+        let (client, answer) = Client::over_with(near, &none, list, SOON).await.unwrap();
+        assert!(matches!(answer.unwrap(), ReplyBody::SessionsList { sessions } if sessions.is_empty()));
+        client.agent_info().await.unwrap_err();
+        client
+    };
+    let (_client, _peer) = tokio::join!(asking, serving);
+
+    // Refused at the door, the command has no answer of its own.
+    let (near, far) = duplex(4096);
+    let serving = async {
+        let (mut peer, _) = Peer::accept(far).await;
+        peer.send(json!({"error": "Unauthorized", "message": "Invalid authentication token"})).await;
+        peer
+    };
+    let list = Action::ListSessions(ListSessions::default());
+    let (refused, _peer) = tokio::join!(Client::over_with(near, &none, list, SOON), serving);
+    assert_eq!(refused.unwrap_err().code(), Some(ErrorCode::Unauthorized));
 }

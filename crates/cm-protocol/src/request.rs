@@ -410,6 +410,9 @@ pub struct Report {
 pub struct ConfirmDeployment {
     /// The deployment's name. Confirming it again is no error.
     pub deployment: String,
+    /// SHA-256 of the program it brought: another one refuses. Whoever says it need not wait for the agent's hello.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// `shutdown`: end the agent. Sessions live outside it and go on.

@@ -249,7 +249,9 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|sessions| Action::Acknowledge(Acknowledge { sessions })),
         (".{0,12}", any::<u32>()).prop_map(|(task_id, below)| Action::Fence(Fence { task_id, below })),
         (words(), words()).prop_map(|(tools, repos)| Action::Probe(Probe { tools, repos })),
-        ".{0,12}".prop_map(|deployment| Action::ConfirmDeployment(ConfirmDeployment { deployment })),
+        (".{0,12}", of("[0-9a-f]{0,64}")).prop_map(|(deployment, sha256)| {
+            Action::ConfirmDeployment(ConfirmDeployment { deployment, sha256 })
+        }),
         (any::<bool>(), of(seconds()))
             .prop_map(|(drain, timeout)| Action::Shutdown(Shutdown { drain, timeout })),
     ]

@@ -1,5 +1,6 @@
 //! Running a command: its input is written while its output is read, so that neither waits for the other.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,10 +126,37 @@ impl<'a> Run<'a> {
 
     /// From opening the channel to its end.
     pub fn run(self, wire: &Wire, command: &str, on: &mut dyn FnMut(Event)) -> Result<Output, SshError> {
+        let mut pump = self.start(wire, command)?;
+        let input = self.exec.input.clone();
+        let told = self.transfer(&mut pump, &mut Feed::new(&input), None, on)?;
+        self.end(wire, pump, told)
+    }
+
+    /// Until it has printed `mark` as a line of its own; then it still runs, and waits for its input.
+    pub fn ask(self, wire: &Wire, command: &str, mark: &str) -> Result<(Output, Option<Pump>), SshError> {
+        let mut pump = self.start(wire, command)?;
+        let told = self.transfer(&mut pump, &mut Feed::later(), Some(mark), &mut |_| {})?;
+        if !told.marked {
+            return self.end(wire, pump, told).map(|output| (output, None));
+        }
+        // What comes of a command that has not ended is not known yet.
+        Ok((told.output(Status::Exited(0)), Some(pump)))
+    }
+
+    /// Gives a command that waits its input, and goes on to its end.
+    pub fn answer(self, wire: &Wire, mut pump: Pump, on: &mut dyn FnMut(Event)) -> Result<Output, SshError> {
+        let input = self.exec.input.clone();
+        let told = self.transfer(&mut pump, &mut Feed::new(&input), None, on)?;
+        self.end(wire, pump, told)
+    }
+
+    fn start(&self, wire: &Wire, command: &str) -> Result<Pump, SshError> {
         let mut channel = self.step(wire, "opening a channel", |session| session.channel_session())?;
         self.step(wire, "starting a command", |_| channel.exec(command))?;
-        let mut pump = Pump::new(wire.clone(), channel);
-        let (stdout, stderr) = self.transfer(&mut pump, on)?;
+        Ok(Pump::new(wire.clone(), channel))
+    }
+
+    fn end(&self, wire: &Wire, pump: Pump, told: Told) -> Result<Output, SshError> {
         let mut channel = pump.channel;
         self.step(wire, "closing a channel", |_| channel.close())?;
         self.step(wire, "closing a channel", |_| channel.wait_close())?;
@@ -137,8 +165,7 @@ impl<'a> Run<'a> {
             Some(signal) => Status::Signal(signal),
             None => Status::Exited(channel.exit_status().map_err(failed)?),
         };
-        let truncated = stdout.over || stderr.over;
-        Ok(Output { status, stdout: stdout.kept, stderr: stderr.kept, truncated })
+        Ok(told.output(status))
     }
 
     fn step<T>(
@@ -150,10 +177,22 @@ impl<'a> Run<'a> {
         wire.until(self.by, op).map_err(|error| SshError::of_wire(self.at, act, self.exec.deadline, error))
     }
 
-    /// Moves bytes in all directions until the command has closed its outputs.
-    fn transfer(&self, pump: &mut Pump, on: &mut dyn FnMut(Event)) -> Result<(Kept, Kept), SshError> {
-        let mut feed = Feed::new(&self.exec.input);
-        let (mut stdout, mut stderr) = (Kept::new(self.exec.limit), Kept::new(self.exec.limit));
+    /// Moves bytes in all directions until the command has closed its outputs, or printed the line `until`.
+    fn transfer(
+        &self,
+        pump: &mut Pump,
+        feed: &mut Feed,
+        until: Option<&str>,
+        on: &mut dyn FnMut(Event),
+    ) -> Result<Told, SshError> {
+        let mut told = Told::new(self.exec.limit);
+        let marked = Cell::new(false);
+        let on = &mut |event| {
+            if let (Event::Line(line), Some(mark)) = (&event, until) {
+                marked.set(marked.get() || line.trim_end() == mark);
+            }
+            on(event);
+        };
         let mut lines = Lines::default();
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -163,17 +202,21 @@ impl<'a> Run<'a> {
             }
             let out = some(pump.read(Side::Out, &mut buffer)).map_err(|error| self.lost(error))?;
             if let Some(count) = out {
-                stdout.keep(&buffer[..count]);
+                told.stdout.keep(&buffer[..count]);
                 lines.add(&buffer[..count], on);
+                told.marked = marked.get();
+                if told.marked {
+                    return Ok(told);
+                }
             }
             let err = some(pump.read(Side::Err, &mut buffer)).map_err(|error| self.lost(error))?;
             if let Some(count) = err {
-                stderr.keep(&buffer[..count]);
+                told.stderr.keep(&buffer[..count]);
             }
             if sent.is_none() && out.is_none() && err.is_none() {
                 if pump.half().is_none() && pump.channel.eof() {
                     lines.end(on);
-                    return Ok((stdout, stderr));
+                    return Ok(told);
                 }
                 // Looking for one output may have taken in the other one's, to the last packet: then nothing
                 // more comes from the socket.
@@ -233,6 +276,11 @@ impl Feed {
         Self { parts, part: 0, offset: 0, sent: 0, told: 0, total: input.len(), ended: false }
     }
 
+    /// Nothing yet, and not its end.
+    const fn later() -> Self {
+        Self { parts: Vec::new(), part: 0, offset: 0, sent: 0, told: 0, total: 0, ended: true }
+    }
+
     /// Whether it is time to tell how much was sent.
     const fn has_news(&mut self) -> bool {
         let news = self.sent - self.told >= GRAIN || self.sent == self.total;
@@ -267,6 +315,25 @@ impl Feed {
             self.ended = true;
         }
         Ok(0)
+    }
+}
+
+/// What a command has printed.
+struct Told {
+    stdout: Kept,
+    stderr: Kept,
+    /// The line that was waited for has come.
+    marked: bool,
+}
+
+impl Told {
+    const fn new(limit: usize) -> Self {
+        Self { stdout: Kept::new(limit), stderr: Kept::new(limit), marked: false }
+    }
+
+    fn output(self, status: Status) -> Output {
+        let truncated = self.stdout.over || self.stderr.over;
+        Output { status, stdout: self.stdout.kept, stderr: self.stderr.kept, truncated }
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Ssh {
     at: Arc<At>,
     wire: Wire,
     behind: Option<Behind>,
+    /// A command that has said what it was asked, and waits for its input.
+    waiting: Option<Pump>,
 }
 
 /// Where a stream leads, seen from the host.
@@ -97,21 +99,68 @@ impl Ssh {
         &mut self,
         command: &str,
         exec: Exec,
-        mut on: impl FnMut(Event) + Send,
+        on: impl FnMut(Event) + Send,
     ) -> Result<Output, SshError> {
-        if command.contains('\0') {
-            let why = "its text contains a NUL byte".to_owned();
-            return Err(SshError::Channel {
-                at: Arc::clone(&self.at),
-                act: "running a command".to_owned(),
-                why,
-            });
-        }
+        self.fit(command)?;
+        let command = command.to_owned();
+        self.working(exec, on, move |run, wire, on| run.run(wire, &command, on)).await
+    }
+
+    /// Runs `command` until it has printed `mark` as a line of its own, and lets it wait there for its input, which
+    /// [`Ssh::answer`] gives it: two round trips less than another command. What it printed is the result. A command
+    /// that ended without the mark waits for nothing, see [`Ssh::waits`].
+    pub async fn ask(&mut self, command: &str, mark: &str, deadline: Duration) -> Result<Output, SshError> {
+        self.fit(command)?;
+        self.waiting = None;
+        let (command, mark) = (command.to_owned(), mark.to_owned());
+        let exec = Exec::new(Input::None, deadline);
+        let asked = self.working(exec, |_| {}, move |run, wire, _| run.ask(wire, &command, &mark)).await;
+        let (output, waiting) = asked?;
+        self.waiting = waiting;
+        Ok(output)
+    }
+
+    /// Whether a command waits for its input.
+    pub const fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Gives the command that waits its input and waits for its end, as [`Ssh::exec_lines`] does. What it had printed
+    /// before is not told again.
+    pub async fn answer(
+        &mut self,
+        input: Input,
+        deadline: Duration,
+        on: impl FnMut(Event) + Send,
+    ) -> Result<Output, SshError> {
+        let Some(pump) = self.waiting.take() else {
+            return Err(self.unfit("no command waits for input"));
+        };
+        self.working(Exec::new(input, deadline), on, move |run, wire, on| run.answer(wire, pump, on)).await
+    }
+
+    /// A command that can be sent.
+    fn fit(&self, command: &str) -> Result<(), SshError> {
+        if command.contains('\0') { Err(self.unfit("its text contains a NUL byte")) } else { Ok(()) }
+    }
+
+    fn unfit(&self, why: &str) -> SshError {
+        let act = "running a command".to_owned();
+        SshError::Channel { at: Arc::clone(&self.at), act, why: why.to_owned() }
+    }
+
+    /// Works at a command in a blocking thread, telling what happens meanwhile.
+    async fn working<T: Send + 'static>(
+        &self,
+        exec: Exec,
+        mut on: impl FnMut(Event) + Send,
+        work: impl FnOnce(Run<'_>, &Wire, &mut dyn FnMut(Event)) -> Result<T, SshError> + Send + 'static,
+    ) -> Result<T, SshError> {
         let by = ending(exec.deadline);
         let (tell, mut told) = tokio::sync::mpsc::channel(EVENTS);
-        let (at, wire, command) = (Arc::clone(&self.at), self.wire.clone(), command.to_owned());
+        let (at, wire) = (Arc::clone(&self.at), self.wire.clone());
         let work = move || {
-            Run::new(&at, by, exec).run(&wire, &command, &mut |event| {
+            work(Run::new(&at, by, exec), &wire, &mut |event| {
                 // Nobody listens when the caller has given up; then the connection is cut, too.
                 let _ = tell.blocking_send(event);
             })
@@ -243,7 +292,7 @@ async fn reach(chain: &[&Target], keys: &Keys) -> Result<Ssh, SshError> {
     let at = At::of(target);
     let trust = trust(&at, target).await?;
     let (wire, behind) = greeted(&at, target, hops, keys, &trust).await?;
-    let ssh = Ssh { at, wire, behind: Some(behind) };
+    let ssh = Ssh { at, wire, behind: Some(behind), waiting: None };
     login(&ssh, target, keys).await?;
     Ok(ssh)
 }

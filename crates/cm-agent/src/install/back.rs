@@ -117,9 +117,9 @@ fn back_to(
     let since = host.clock().unix;
     host.restart().map_err(Trouble::failed)?;
     let wanted = layout.stored(number).map(|s| s.manifest.binary.sha256).unwrap_or_default();
-    health::wait_healthy(host, layout, &wanted, before.main_pid, READY).map(|_| ()).map_err(|trouble| {
-        let log = host.log(since).join("\n");
-        Trouble::failed(format!("generation {number} does not become healthy again: {}\n{log}", trouble.why))
+    health::wait_healthy(host, layout, &wanted, before.main_pid, READY).map(|_| ()).map_err(|not| {
+        let (log, why) = (host.log(since).join("\n"), not.trouble.why);
+        Trouble::failed(format!("generation {number} does not become healthy again: {why}\n{log}"))
     })
 }
 

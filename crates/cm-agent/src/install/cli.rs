@@ -388,7 +388,8 @@ fn rotated(host: &mut dyn Host, layout: &Layout, by: &str) -> Result<bool, Troub
         token::make(host, layout)?;
         let before = host.unit().map_err(Trouble::failed)?;
         host.restart().map_err(Trouble::failed)?;
-        health::wait_healthy(host, layout, &installed.manifest.binary.sha256, before.main_pid, 60.0)
+        let sha256 = &installed.manifest.binary.sha256;
+        health::wait_healthy(host, layout, sha256, before.main_pid, 60.0).map_err(Trouble::from)
     })();
     let _ = lock::release(host, layout, "rotate-token");
     let result = if done.is_ok() { "a new token" } else { "a new token; the agent does not answer" };

@@ -13,8 +13,24 @@ use super::{disk, plan};
 
 /// Between two looks at an agent that starts.
 const LOOK: Duration = Duration::from_millis(25);
-/// Looks at its socket for each question to the service manager, which costs a process.
-const LOOKS: u32 = 8;
+/// Looks at its socket before the service manager is asked how the unit is, which costs a process; and from then on
+/// between two questions.
+const LOOKS: (u32, u32) = (32, 8);
+
+/// An agent that did not become healthy.
+#[derive(Debug)]
+pub struct NotHealthy {
+    /// Why.
+    pub trouble: Trouble,
+    /// The service manager never came to run it.
+    pub not_set_up: bool,
+}
+
+impl From<NotHealthy> for Trouble {
+    fn from(not: NotHealthy) -> Self {
+        not.trouble
+    }
+}
 
 /// Puts a generation in use: link and unit file. Whether the unit file has changed.
 pub fn switch(host: &mut dyn Host, layout: &Layout, number: u64) -> Result<bool, Trouble> {
@@ -44,16 +60,19 @@ pub fn wait_healthy(
     sha256: &str,
     old_pid: u32,
     seconds: f64,
-) -> Result<Running, Trouble> {
+) -> Result<Running, NotHealthy> {
+    let failed = |why: String| NotHealthy { trouble: Trouble::failed(why), not_set_up: false };
     let began: Clock = host.clock();
     let mut other = None;
+    let mut not_set_up = false;
     let mut ended = String::new();
     for round in 1_u32.. {
         let socket = layout.socket();
         let running = host.agent(&socket).filter(|running| running.pid != old_pid);
         let is_it = running.as_ref().is_some_and(|running| running.sha256 == sha256);
-        if is_it || round % LOOKS == 0 {
-            let mut unit = host.unit().map_err(Trouble::failed)?;
+        if is_it || (round >= LOOKS.0 && round % LOOKS.1 == 0) {
+            let mut unit = host.unit().map_err(failed)?;
+            not_set_up |= unit.not_set_up;
             // Forgotten by the manager as soon as it tries again, and worth telling.
             if unit.ended.is_empty() && unit.restarts > 0 {
                 unit.ended.clone_from(&ended);
@@ -67,7 +86,7 @@ pub fn wait_healthy(
                 None => {}
             }
             if let Some(why) = plan::start_failed(&unit) {
-                return Err(Trouble::failed(why));
+                return Err(NotHealthy { trouble: Trouble::failed(why), not_set_up });
             }
         }
         if host.clock().up - began.up >= seconds {
@@ -82,7 +101,10 @@ pub fn wait_healthy(
         Some(other) => format!("process {} answers, which is not the unit's", other.pid),
         None => "nobody answers on its socket".into(),
     };
-    Err(Trouble::failed(format!("the new agent is not healthy after {seconds} s: {what}")))
+    Err(NotHealthy {
+        not_set_up,
+        ..failed(format!("the new agent is not healthy after {seconds} s: {what}"))
+    })
 }
 
 /// The sessions of the agent that is deployed, among all of this user.

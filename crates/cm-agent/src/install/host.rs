@@ -49,6 +49,8 @@ pub struct UnitNow {
     pub result: String,
     /// Code or signal of its last end, in words; empty: none.
     pub ended: String,
+    /// The service manager ended it before its program ran: it could not set up what the unit asks for.
+    pub not_set_up: bool,
     /// `process`, `control-group` …
     pub kill_mode: String,
     /// Files that change it, besides its own.

@@ -71,6 +71,8 @@ pub fn confirm(host: &mut dyn Host, layout: &Layout, deployment: &str) -> Result
     disk::remove(host, &layout.pending()).map_err(at("remove", &layout.pending()))?;
     drop(guard);
     host.disarm();
+    // While the lock is held: what the next deployment brings is in no generation yet.
+    clean(host, layout);
     lock::release(host, layout, deployment).map_err(at("remove", &layout.lock()))?;
     let entry = Entry {
         by: &pending.owner,
@@ -82,7 +84,6 @@ pub fn confirm(host: &mut dyn Host, layout: &Layout, deployment: &str) -> Result
         ..Entry::default()
     };
     audit::write(host, layout, &entry);
-    clean(host, layout);
     Ok(pending.generation)
 }
 

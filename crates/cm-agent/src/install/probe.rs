@@ -24,6 +24,8 @@ pub fn unit_now(text: &str) -> UnitNow {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).unwrap_or("").to_owned()
     };
     let number = |name: &str| get(name).parse::<u32>().unwrap_or(0);
+    // systemd.exec(5): its own exit codes; 203 is about the program, not about the unit.
+    let not_set_up = number("ExecMainCode") == 1 && matches!(number("ExecMainStatus"), 200..=202 | 204..=245);
     // Values of waitid(2): CLD_EXITED, CLD_KILLED, CLD_DUMPED.
     let ended = match (number("ExecMainCode"), number("ExecMainStatus")) {
         (1, 203) => "the program cannot be executed".into(),
@@ -39,6 +41,7 @@ pub fn unit_now(text: &str) -> UnitNow {
         restarts: number("NRestarts"),
         result: get("Result"),
         ended,
+        not_set_up,
         kill_mode: get("KillMode"),
         drop_ins: get("DropInPaths").split_whitespace().map(str::to_owned).collect(),
         stale: get("NeedDaemonReload") == "yes",
@@ -100,7 +103,10 @@ mod tests {
             ("activating", 3, "exit code 1")
         );
         assert_eq!(unit.drop_ins, ["/a.conf", "/b.conf"]);
-        assert!(unit.stale && unit.loaded && unit.main_pid == 0);
+        assert!(unit.stale && unit.loaded && unit.main_pid == 0 && !unit.not_set_up);
+        assert!(unit_now("ExecMainCode=1\nExecMainStatus=228\n").not_set_up, "SECCOMP");
+        assert!(!unit_now("ExecMainCode=1\nExecMainStatus=203\n").not_set_up, "EXEC");
+        assert!(!unit_now("ExecMainCode=2\nExecMainStatus=228\n").not_set_up, "a signal");
         assert!(!unit_now("LoadState=not-found\nActiveState=inactive\n").loaded);
     }
 }

@@ -10,7 +10,7 @@ use cm_protocol::deploy::{
 use super::audit::{self, Entry};
 use super::back::{self, Place};
 use super::disk;
-use super::health::{ours, switch, wait_healthy};
+use super::health::{NotHealthy, ours, switch, wait_healthy};
 use super::host::{Host, Own, UnitNow};
 use super::layout::{self, Layout, Memory, Pending, Stored};
 use super::lock::{self, Holder};
@@ -100,13 +100,22 @@ impl Run<'_> {
             return Ok(unchanged);
         }
         lock::still_ours(self.layout, &holder)?;
-        let dropped = self.store(&chosen)?;
+        let mut dropped = self.store(&chosen)?;
         let enabled_linger = self.linger()?;
         lock::still_ours(self.layout, &holder)?;
         let pending = self.arm(&chosen, enabled_linger)?;
         lock::still_ours(self.layout, &holder)?;
         self.activate(&chosen, &pending)?;
-        let running = self.healthy(&chosen)?;
+        let running = match self.healthy(&chosen) {
+            Err(NotHealthy { trouble, not_set_up: true }) => {
+                dropped = self.soften(&chosen)?.ok_or(trouble)?;
+                self.host.forget_failure().map_err(Trouble::failed)?;
+                self.switch(&chosen)?;
+                self.healthy(&chosen)?
+            }
+            done => done?,
+        };
+        self.done(InstallStep::Healthy);
         let (before, after) = self.sessions(&pending, Path::new(&running.socket))?;
         self.finish(&holder, pending)?;
         Ok(Installation {
@@ -277,7 +286,13 @@ impl Run<'_> {
         self.activated_at = Some(self.host.clock().unix);
         let pending = Pending { activated: true, ..pending.clone() };
         disk::write_json(self.host, &layout.pending(), &pending).map_err(at("write", &layout.pending()))?;
-        let changed = switch(self.host, layout, chosen.number)?;
+        self.switch(chosen)?;
+        self.done(InstallStep::Activate);
+        Ok(())
+    }
+
+    fn switch(&mut self, chosen: &Chosen) -> Result<(), Trouble> {
+        let changed = switch(self.host, self.layout, chosen.number)?;
         if changed || chosen.unit.stale || !chosen.unit.loaded {
             self.host.reload().map_err(Trouble::failed)?;
         }
@@ -285,17 +300,13 @@ impl Run<'_> {
             // Also the count of its restarts, which says whether the new one crashes.
             self.host.forget_failure().map_err(Trouble::failed)?;
         }
-        self.host.restart().map_err(Trouble::failed)?;
-        self.done(InstallStep::Activate);
-        Ok(())
+        self.host.restart().map_err(Trouble::failed)
     }
 
-    fn healthy(&mut self, chosen: &Chosen) -> Result<Running, Trouble> {
+    fn healthy(&mut self, chosen: &Chosen) -> Result<Running, NotHealthy> {
         let sha256 = &chosen.manifest.binary.sha256;
         let seconds = self.order.ready_seconds as f64;
-        let running = wait_healthy(self.host, self.layout, sha256, chosen.unit.main_pid, seconds)?;
-        self.done(InstallStep::Healthy);
-        Ok(running)
+        wait_healthy(self.host, self.layout, sha256, chosen.unit.main_pid, seconds)
     }
 
     /// Every session's first process before is there after, unless its program has ended by itself.

@@ -68,17 +68,43 @@ impl Run<'_> {
         })
     }
 
+    /// Writes the generation: with all of the hardening, unless this service manager is known not to take some.
     pub(super) fn store_generation(&mut self, chosen: &Chosen) -> Result<Vec<String>, Trouble> {
+        let probed = self.host.manager_kind();
+        let hardened = chosen.manifest.settings.hardened != Some(false);
+        let before = chosen.previous.as_ref().map(|p| &p.origin);
+        let known = before.filter(|origin| hardened && origin.probed == probed);
+        let dropped = known.map(|origin| origin.dropped.clone()).unwrap_or_default();
+        self.write_generation(chosen, &dropped, probed)?;
+        Ok(dropped)
+    }
+
+    /// After a start that the service manager gave up: finds out what it does not take, and writes the generation
+    /// without that. `None`: there is nothing, something else is wrong. (Most take everything: the start itself is
+    /// the cheapest way of asking.)
+    pub(super) fn soften(&mut self, chosen: &Chosen) -> Result<Option<Vec<String>>, Trouble> {
+        if !chosen.fresh || chosen.manifest.settings.hardened == Some(false) {
+            return Ok(None);
+        }
+        let known = self.layout.stored(chosen.number).map(|stored| stored.origin.dropped);
+        let dropped = self.host.refused(&unit::HARDENING);
+        if dropped.is_empty() || known.as_ref() == Some(&dropped) {
+            return Ok(None);
+        }
+        let probed = self.host.manager_kind();
+        self.write_generation(chosen, &dropped, probed)?;
+        Ok(Some(dropped))
+    }
+
+    fn write_generation(
+        &mut self,
+        chosen: &Chosen,
+        dropped: &[String],
+        probed: String,
+    ) -> Result<(), Trouble> {
         let layout = self.layout;
         let manifest = &chosen.manifest;
-        let probed = self.host.manager_kind();
         let hardened = manifest.settings.hardened != Some(false);
-        let before = chosen.previous.as_ref().map(|p| &p.origin).filter(|o| o.probed == probed);
-        let dropped = match before {
-            _ if !hardened => Vec::new(),
-            Some(origin) => origin.dropped.clone(),
-            None => self.host.refused(&unit::HARDENING),
-        };
         let used: Vec<&str> = unit::HARDENING
             .into_iter()
             .filter(|one| hardened && !dropped.iter().any(|gone| gone == one))
@@ -96,10 +122,9 @@ impl Run<'_> {
         disk::link(self.host, &program, &dir.join("cm-agent")).map_err(at_dir)?;
         let deployment = self.order.deployment.clone();
         let at_unix = self.host.clock().unix;
-        // A run that recorded no probe (hardening off) must not stand for one that found nothing refused.
+        // A generation without hardening must not stand for one that was taken with all of it.
         let probed = if hardened { probed } else { String::new() };
-        let origin = Origin { deployment, at: at_unix, dropped: dropped.clone(), probed };
-        disk::write_json(self.host, &dir.join("generation.json"), &origin).map_err(at_dir)?;
-        Ok(dropped)
+        let origin = Origin { deployment, at: at_unix, dropped: dropped.to_vec(), probed };
+        disk::write_json(self.host, &dir.join("generation.json"), &origin).map_err(at_dir)
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use cm_protocol::{
-    Action, CapturePane, ErrorCode, ErrorReply, ReplyBody, SendKeys, SessionId, Subscribe, Transcript,
+    Action, CapturePane, ConfirmDeployment, ErrorCode, ErrorReply, ReplyBody, SendKeys, SessionId, Subscribe,
+    Transcript,
 };
 
 use super::Server;
@@ -111,7 +112,7 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
         Action::Acknowledge(request) => engine.acknowledge(&request),
         Action::Fence(request) => engine.fence(request).await,
         Action::Probe(request) => engine.probe(request).await,
-        Action::ConfirmDeployment(request) => confirm(&server, request.deployment).await,
+        Action::ConfirmDeployment(request) => confirm(&server, request).await,
         Action::Shutdown(request) => shutdown(&server, request),
     };
     result.into()
@@ -206,7 +207,12 @@ async fn transcript(server: &Server, request: Transcript) -> Result<ReplyBody, E
 }
 
 /// Keeps the deployment this agent came with. Files and a question to the service manager: done apart.
-async fn confirm(server: &Server, deployment: String) -> Result<ReplyBody, ErrorReply> {
+async fn confirm(server: &Server, request: ConfirmDeployment) -> Result<ReplyBody, ErrorReply> {
+    let ConfirmDeployment { deployment, sha256 } = request;
+    if sha256.is_some_and(|wanted| wanted != server.facts.sha256) {
+        let why = format!("another program answers here than was deployed: {}", server.facts.sha256);
+        return Err(ErrorReply::new(ErrorCode::Conflict, why));
+    }
     let Some(dir) = server.installation.clone() else {
         return Err(ErrorReply::new(
             ErrorCode::Conflict,

@@ -11,7 +11,7 @@ use cm_client::protocol::deploy::{
     Installation, Manifest,
 };
 use cm_client::{Client, Endpoint};
-use cm_protocol::SessionId;
+use cm_protocol::{Action, ConfirmDeployment, SessionId};
 use sha2::{Digest, Sha256};
 
 use crate::agent::{PATIENCE, good, processes, program, session, show, turn, until};
@@ -295,6 +295,9 @@ async fn who_does_not_confirm_is_undone_by_the_host_itself() {
     // Confirmed by the new agent, through a new tunnel.
     home.deploy("d4", "4444", |m| m.confirm_seconds = 60).installed();
     let client = home.client().await;
+    let another = ConfirmDeployment { deployment: "d4".into(), sha256: Some("0".repeat(64)) };
+    let another = client.call(Action::ConfirmDeployment(another)).await.expect_err("it is another");
+    assert!(another.to_string().contains("another program answers here"), "{another}");
     assert_eq!(client.confirm_deployment("d4").await.expect("kept"), 2);
     assert_eq!(client.confirm_deployment("d4").await.expect("again"), 2);
     client.close().await;

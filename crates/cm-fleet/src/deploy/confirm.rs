@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cm_client::{Client, Token};
 use cm_protocol::deploy::Installation;
+use cm_protocol::{Action, ConfirmDeployment};
 use cm_ssh::{Input, Keys, Remote, Ssh, SshError};
 use tokio::time::Instant;
 
@@ -99,18 +100,22 @@ async fn through(ssh: Ssh, done: &Installation, deployment: &str) -> Result<(), 
         error => Shut::Unconfirmed(perhaps(&error)),
     })?;
     let said = async {
-        let client = Client::over(stream, &Token::new(""), LOGIN).await.map_err(|e| perhaps(&e))?;
+        let confirm = Action::ConfirmDeployment(ConfirmDeployment {
+            deployment: deployment.to_owned(),
+            sha256: Some(done.running.sha256.clone()),
+        });
+        let opened = Client::over_with(stream, &Token::new(""), confirm, LOGIN).await;
+        let (client, confirmed) = opened.map_err(|e| perhaps(&e))?;
         let running = client.hello().map(|hello| hello.agent.sha256.clone()).unwrap_or_default();
+        // Saying good-bye is a round trip that nobody needs to wait for.
+        tokio::spawn(async move { client.close().await });
+        // An agent that does not look for itself yet confirms it all the same.
         if running != done.running.sha256 {
-            client.close().await;
             return Err(Unconfirmed::Never(format!(
                 "another program answers there than was deployed: {}",
                 super::words::short_sha(&running)
             )));
         }
-        let confirmed = client.confirm_deployment(deployment).await;
-        // Saying good-bye is a round trip that nobody needs to wait for.
-        tokio::spawn(async move { client.close().await });
         confirmed.map(|_| ()).map_err(|error| perhaps(&error))
     };
     said.await.map_err(Shut::Unconfirmed)

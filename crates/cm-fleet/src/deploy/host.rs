@@ -109,11 +109,27 @@ pub fn failed(step: &str, why: String, host_after: Option<HostAfter>) -> Outcome
 /// # Errors
 /// What the host is done with, instead.
 pub async fn ask(job: &Job, keys: &Keys, more: &str, tell: &Tell) -> Result<(Ssh, Facts), Outcome> {
-    let began = Instant::now();
-    let mut ssh = Ssh::connect(&job.target, keys).await.map_err(|e| outcome_of(&e, "connect"))?;
-    tell.say(|host| DeployEventKind::HostConnected { host, took: began.elapsed().as_secs_f64() });
+    let mut ssh = connect(job, keys, tell).await?;
     let facts = facts(job, &mut ssh, more).await?;
     Ok((ssh, facts))
+}
+
+/// The same; the command that was asked waits for what [`change`] has it do.
+///
+/// # Errors
+/// What the host is done with, instead.
+pub async fn ask_and_wait(job: &Job, keys: &Keys, tell: &Tell) -> Result<(Ssh, Facts), Outcome> {
+    let mut ssh = connect(job, keys, tell).await?;
+    let command = script::ask_and_wait(&job.wanted.dir);
+    let output = ssh.ask(&command, script::WAITS, ASK).await.map_err(|e| outcome_of(&e, "ask"))?;
+    Ok((ssh, read(&output)?))
+}
+
+async fn connect(job: &Job, keys: &Keys, tell: &Tell) -> Result<Ssh, Outcome> {
+    let began = Instant::now();
+    let ssh = Ssh::connect(&job.target, keys).await.map_err(|e| outcome_of(&e, "connect"))?;
+    tell.say(|host| DeployEventKind::HostConnected { host, took: began.elapsed().as_secs_f64() });
+    Ok(ssh)
 }
 
 /// Asks over a connection that stands.
@@ -123,6 +139,10 @@ pub async fn ask(job: &Job, keys: &Keys, more: &str, tell: &Tell) -> Result<(Ssh
 pub async fn facts(job: &Job, ssh: &mut Ssh, more: &str) -> Result<Facts, Outcome> {
     let command = script::ask(&job.wanted.dir, more);
     let output = ssh.exec(&command, Input::None, ASK).await.map_err(|e| outcome_of(&e, "ask"))?;
+    read(&output)
+}
+
+fn read(output: &Output) -> Result<Facts, Outcome> {
     asked::read(&output.stdout_text()).map_err(|bad| {
         let errors = crate::report::clean::clean(output.stderr_text().trim());
         let said = if errors.is_empty() { String::new() } else { format!(" ({errors})") };
@@ -140,7 +160,8 @@ pub fn blocked(blocked: &Blocked) -> Outcome {
     Outcome::Failed { step: "plan".to_owned(), why, remedy, host_after, log: Vec::new() }
 }
 
-/// Brings a host to what it is to become: sends (if `send`), has it install itself, confirms.
+/// Brings a host that waits ([`ask_and_wait`]) to what it is to become: sends (if `send`), has it install itself,
+/// confirms.
 pub async fn change(
     job: &Job,
     mut ssh: Ssh,
@@ -154,23 +175,26 @@ pub async fn change(
         Ok(mark) => mark,
         Err(why) => return failed("begin", why, Some(HostAfter::Untouched)),
     };
+    if !ssh.waits() {
+        ssh.close().await;
+        return questions_only();
+    }
     let manifest = job.wanted.manifest(program.binary.clone(), manner, deployment.clone());
-    let line: Arc<[u8]> = match serde_json::to_string(&manifest) {
-        Ok(text) => (text + "\n").into_bytes().into(),
+    let line = match serde_json::to_string(&manifest) {
+        Ok(text) => text,
         Err(error) => return failed("begin", error.to_string(), Some(HostAfter::Untouched)),
     };
-    let (command, input) = if send {
+    let todo = script::todo(send.then_some(deployment.as_str()), &line);
+    let mut parts: Vec<Arc<[u8]>> = vec![todo.into_bytes().into()];
+    if send {
         let program = program.clone();
         let packed = tokio::task::spawn_blocking(move || program.packed()).await;
         let Ok(Ok(packed)) = packed else {
             return failed("begin", "the program cannot be packed".to_owned(), Some(HostAfter::Untouched));
         };
-        let parts = vec![line, packed];
-        (script::push(&job.wanted.dir, &deployment), Input::Parts(parts))
-    } else {
-        (script::installed(&job.wanted.dir, "install"), Input::Bytes(line))
-    };
-    let (done, standing) = match install(&mut ssh, &command, input, manner, tell).await {
+        parts.push(packed);
+    }
+    let (done, standing) = match install(&mut ssh, Input::Parts(parts), manner, tell).await {
         Ok(done) => (done, Some(ssh)),
         Err(Cut::Ended(outcome)) => {
             ssh.close().await;
@@ -237,21 +261,22 @@ enum Cut {
     Lost(String),
 }
 
-/// Runs an installation and passes on what it reports.
-async fn install(
-    ssh: &mut Ssh,
-    command: &str,
-    input: Input,
-    manner: &Manner,
-    tell: &Tell,
-) -> Result<Installation, Cut> {
+/// A host that answers, and does not wait for what is to be done.
+fn questions_only() -> Outcome {
+    let why = "it says what it is, and waits for nothing more: this login is for questions only";
+    let remedy = "use a key that may deploy there (see deploy/ssh: `only all`, not `only work`)";
+    Outcome::Refused { why: why.to_owned(), remedy: Some(remedy.to_owned()) }
+}
+
+/// Has the command that waits install, and passes on what it reports.
+async fn install(ssh: &mut Ssh, input: Input, manner: &Manner, tell: &Tell) -> Result<Installation, Cut> {
     let total = input.len();
     let deadline = INSTALL + Duration::from_secs(total / SLOWEST + manner.ready_seconds * 2);
     let silence = SILENCE + Duration::from_secs(manner.ready_seconds * 2);
     let mut report = Report::new(tell.clone(), total);
     let (alive, heard) = watch::channel(());
     let output = tokio::select! {
-        output = ssh.exec_lines(command, input, deadline, |event| {
+        output = ssh.answer(input, deadline, |event| {
             report.take(event);
             alive.send_replace(());
         }) => output.map_err(|error| error.to_string()),

@@ -83,7 +83,7 @@ pub async fn again(job: &Job, link: Link, means: &Means, tell: &Tell) -> Result<
     }
 }
 
-/// Connects and asks what a plan needs. `changing`: what changes follow.
+/// Connects and asks what a plan needs. `changing`: what changes follow, for which a host then waits.
 ///
 /// # Errors
 /// What the host is done with, instead.
@@ -96,6 +96,7 @@ pub async fn plan(
 ) -> Result<Answer, Outcome> {
     match Hosted::of(job, &means.images, &means.keys, tell) {
         Some(hosted) => Ok(Answer::Planned(Box::new(hosted.plan(manner, changing).await?))),
+        None if changing => Ok(Answer::Facts(Box::new(host::ask_and_wait(job, &means.keys, tell).await?))),
         None => Ok(Answer::Facts(Box::new(host::ask(job, &means.keys, "", tell).await?))),
     }
 }

@@ -1,6 +1,6 @@
-//! The two commands a host is given: one asks what it is, one brings it a program. PURE.
+//! The commands a host is given: what it is, and a program that installs itself there. PURE.
 //!
-//! Both are one word for the login shell, whatever that is (`/bin/sh -c '…'`, which fish reads as sh does), so
+//! Each is one word for the login shell, whatever that is (`/bin/sh -c '…'`, which fish reads as sh does), so
 //! there is neither a quote nor a backslash in them. What a login prints before ours is told apart by marks.
 //! Nothing that must stay secret is in a command: manifests go to standard input.
 
@@ -10,7 +10,13 @@ use std::fmt;
 pub const BEGIN: &str = "cm-fleet:begin";
 /// Stands alone on a line after the answer.
 pub const END: &str = "cm-fleet:end";
-/// Exit codes of [`push`] that are not the installation's own: the directory could not be made.
+/// Stands alone on a line where [`ask_and_wait`] waits for what is to be done.
+pub const WAITS: &str = "cm-fleet:waits";
+/// What it is told: a program follows, which installs itself.
+const PUSH: &str = "push";
+/// What it is told: the program that is there installs itself anew.
+const INSTALL: &str = "install";
+/// Exit codes of [`ask_and_wait`] that are not the installation's own: the directory could not be made.
 pub const NO_DIRECTORY: i32 = 90;
 /// What was sent could not be unpacked: it broke off, was changed on its way, or the disk is full.
 pub const NOT_UNPACKED: i32 = 91;
@@ -70,15 +76,62 @@ impl fmt::Display for Dir {
 pub const DOCTOR: &str = "--doctor";
 
 /// Asks a host what it is: the installed agent answers where there is one, else the shell says what it can.
-/// Changes nothing. `more`: a flag for the agent's `facts` (`--doctor`). As few programs as possible are started:
-/// each is 2 ms of the host's.
+/// Changes nothing. `more`: a flag for the agent's `facts` (`--doctor`).
 pub fn ask(dir: &Dir, more: &str) -> String {
-    let dir = dir.word();
+    in_sh(&question(dir, more))
+}
+
+/// [`ask`], and then waits, after [`WAITS`], for what is to be done: see [`todo`]. With the end of its input it ends
+/// and has changed nothing. One command for both saves a host a login shell, and us two round trips.
+pub fn ask_and_wait(dir: &Dir) -> String {
+    let question = question(dir, "");
     in_sh(&format!(
+        r#"{question}
+echo {WAITS}
+IFS=" " read -r w k || exit 0
+IFS= read -r m || exit 0
+umask 077
+trap "" HUP
+case "$w" in
+{INSTALL})
+t="$d/current/cm-agent"
+;;
+{PUSH})
+mkdir -p "$d" || exit {NO_DIRECTORY}
+t="$d/.push-$k"
+tidy() {{ if test -e "$t"; then rm -f "$t"; rmdir "$d" 2>/dev/null; fi; }}
+trap tidy EXIT
+gzip -dc > "$t" || exit {NOT_UNPACKED}
+chmod 700 "$t" || exit {NO_DIRECTORY}
+;;
+esac
+echo {BEGIN}
+"$t" install --dir "$d" <<_
+$m
+_
+c=$?
+case $c in 126|127|132|139) exit {NOT_STARTED};; esac
+exit $c"#
+    ))
+}
+
+/// What [`ask_and_wait`] is told on its standard input: to install as `manifest` says (one line). With `push` the
+/// program follows, compressed with gzip; it tells this push from others, `[0-9a-z-]`. Else the installed program does it.
+pub fn todo(push: Option<&str>, manifest: &str) -> String {
+    debug_assert!(!manifest.contains('\n'), "a manifest is one line");
+    match push {
+        Some(mark) => format!("{PUSH} {mark}\n{manifest}\n"),
+        None => format!("{INSTALL}\n{manifest}\n"),
+    }
+}
+
+/// The question. As few programs as possible are started: each is 2 ms of the host's.
+fn question(dir: &Dir, more: &str) -> String {
+    let dir = dir.word();
+    format!(
         r#"d={dir}
 echo {BEGIN}
-"$d/current/cm-agent" facts --dir "$d" {more} 2>/dev/null && echo {END} && exit 0
-test -e "$d/current" && echo broken=$?
+if ! "$d/current/cm-agent" facts --dir "$d" {more} 2>/dev/null; then
 i=$(id)
 n="${{i#uid=}}"; n="${{n%%(*}}"
 u="${{i#*(}}"; u="${{u%%)*}}"
@@ -106,31 +159,9 @@ s=$(df -Pk "${{p:-/}}" 2>/dev/null)
 echo "free=${{s##*
 }}"
 echo mount=$(findmnt -no OPTIONS -T "${{p:-/}}" 2>/dev/null)
+fi
 echo {END}"#
-    ))
-}
-
-/// Brings a program and has it install itself. Standard input is the manifest as one line, then the
-/// program, compressed with gzip. `mark`: tells this push from others, `[0-9a-z-]`.
-pub fn push(dir: &Dir, mark: &str) -> String {
-    let dir = dir.word();
-    in_sh(&format!(
-        r#"d={dir}
-umask 077
-trap "" HUP
-IFS= read -r m
-mkdir -p "$d" || exit {NO_DIRECTORY}
-t="$d/.push-{mark}"
-tidy() {{ rm -f "$t"; rmdir "$d" 2>/dev/null; }}
-trap tidy EXIT
-gzip -dc > "$t" || exit {NOT_UNPACKED}
-chmod 700 "$t" || exit {NO_DIRECTORY}
-"$t" --version >/dev/null || exit {NOT_STARTED}
-echo {BEGIN}
-"$t" install --dir "$d" <<_
-$m
-_"#
-    ))
+    )
 }
 
 /// Runs the agent that is installed, with these arguments (which are ours, never a user's).
@@ -186,7 +217,7 @@ mod tests {
     #[test]
     fn nothing_in_the_scripts_means_something_else_to_another_shell() {
         let dir = Dir::default();
-        for script in [ask(&dir, ""), push(&dir, "a1-b2"), installed(&dir, "install confirm")] {
+        for script in [ask(&dir, ""), ask_and_wait(&dir), installed(&dir, "install confirm")] {
             let inside = script.strip_prefix("exec /bin/sh -c '").and_then(|s| s.strip_suffix('\''));
             assert!(inside.is_some_and(|s| !s.contains(['\'', '\\'])), "{script}");
         }
@@ -218,36 +249,57 @@ mod tests {
         assert!(String::from_utf8_lossy(&output.stderr).is_empty(), "{output:?}");
     }
 
+    /// What the command prints and how it ends, its standard input being this.
+    fn asked(home: &std::path::Path, input: &[u8]) -> (Option<i32>, String) {
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", &ask_and_wait(&Dir::default())])
+            .env("HOME", home)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("sh");
+        // A script that gives up early does not read to the end.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), input);
+        let output = child.wait_with_output().expect("output");
+        let text = String::from_utf8(output.stdout).expect("text");
+        let (facts, rest) = text.split_once(&format!("{WAITS}\n")).expect("it waits");
+        super::super::asked::read(facts).expect("facts");
+        (output.status.code(), after_mark(rest).unwrap_or_default().to_owned())
+    }
+
     #[test]
-    fn a_push_hands_over_the_manifest_and_the_program() {
+    fn what_comes_after_the_answer_is_the_manifest_and_the_program() {
         let home = tempfile::tempdir().expect("a directory");
-        let program = b"#!/bin/sh\ncase $1 in --version) ;; install) echo \"args $*\"; cat;; esac\n";
+        let program =
+            b"#!/bin/sh\ncase $1 in --version) ;; install) echo \"args $*\"; cat;; *) exit 1;; esac\n";
         let manifest = r#"{"a":"$HOME `x` \\ 'q'","b":"  two  "}"#;
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut packed, program).expect("pack");
-        let mut input = format!("{manifest}\n").into_bytes();
+        let mut input = todo(Some("m1"), manifest).into_bytes();
         input.extend(packed.finish().expect("pack"));
-        let run = |input: &[u8]| {
-            let mut child = Command::new("/bin/sh")
-                .args(["-c", &push(&Dir::default(), "m1")])
-                .env("HOME", home.path())
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("sh");
-            // A script that gives up early does not read to the end.
-            let _ = std::io::Write::write_all(&mut child.stdin.take().expect("stdin"), input);
-            child.wait_with_output().expect("output")
-        };
-        let output = run(&input);
-        let text = String::from_utf8(output.stdout).expect("text");
         let dir = format!("{}/.local/share/cm-agent", home.path().display());
-        assert_eq!(after_mark(&text), Some(format!("args install --dir {dir}\n{manifest}\n").as_str()));
+        let done = (Some(0), format!("args install --dir {dir}\n{manifest}\n"));
+        assert_eq!(asked(home.path(), &input), done);
         assert!(!std::path::Path::new(&dir).exists(), "what the installation has not taken is gone");
-        // Cut off on its way.
-        let cut = run(&input[..input.len() - 12]);
-        assert_eq!(cut.status.code(), Some(NOT_UNPACKED), "{cut:?}");
+        // Cut off on its way; or nothing was to be done.
+        assert_eq!(asked(home.path(), &input[..input.len() - 12]), (Some(NOT_UNPACKED), String::new()));
+        assert_eq!(asked(home.path(), b""), (Some(0), String::new()));
+        assert_eq!(asked(home.path(), b"push m1\n"), (Some(0), String::new()));
         assert!(!std::path::Path::new(&dir).exists());
+        // One that is no program for this machine.
+        let mut input = todo(Some("m1"), manifest).into_bytes();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, b"#!/nowhere/interpreter\n").expect("pack");
+        input.extend(packed.finish().expect("pack"));
+        assert_eq!(asked(home.path(), &input), (Some(NOT_STARTED), String::new()));
+        assert!(!std::path::Path::new(&dir).exists());
+        // The program that is there does it.
+        std::fs::create_dir_all(format!("{dir}/current")).expect("a directory");
+        let there = format!("{dir}/current/cm-agent");
+        std::fs::write(&there, program).expect("a program");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&there, mode).expect("a mode");
+        assert_eq!(asked(home.path(), todo(None, manifest).as_bytes()), done);
     }
 }

@@ -130,19 +130,19 @@ fn what_cm_fleet_sends_is_told_apart() {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(said.contains(expected), "{level}, {asked}: {said}");
     };
-    for ask in [script::ask(&dir, ""), script::ask(&dir, script::DOCTOR)] {
+    for ask in [script::ask(&dir, ""), script::ask(&dir, script::DOCTOR), script::ask_and_wait(&dir)] {
         check("work", &ask, "cm-fleet:begin\n");
         check("all", &ask, "cm-fleet:begin\n");
     }
     // What was sent is not run: the answer is the program's that is installed, and none is here.
     check("work", &script::ask(&dir, "; echo hacked"), "not found");
-    let (push, uninstall) = (script::push(&dir, "x"), script::installed(&dir, "uninstall"));
-    for changes in [&push, &uninstall] {
-        check("work", changes, "this key is for work only");
-    }
+    // Who asks in order to deploy gets the answer, and nothing waits for what is to be done.
+    check("all", &script::ask_and_wait(&dir), script::WAITS);
+    let uninstall = script::installed(&dir, "uninstall");
+    check("work", &uninstall, "this key is for work only");
     check("all", &uninstall, "cm-fleet:begin\n");
     for (level, other) in
-        [("work", ""), ("all", ""), ("all", "id"), ("all", "/usr/lib/sftp-server"), ("x", &push)]
+        [("work", ""), ("all", ""), ("all", "id"), ("all", "/usr/lib/sftp-server"), ("x", &uninstall)]
     {
         check(level, other, if level == "x" { "usage" } else { "this key is for" });
     }

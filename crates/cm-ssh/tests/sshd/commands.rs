@@ -162,3 +162,49 @@ async fn outputs_that_arrive_between_two_looks_are_not_waited_for() {
         assert_eq!((output.stdout_text(), output.stderr_text()), ("out\nout\n".into(), "err\n".into()));
     }
 }
+
+#[tokio::test]
+async fn a_command_answers_and_then_waits_for_what_to_do() {
+    let server = Server::start();
+    let mut ssh = server.connect().await;
+    let command = "echo hello; echo why >&2; echo mark; cat; exit 3";
+    let asked = ssh.ask(command, "mark", LONG).await.unwrap();
+    assert_eq!(asked.stdout_text(), "hello\nmark\n");
+    assert!(ssh.waits());
+    // Others may run meanwhile.
+    assert_eq!(ssh.exec("echo other", Input::None, LONG).await.unwrap().stdout_text(), "other\n");
+    let bytes: Arc<[u8]> = vec![b'x'; 5 << 20].into();
+    let mut lines = 0;
+    let answered = ssh
+        .answer(Input::Parts(vec![b"first\n".as_slice().into(), bytes]), LONG, |event| {
+            lines += usize::from(event == Event::Line("first".to_owned()));
+        })
+        .await
+        .unwrap();
+    assert_eq!((answered.status, lines), (Status::Exited(3), 1));
+    assert!(answered.truncated && answered.stdout.starts_with(b"first\nxxx"));
+
+    // What ends without the mark waits for nothing; nor does anything once it was answered.
+    assert!(!ssh.waits());
+    let asked = ssh.ask("echo hello; exit 4", "mark", LONG).await.unwrap();
+    assert_eq!((&asked.status, asked.stdout_text().as_str()), (&Status::Exited(4), "hello\n"));
+    assert!(!ssh.waits());
+    let error = ssh.answer(Input::None, LONG, |_| {}).await.unwrap_err();
+    assert!(error.to_string().contains("no command waits for input"), "{error}");
+
+    // Left alone it gets the end of its input.
+    let left = server.path("left");
+    let command = format!("echo mark; cat; echo gone > {}", left.display());
+    ssh.ask(&command, "mark", LONG).await.unwrap();
+    ssh.close().await;
+    let end = Instant::now() + LONG;
+    while !left.exists() {
+        assert!(Instant::now() < end, "it still waits");
+        tokio::task::yield_now().await;
+    }
+
+    // One that never says the mark costs its deadline.
+    let mut ssh = server.connect().await;
+    let error = ssh.ask("cat", "mark", Duration::from_millis(300)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable, "{error}");
+}

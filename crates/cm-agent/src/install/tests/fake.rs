@@ -177,7 +177,10 @@ impl Fake {
             };
             return;
         };
+        let unit = std::fs::read_to_string(self.layout.unit_file()).unwrap_or_default();
+        let not_set_up = self.refused.iter().any(|one| unit.lines().any(|line| line == one));
         let (active, result) = match &place.0[..4] {
+            _ if not_set_up => ("failed", "exit-code"),
             b"good" => ("active", "success"),
             b"mute" => ("activating", "success"),
             _ => ("failed", "exit-code"),
@@ -188,6 +191,7 @@ impl Fake {
             enabled: "enabled".into(),
             main_pid: if active == "failed" { 0 } else { self.next_pid },
             kill_mode: "process".into(),
+            not_set_up,
             loaded: true,
             ..UnitNow::default()
         };

@@ -106,3 +106,28 @@ fn removing_what_is_not_there_is_no_failure() {
     fleet.run("rollback", &["--yes", "--json"]).exits(0).is(&host.name, "nothing");
     fleet.run("rotate-token", &["--yes", "--json"]).exits(0).is(&host.name, "nothing");
 }
+
+#[test]
+fn a_key_for_all_deploys_and_one_for_work_does_not() {
+    let host = Cast::load().claim("plain");
+    let fleet = Fleet::new(&[&host]);
+    let only = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/ssh/only");
+    let only = std::fs::read_to_string(only).unwrap();
+    let allow = |level: &str| {
+        host.root_says(&format!(
+            "mkdir -p /usr/local/lib/cm-fleet\ncat > /usr/local/lib/cm-fleet/only <<\"EOF\"\n{only}\nEOF\n\
+             chmod 755 /usr/local/lib/cm-fleet/only\n\
+             sed -i 's|^.*ssh-|restrict,port-forwarding,command=\"/usr/local/lib/cm-fleet/only {level}\" ssh-|' \
+             /home/deploy/.ssh/authorized_keys"
+        ));
+    };
+    allow("work");
+    let refused = fleet.deploy(&[]).exits(4);
+    has(refused.is(&host.name, "refused").to_string(), &["this login is for questions only", "only all"]);
+    allow("all");
+    fleet.deploy(&[]).exits(0).is(&host.name, "changed");
+    fleet.deploy(&[]).exits(0).is(&host.name, "unchanged");
+    let exec = fleet.run("exec", &["--", "id"]);
+    assert_ne!(exec.code, Some(0), "{exec:?}");
+    fleet.run("uninstall", &["--yes", "--purge"]).exits(0);
+}
