@@ -3,8 +3,8 @@
 use cm_protocol::{
     Acknowledge, Action, AgentInfo, Answer, CapturePane, ConfirmDeployment, CreateSession, ExplainSession,
     Explanation, Fence, GetSession, Hook, KeysObserved, KillSession, ListSessions, Load, PauseSession, Probe,
-    RenewLease, ReplyBody, RepoFound, Report, ResumeSession, SendKeys, SessionDetail, SessionId, SessionInfo,
-    Shutdown, Subscribe, ToolFound, Transcript, TranscriptPage, UnwatchScreen, WatchScreen,
+    ReplyBody, RepoFound, Report, ResumeSession, SendKeys, SessionDetail, SessionId, SessionInfo, Shutdown,
+    Subscribe, ToolFound, Transcript, TranscriptPage, UnwatchScreen, WatchScreen,
 };
 
 use crate::client::Client;
@@ -306,34 +306,6 @@ impl Client {
         .await
     }
 
-    /// Says that an owner's sessions are still wanted, for so many seconds from now on; `None` gives the
-    /// lease up, and they go on whatever happens.
-    ///
-    /// # Errors
-    /// See above.
-    pub async fn renew_lease(&self, owner: &str, seconds: Option<f64>) -> Result<Renewed, ClientError> {
-        self.renew_lease_as_of(owner, seconds, None).await
-    }
-
-    /// [`Self::renew_lease`], counted from the newest clock of the agent's that is known here (of its hello, or of
-    /// its last answer) instead of from when the request arrives: however long that takes, the lease is not longer.
-    ///
-    /// # Errors
-    /// See above.
-    pub async fn renew_lease_as_of(
-        &self,
-        owner: &str,
-        seconds: Option<f64>,
-        as_of: Option<f64>,
-    ) -> Result<Renewed, ClientError> {
-        let renew = RenewLease { owner: owner.to_owned(), seconds, as_of };
-        self.pick(Action::RenewLease(renew), |body| match body {
-            ReplyBody::LeaseRenewed { sessions, load, clock, .. } => Some(Renewed { sessions, load, clock }),
-            _ => None,
-        })
-        .await
-    }
-
     /// Says that these sessions' results have arrived, at most 1,000; how many of them the agent knew.
     ///
     /// # Errors
@@ -397,7 +369,7 @@ impl Client {
         .await
     }
 
-    async fn pick<T>(
+    pub(crate) async fn pick<T>(
         &self,
         action: Action,
         pick: impl FnOnce(ReplyBody) -> Option<T>,

@@ -1,7 +1,7 @@
 //! One connection to an agent: opening it, logging in, asking, closing.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cm_protocol::frame::to_text;
@@ -19,6 +19,7 @@ use crate::endpoint::{Endpoint, Stream, Token};
 use crate::error::{ClientError, Closed};
 use crate::events::{CAPACITY, Events, Inbox, Incoming, Listeners};
 use crate::pending::Pending;
+use crate::renewing::Renewing;
 use crate::wire::{Wire, io_error};
 
 /// How long a command waits for its answer, unless [`Client::with_timeout`] says otherwise.
@@ -44,6 +45,8 @@ struct Shared {
     hello: Option<Box<Hello>>,
     endpoint: String,
     stop: CancellationToken,
+    /// What need not be said again.
+    renewing: Mutex<Renewing>,
     /// The connection's task; `None` once somebody joins it. Dropped with the last client: aborted.
     driver: Mutex<Option<AbortOnDropHandle<()>>>,
 }
@@ -162,13 +165,21 @@ impl Client {
         };
         let driver = Mutex::new(Some(AbortOnDropHandle::new(tokio::spawn(driver.run()))));
         let endpoint = endpoint.to_owned();
-        let shared = Arc::new(Shared { calls, listeners, hello, endpoint, stop, driver });
+        let knows = |hello: &Hello| hello.agent.features.iter().any(|word| word == "renew");
+        let known = hello.as_deref().is_some_and(knows);
+        let renewing = Mutex::new(Renewing::new(known));
+        let shared = Arc::new(Shared { calls, listeners, hello, endpoint, stop, renewing, driver });
         Self { shared, timeout: DEFAULT_TIMEOUT }
     }
 
     /// What the agent said of itself at the log-in; `None` from the original agent.
     pub fn hello(&self) -> Option<&Hello> {
         self.shared.hello.as_deref()
+    }
+
+    pub(crate) fn renewing(&self) -> MutexGuard<'_, Renewing> {
+        // It is whole whoever panicked.
+        self.shared.renewing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where it is connected to, for messages.

@@ -18,10 +18,10 @@ use crate::events::{Announcer, Inbox, Incoming, Listeners};
 use crate::pending::Pending;
 use crate::wire::Wire;
 
-/// A ping goes out this often.
+/// Where nothing was heard for so long, a ping goes out.
 const PING: Duration = Duration::from_secs(30);
 
-/// Nothing heard during this many pings: the agent, its host or the link is gone.
+/// Nothing heard during this many of them: the agent, its host or the link is gone.
 const QUIET_PINGS: u32 = 3;
 
 /// How long a farewell may take.
@@ -176,8 +176,9 @@ impl Connection {
         if self.quiet >= QUIET_PINGS {
             return Some(Closed::Silent(PING * QUIET_PINGS));
         }
-        // Behind frames that cannot be written a ping would only add to the heap.
-        if self.with.wire.is_drained() {
+        // Behind frames that cannot be written a ping would only add to the heap. And what was heard is a sign of life,
+        // as good as a pong; the agent asks by itself if it hears nothing.
+        if self.quiet > 0 && self.with.wire.is_drained() {
             self.with.wire.queue(Message::Ping(Vec::new().into()));
         }
         None

@@ -117,8 +117,10 @@ mod driver;
 pub mod endpoint;
 pub mod error;
 pub mod events;
+mod leases;
 mod pending;
 pub mod reconnect;
+mod renewing;
 mod wire;
 
 pub use actions::{Answered, Created, Probed, Renewed};

@@ -299,6 +299,56 @@ async fn nonsense_from_the_agent_harms_nothing() {
     list.unwrap();
 }
 
+#[tokio::test]
+async fn a_lease_is_renewed_in_full_once_and_then_in_few_words() {
+    let mut knows = hello(0);
+    knows["agent"]["features"] = json!(["renew"]);
+    let (client, mut peer) = connected(knows).await;
+    let full = json!({"type": "lease_renewed", "owner": "r", "sessions": 2, "clock": 1.5,
+        "load": {"cpu": 0.5, "cores": 8, "memoryAvailable": 0.5}});
+    let load = json!({"cpu": 2.5, "cores": 8, "memoryAvailable": 0.25});
+    let refusal = json!({"error": "nothing was renewed", "code": "conflict"});
+    let serving = async {
+        let mut answer = async |action: &str, reply: serde_json::Value| {
+            let request = peer.expect(action).await;
+            peer.answer(&request, reply).await;
+            request
+        };
+        answer("renew_lease", full.clone()).await;
+        let again = answer("renew", json!({"type": "renewed", "clock": 2.5})).await;
+        assert_eq!((&again["asOf"], again.get("owner")), (&json!(1.5), None));
+        answer("renew", json!({"type": "renewed", "clock": 3.5, "sessions": 1, "load": load})).await;
+        answer("renew", json!({"type": "renewed", "clock": 4.5})).await;
+        // An agent that has forgotten it is told again, at once.
+        answer("renew", refusal.clone()).await;
+        answer("renew_lease", full.clone()).await;
+        answer("renew", json!({"type": "renewed", "clock": 5.5})).await;
+        // And after an answer that is none.
+        answer("renew", json!({"type": "keys_sent", "sessionId": "cm-1"})).await;
+        answer("renew_lease", full.clone()).await;
+        // Somebody else's: which of them the agent remembers is not certain any more.
+        answer("renew_lease", full.clone()).await;
+        answer("renew_lease", full.clone()).await;
+    };
+    let asking = async {
+        let renew = async |owner: &str, as_of: f64| {
+            let renewed = client.renew_lease_as_of(owner, Some(60.0), Some(as_of)).await?;
+            Ok::<_, ClientError>((renewed.sessions, renewed.load.cpu, renewed.clock.unwrap_or_default()))
+        };
+        assert_eq!(renew("r", 0.5).await.unwrap(), (2, 0.5, 1.5));
+        assert_eq!(renew("r", 1.5).await.unwrap(), (2, 0.5, 2.5));
+        assert_eq!(renew("r", 2.5).await.unwrap(), (1, 2.5, 3.5));
+        assert_eq!(renew("r", 3.5).await.unwrap(), (1, 2.5, 4.5));
+        assert_eq!(renew("r", 4.5).await.unwrap(), (2, 0.5, 1.5));
+        assert_eq!(renew("r", 1.5).await.unwrap(), (2, 0.5, 5.5));
+        renew("r", 5.5).await.unwrap_err();
+        assert_eq!(renew("r", 5.5).await.unwrap(), (2, 0.5, 1.5));
+        assert_eq!(renew("s", 1.5).await.unwrap(), (2, 0.5, 1.5));
+        assert_eq!(renew("r", 1.5).await.unwrap(), (2, 0.5, 1.5));
+    };
+    tokio::join!(asking, serving);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_half_open_connection_is_noticed() {
     let (client, peer) = connected(hello(0)).await;

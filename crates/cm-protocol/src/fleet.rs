@@ -56,6 +56,15 @@ pub struct RenewLease {
     pub as_of: Option<f64>,
 }
 
+/// `renew`: the same as the last `renew_lease` over this connection, which was not given up; in few bytes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Renew {
+    /// As in [`RenewLease`].
+    #[serde(rename = "asOf", default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<f64>,
+}
+
 /// How busy a host is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

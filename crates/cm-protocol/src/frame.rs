@@ -176,6 +176,7 @@ impl ServerFrame {
                 | "answered"
                 | "explained"
                 | "lease_renewed"
+                | "renewed"
                 | "acknowledged"
                 | "fenced"
                 | "probed"

@@ -28,7 +28,7 @@ pub use error::{ErrorCode, ErrorReply};
 pub use event::{Event, EventKind, Notice, ScreenFrame, Snapshot};
 pub use explain::{Channel, ExplainSession, Explanation, Hook, Step};
 pub use fleet::{
-    Acknowledge, Continues, Fence, Lease, Load, Orphan, Probe, RenewLease, Repo, RepoFound, ToolFound,
+    Acknowledge, Continues, Fence, Lease, Load, Orphan, Probe, Renew, RenewLease, Repo, RepoFound, ToolFound,
 };
 pub use frame::{Auth, AuthReply, ClientFrame, FrameError, PROTOCOL_VERSION, ServerFrame};
 pub use outcome::{Changes, Check, CheckResult, Outcome, Proof, Worktree};

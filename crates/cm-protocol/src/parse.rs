@@ -58,6 +58,7 @@ impl Request {
             "answer" => Action::Answer(read(fields)?),
             "explain_session" => Action::ExplainSession(read(fields)?),
             "renew_lease" => Action::RenewLease(read(fields)?),
+            "renew" => Action::Renew(read(fields)?),
             "acknowledge" => Action::Acknowledge(read(fields)?),
             "fence" => Action::Fence(read(fields)?),
             "probe" => Action::Probe(read(fields)?),

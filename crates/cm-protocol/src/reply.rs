@@ -144,6 +144,17 @@ pub enum ReplyBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clock: Option<f64>,
     },
+    /// To `renew`: what is different from what was told last over this connection.
+    Renewed {
+        /// How many of the owner's sessions live.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sessions: Option<usize>,
+        /// How busy the host is; small changes are not told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        load: Option<Load>,
+        /// The agent's clock, see [`Hello::clock`].
+        clock: f64,
+    },
     /// To `acknowledge`.
     Acknowledged {
         /// How many of them are known here and have ended.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::explain::{ExplainSession, Hook};
-use crate::fleet::{Acknowledge, Fence, Lease, Probe, RenewLease, Repo};
+use crate::fleet::{Acknowledge, Fence, Lease, Probe, Renew, RenewLease, Repo};
 use crate::outcome::{Check, Worktree};
 use crate::policy::PolicyChoice;
 use crate::prompt::Answer;
@@ -75,6 +75,8 @@ pub enum Action {
     ExplainSession(ExplainSession),
     /// An owner's sessions are still wanted.
     RenewLease(RenewLease),
+    /// The same again.
+    Renew(Renew),
     /// These sessions' results have arrived.
     Acknowledge(Acknowledge),
     /// Earlier attempts at a task are over.
@@ -109,6 +111,7 @@ impl Action {
             Self::Answer(_) => "answer",
             Self::ExplainSession(_) => "explain_session",
             Self::RenewLease(_) => "renew_lease",
+            Self::Renew(_) => "renew",
             Self::Acknowledge(_) => "acknowledge",
             Self::Fence(_) => "fence",
             Self::Probe(_) => "probe",
@@ -447,6 +450,7 @@ pub const ACTIONS: &[&str] = &[
     "answer",
     "explain_session",
     "renew_lease",
+    "renew",
     "acknowledge",
     "fence",
     "probe",

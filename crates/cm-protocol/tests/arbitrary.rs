@@ -6,7 +6,7 @@ use cm_protocol::{
     Acknowledge, Action, Answer, AnswerDecision, AuthReply, CapturePane, Check, ClientFrame,
     ConfirmDeployment, Context, Continues, CreateSession, ExplainSession, Fence, GetSession, Hook,
     KillSession, Lease, ListSessions, OnDone, Orphan, PauseSession, Policy, PolicyChoice, PolicyRule,
-    PolicyVerdict, Probe, RenewLease, Repo, Report, ReportStatus, Request, RequestId, ResourceLimits,
+    PolicyVerdict, Probe, Renew, RenewLease, Repo, Report, ReportStatus, Request, RequestId, ResourceLimits,
     ResumeSession, SendKeys, ServerFrame, SessionId, Shutdown, Size, Subscribe, Transcript, UnwatchScreen,
     WatchScreen, Worktree, frame::to_text, request::ACTIONS,
 };
@@ -245,6 +245,7 @@ fn action() -> impl Strategy<Value = Action> {
         session().prop_map(|session_id| Action::ExplainSession(ExplainSession { session_id })),
         (".{0,12}", of(seconds()), of(seconds()))
             .prop_map(|(owner, seconds, as_of)| Action::RenewLease(RenewLease { owner, seconds, as_of })),
+        of(seconds()).prop_map(|as_of| Action::Renew(Renew { as_of })),
         prop::collection::vec(session(), 0..3)
             .prop_map(|sessions| Action::Acknowledge(Acknowledge { sessions })),
         (".{0,12}", any::<u32>()).prop_map(|(task_id, below)| Action::Fence(Fence { task_id, below })),

@@ -135,6 +135,7 @@ fn fields_of_the_wrong_type_or_size() {
         ),
         (r#""action":"renew_lease""#, "owner", "missing field"),
         (r#""action":"renew_lease","owner":"r","seconds":"1m""#, "seconds", "expected f64"),
+        (r#""action":"renew","asOf":"now""#, "asOf", "expected f64"),
         (r#""action":"acknowledge""#, "sessions", "missing field"),
         (r#""action":"acknowledge","sessions":"cm-1""#, "sessions", "expected a sequence"),
         (r#""action":"fence","taskId":"t""#, "below", "missing field"),

@@ -151,6 +151,7 @@ const REPLIES: &[&str] = &[
     "explained",
     "deployment_confirmed",
     "lease_renewed",
+    "renewed",
     "acknowledged",
     "fenced",
     "probed",
@@ -178,9 +179,10 @@ fn reply_word(body: &ReplyBody) -> &'static str {
         ReplyBody::Explained { .. } => 17,
         ReplyBody::DeploymentConfirmed { .. } => 18,
         ReplyBody::LeaseRenewed { .. } => 19,
-        ReplyBody::Acknowledged { .. } => 20,
-        ReplyBody::Fenced { .. } => 21,
-        ReplyBody::Probed { .. } => 22,
+        ReplyBody::Renewed { .. } => 20,
+        ReplyBody::Acknowledged { .. } => 21,
+        ReplyBody::Fenced { .. } => 22,
+        ReplyBody::Probed { .. } => 23,
     }]
 }
 

@@ -30,6 +30,11 @@ pub fn moment() -> Moment {
     Moment { boot_id: BOOT.clone(), up, unix }
 }
 
+/// The time since boot as it is told to others: in few digits, and never later than it is.
+pub fn told() -> f64 {
+    (moment().up * 1e3).floor() / 1e3
+}
+
 /// The local time's distance from UTC in seconds, as it was when first asked for; 0 where it cannot be told.
 pub fn utc_offset() -> i32 {
     static OFFSET: OnceLock<i32> = OnceLock::new();

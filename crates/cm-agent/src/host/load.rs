@@ -26,11 +26,27 @@ pub fn load(texts: &Texts, cores: u32) -> Load {
     let of_host = texts.meminfo.as_deref().and_then(of_host);
     let free = [of_host, of_group(texts)].into_iter().flatten().fold(1.0, f64::min);
     Load {
-        cpu: average.unwrap_or(0.0) / f64::from(cores),
+        cpu: rounded(average.unwrap_or(0.0) / f64::from(cores)),
         cores,
-        memory_available: free,
+        memory_available: rounded(free),
         memory_pressure: texts.pressure.as_deref().and_then(pressure),
     }
+}
+
+/// More digits than three mean nothing.
+fn rounded(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
+}
+
+/// Whether a load is another than was told, for whoever chooses between hosts. Where memory is short, little is much.
+pub fn has_changed(told: &Load, now: &Load) -> bool {
+    let apart = |told: f64, now: f64, least: f64| (told - now).abs() >= least;
+    let short = told.memory_available.min(now.memory_available) < 0.2;
+    let pressure = |load: &Load| load.memory_pressure.unwrap_or(0.0);
+    told.cores != now.cores
+        || apart(told.cpu, now.cpu, (told.cpu.max(now.cpu) / 4.0).max(0.25))
+        || apart(told.memory_available, now.memory_available, if short { 0.01 } else { 0.05 })
+        || apart(pressure(told), pressure(now), 2.5)
 }
 
 /// A number that is one, and not below nothing.
@@ -91,6 +107,31 @@ mod tests {
     fn what_the_kernel_says() {
         check(&texts("6.00 1.00 0.50 3/900 77\n", MEMINFO, PRESSURE), 4, (1.5, 0.25, Some(1.5)));
         check(&texts("0.00 0 0 1/1 1", MEMINFO, "-"), 0, (0.0, 0.25, None));
+    }
+
+    #[test]
+    fn small_changes_are_no_news() {
+        let check = |told: (f64, f64, f64), now: (f64, f64, f64), expected: bool| {
+            let [told, now] = [told, now].map(|(cpu, memory_available, pressure)| Load {
+                cpu,
+                cores: 4,
+                memory_available,
+                memory_pressure: Some(pressure),
+            });
+            assert_eq!(has_changed(&told, &now), expected, "{told:?} {now:?}");
+            assert_eq!(has_changed(&now, &told), expected, "{now:?} {told:?}");
+        };
+        check((0.5, 0.5, 0.0), (0.5, 0.5, 0.0), false);
+        check((0.5, 0.5, 0.0), (0.74, 0.54, 2.4), false);
+        check((0.5, 0.5, 0.0), (0.75, 0.5, 0.0), true);
+        check((3.0, 0.5, 0.0), (3.7, 0.5, 0.0), false);
+        check((3.0, 0.5, 0.0), (4.0, 0.5, 0.0), true);
+        check((0.5, 0.5, 0.0), (0.5, 0.56, 0.0), true);
+        check((0.5, 0.12, 0.0), (0.5, 0.1, 0.0), true);
+        check((0.5, 0.5, 0.0), (0.5, 0.5, 3.0), true);
+        let load = |cores, memory_pressure| Load { cores, memory_pressure, ..Load::default() };
+        assert!(has_changed(&load(1, None), &load(2, None)));
+        assert!(!has_changed(&load(1, None), &load(1, Some(0.0))));
     }
 
     #[test]

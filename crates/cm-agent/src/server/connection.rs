@@ -25,13 +25,12 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-use super::dispatch::{self, Answered};
+use super::dispatch::{self, Answered, Own};
 use super::pending::Turn;
 use super::welcome::{WRITE, close, linger, log_in, refuse};
 use super::{Peer, Server};
-use crate::session::Mailbox;
 
-/// Between signs of life asked of a client.
+/// Without a sign of life for so long, a client is asked for one.
 const PING: Duration = Duration::from_secs(30);
 /// Without any sign of life for so long, a client is gone.
 const SILENCE: Duration = Duration::from_secs(95);
@@ -42,7 +41,7 @@ type Answer = Pin<Box<dyn Future<Output = (Option<RequestId>, Answered)> + Send>
 pub(super) struct Connection<S> {
     server: Arc<Server>,
     ws: WebSocketStream<S>,
-    mailbox: Arc<Mailbox>,
+    own: Arc<Own>,
     head: watch::Receiver<u64>,
     /// The last event this client has, or was told by a snapshot.
     cursor: u64,
@@ -119,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut connection = Self {
             server: server.clone(),
             ws,
-            mailbox: Arc::default(),
+            own: Arc::default(),
             head,
             cursor,
             subscribed: false,
@@ -154,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     true => Wake::Events,
                     false => Wake::Stop,
                 },
-                frames = self.mailbox.take() => Wake::Screens(frames),
+                frames = self.own.mailbox.take() => Wake::Screens(frames),
                 _ = ping.tick() => Wake::Ping,
             };
             let done = match wake {
@@ -249,8 +248,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn carry_out(&self, request: Request) -> Answer {
-        let (server, mailbox) = (self.server.clone(), self.mailbox.clone());
-        Box::pin(dispatch::answer(server, mailbox, request.action).map(|answered| (request.id, answered)))
+        let (server, own) = (self.server.clone(), self.own.clone());
+        Box::pin(dispatch::answer(server, own, request.action).map(|answered| (request.id, answered)))
     }
 
     async fn answered(&mut self, id: Option<RequestId>, answered: Answered) -> Result<(), Gone> {
@@ -284,6 +283,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if self.heard.elapsed() > SILENCE {
             return Err("no sign of life");
+        }
+        // Who says something every few seconds need not be asked.
+        if self.heard.elapsed() < PING {
+            return Ok(());
         }
         match timeout(WRITE, self.ws.send(Message::Ping(Default::default()))).await {
             Ok(Ok(())) => Ok(()),

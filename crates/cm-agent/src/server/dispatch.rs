@@ -8,6 +8,7 @@ use cm_protocol::{
 };
 
 use super::Server;
+use super::renewing::Renewing;
 use crate::session::transcript::Wanted;
 use crate::session::typing::Keys;
 use crate::session::{Mailbox, SessionHandle};
@@ -20,6 +21,15 @@ const TRANSCRIPT_LINES: u64 = 1000;
 const MAX_TRANSCRIPT_LINES: u64 = 5000;
 /// Named keys in one command.
 const MAX_NAMED: usize = 64;
+
+/// What belongs to one connection and outlives its commands.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    /// Screens it watches.
+    pub(super) mailbox: Arc<Mailbox>,
+    /// Leases it renews.
+    pub(super) renewing: Renewing,
+}
 
 /// An answer, and what it means for the connection.
 pub(super) struct Answered {
@@ -36,8 +46,8 @@ impl From<Result<ReplyBody, ErrorReply>> for Answered {
 }
 
 /// Carries an action out. Dropping it halfway is safe: whatever was begun is somebody else's by then.
-pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: Action) -> Answered {
-    let engine = &server.engine;
+pub(super) async fn answer(server: Arc<Server>, client: Arc<Own>, action: Action) -> Answered {
+    let (engine, mailbox) = (&server.engine, &client.mailbox);
     let result = match action {
         Action::CreateSession(request) => engine.create(*request).await,
         Action::SendKeys(request) => send_keys(&server, request).await,
@@ -65,13 +75,13 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
         },
         Action::WatchScreen(r) => match find(&server, &r.session_id).await {
             Ok(handle) => {
-                handle.watch(&mailbox).await.map(|()| ReplyBody::ScreenWatched { session_id: r.session_id })
+                handle.watch(mailbox).await.map(|()| ReplyBody::ScreenWatched { session_id: r.session_id })
             }
             Err(error) => Err(error),
         },
         Action::UnwatchScreen(r) => match find(&server, &r.session_id).await {
             Ok(handle) => {
-                handle.unwatch(&mailbox).await;
+                handle.unwatch(mailbox).await;
                 Ok(ReplyBody::ScreenUnwatched { session_id: r.session_id })
             }
             Err(error) => Err(error),
@@ -108,7 +118,8 @@ pub(super) async fn answer(server: Arc<Server>, mailbox: Arc<Mailbox>, action: A
             Err(error) => Err(error),
         },
         Action::ExplainSession(r) => explain(&server, &r.session_id).await,
-        Action::RenewLease(request) => engine.renew(request),
+        Action::RenewLease(request) => client.renewing.in_full(engine, request),
+        Action::Renew(request) => client.renewing.again(engine, &request),
         Action::Acknowledge(request) => engine.acknowledge(&request),
         Action::Fence(request) => engine.fence(request).await,
         Action::Probe(request) => engine.probe(request).await,

@@ -38,6 +38,7 @@ const FEATURES: &[&str] = &[
     "confirm_deployment",
     "limits",
     "leases",
+    "renew",
     "fence",
     "probe",
     "repo",
@@ -47,7 +48,7 @@ const FEATURES: &[&str] = &[
 impl Server {
     /// What stands beside `"status":"authenticated"`.
     pub(super) fn hello(&self) -> Hello {
-        let clock = Some(clock::moment().up);
+        let clock = Some(clock::told());
         Hello { agent: self.info(), seq: *self.engine.hub.head().borrow(), clock }
     }
 

@@ -1,7 +1,8 @@
 //! Connections: listen, log in, read commands, write answers and events.
 //!
 //! `listen` opens the sockets, `pending` bounds who is at the door, `login` and `welcome` decide who may
-//! come in, `connection` is one client's loop, and `dispatch` turns an action into its answer.
+//! come in, `connection` is one client's loop, `renewing` what it was told of its leases, and `dispatch` turns an action
+//! into its answer.
 
 mod connection;
 mod dispatch;
@@ -9,6 +10,7 @@ mod info;
 mod listen;
 mod login;
 mod pending;
+mod renewing;
 mod welcome;
 
 use std::net::SocketAddr;

@@ -97,7 +97,7 @@ impl Engine {
         asked.seconds.map_or(Ok(()), check_seconds).map_err(|why| ErrorReply::bad_request("seconds", why))?;
         check_as_of(asked.as_of).map_err(|why| ErrorReply::bad_request("asOf", why))?;
         let sessions = self.hub.renew(&asked.owner, asked.seconds, asked.as_of);
-        let clock = Some(clock::moment().up);
+        let clock = Some(clock::told());
         Ok(ReplyBody::LeaseRenewed { owner: asked.owner, sessions, load: limits::load(), clock })
     }
 

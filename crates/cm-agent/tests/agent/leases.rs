@@ -1,8 +1,12 @@
 //! Sessions that somebody owns: what becomes of them when nobody asks after them, and that no result is lost
 //! on its way.
 
+use std::time::Duration;
+
 use cm_client::{Client, Events, Incoming};
-use cm_protocol::{CreateSession, EventKind, Lease, OnDone, Orphan, Outcome, SessionId, State};
+use cm_protocol::{
+    Action, CreateSession, EventKind, Lease, OnDone, Orphan, Outcome, Renew, ReplyBody, SessionId, State,
+};
 
 use super::support::{Agent, PATIENCE, is_alive, shell, until};
 
@@ -144,6 +148,47 @@ async fn a_lease_lasts_from_what_its_owner_knew_and_a_restart_does_not_stretch_i
     assert_eq!(late.code(), Some(cm_protocol::ErrorCode::Conflict), "{late}");
     let wrong = client.create_session(as_of(asked("wrong", 5.0), -1.0)).await.expect_err("wrong");
     assert_eq!(wrong.code(), Some(cm_protocol::ErrorCode::BadRequest), "{wrong}");
+}
+
+#[tokio::test]
+async fn what_is_renewed_again_takes_few_words() {
+    let agent = Agent::start().await;
+    let client = agent.client().await;
+    let again = |as_of: Option<f64>| {
+        let client = client.clone();
+        async move { client.call(Action::Renew(Renew { as_of })).await }
+    };
+    let refused = again(None).await.expect_err("nothing to renew");
+    assert_eq!(refused.code(), Some(cm_protocol::ErrorCode::Conflict), "{refused}");
+    let mut events = client.follow(None).await.expect("followed");
+    let session = made(&client, owned("sleep 600", "r", 5.0, Orphan::Stop)).await;
+    let measure = made(&client, owned("sleep 600", "measure", 5.0, Orphan::Stop)).await;
+    let full = client.renew_lease("r", Some(5.0)).await.expect("renewed");
+    // Whatever the host does meanwhile, at some time two answers in a row are the same.
+    let clock = until("nothing is new", async || match again(None).await.expect("renewed") {
+        ReplyBody::Renewed { sessions: None, load: None, clock } => Some(clock),
+        ReplyBody::Renewed { sessions: None, .. } => None,
+        other => panic!("{other:?}"),
+    })
+    .await;
+    assert!(clock >= full.clock.expect("told"));
+    // By the client's own doing, too, and another connection knows nothing of it.
+    let renewed = client.renew_lease("r", Some(5.0)).await.expect("renewed");
+    assert_eq!((renewed.sessions, renewed.load.cores), (1, full.load.cores));
+    let other = agent.client().await;
+    assert!(other.call(Action::Renew(Renew::default())).await.is_err());
+    // It has kept the session beyond its first length.
+    let mut ended = false;
+    while !ended {
+        let over = end_of(&mut events, &measure);
+        tokio::select! {
+            outcome = over => { expired(&outcome, 5); ended = true; }
+            () = tokio::time::sleep(Duration::from_millis(300)) => drop(again(None).await.expect("renewed")),
+        }
+    }
+    assert!(lives(&client, &session).await);
+    assert_eq!(client.renew_lease("r", None).await.expect("given up").sessions, 1);
+    assert!(again(None).await.is_err(), "what was given up is not renewed");
 }
 
 /// A task that ends and whose terminal closes at once.
