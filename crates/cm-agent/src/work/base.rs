@@ -84,7 +84,8 @@ pub(super) struct Found {
 ///
 /// With `keep`, a directory of this session alone (made if need be), what is not committed yet is kept there,
 /// so that the user's own work is not taken for the task's; it must stay until [`super::changes()`] was asked.
-/// Takes one git if `keep` is `None`, else two, and two more if there is something to keep; 5 s at most.
+/// Takes no git where there is nothing like a repository, one if `keep` is `None`, else two, and two more if there is
+/// something to keep; 5 s at most.
 ///
 /// # Errors
 /// git does not trust the repository, does not answer, or finds it broken. A task can do without a base.
@@ -102,6 +103,14 @@ pub async fn base_within(
     within: Duration,
 ) -> Result<Option<Base>, WorkError> {
     let git = Git::new("see what stands in", path, within);
+    let looked = tokio::task::spawn_blocking({
+        let path = path.to_owned();
+        move || is_outside(&path)
+    });
+    // Most directories that are in no repository need no git to say so.
+    if timeout_at(git.deadline(), looked).await.map_err(|_| git.timeout())?.unwrap_or(false) {
+        return Ok(None);
+    }
     let found = match find(&git, path).await {
         Ok(found) if !found.bare => found,
         Ok(_) | Err(WorkError::NotARepository { .. } | WorkError::NoGit { .. }) => return Ok(None),
@@ -115,6 +124,15 @@ pub async fn base_within(
         },
     };
     Ok(Some(Base { root: found.root, commit: found.commit, before }))
+}
+
+/// Whether certainly no directory from `path` up is a repository or the top of a work tree. What cannot be seen may
+/// be one.
+fn is_outside(path: &Path) -> bool {
+    let absent =
+        |path: PathBuf| path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let plain = |dir: &Path| absent(dir.join(".git")) && absent(dir.join("HEAD"));
+    path.canonicalize().is_ok_and(|path| path.ancestors().all(plain))
 }
 
 /// Whether two tasks work in the same work tree, so that each sees the other's changes.
@@ -216,4 +234,27 @@ async fn keep_before(found: &Found, keep: &Path, deadline: Instant) -> Result<Be
     let _ = std::fs::remove_file(own);
     let tree = String::from_utf8_lossy(&tree).trim().to_owned();
     Ok(Before::Kept { tree, objects })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_repository_is_left_to_git() {
+        let scratch = tempfile::tempdir().unwrap();
+        let top = scratch.path().join("top");
+        let deep = top.join("a/b");
+        std::fs::create_dir_all(&deep).unwrap();
+        let outside = is_outside(scratch.path());
+        assert_eq!(is_outside(&deep), outside, "as whatever is above it");
+        for mark in [".git", "HEAD"] {
+            std::fs::write(top.join(mark), "").unwrap();
+            assert!(!is_outside(&deep) && !is_outside(&top), "{mark}");
+            std::fs::remove_file(top.join(mark)).unwrap();
+        }
+        std::os::unix::fs::symlink("nowhere", top.join(".git")).unwrap();
+        assert!(!is_outside(&deep), "a link is something");
+        assert!(!is_outside(&top.join("missing")), "what is not there cannot be judged");
+    }
 }

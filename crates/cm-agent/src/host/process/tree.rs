@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    ffi::CStr,
     fs::{self, File},
     io::Read,
     os::unix::fs::MetadataExt,
@@ -58,19 +59,28 @@ impl Marker {
 
     /// PURE. Whether an environment, entries ended by NUL, has the mark.
     fn is_in(&self, environ: &[u8]) -> bool {
-        environ.split(|byte| *byte == 0).any(|entry| entry == self.entry)
+        let mut rest = environ;
+        // The quickest search for a zero that there is.
+        while let Ok(entry) = CStr::from_bytes_until_nul(rest) {
+            if entry.to_bytes() == self.entry {
+                return true;
+            }
+            rest = &rest[entry.to_bytes_with_nul().len()..];
+        }
+        rest == self.entry
     }
 
     /// Whether a process of ours has the mark; `None` if that cannot be seen at this moment. What cannot be read
     /// is not ours.
     fn marks(&self, pid: i32, uid: u32, buffer: &mut [u8]) -> Option<bool> {
         let path = format!("/proc/{pid}/environ");
-        if fs::metadata(&path).map_or(true, |meta| meta.uid() != uid) {
-            return Some(false);
-        }
         for _ in 0..READS {
+            let Ok(mut file) = File::open(&path) else { return Some(false) };
+            if file.metadata().map_or(true, |meta| meta.uid() != uid) {
+                return Some(false);
+            }
             // At once: between two reads it may become another program, and the rest would be gone.
-            match File::open(&path).and_then(|mut file| file.read(buffer)) {
+            match file.read(buffer) {
                 Ok(0) if is_between_programs(pid) => return None,
                 Ok(count) if self.is_in(&buffer[..count]) => return Some(true),
                 Ok(count) if buffer[..count].ends_with(&[0]) => return Some(false),

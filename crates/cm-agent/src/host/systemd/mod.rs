@@ -4,7 +4,9 @@
 //! relation to the agent's unit, and stays when that one stops, restarts or is replaced. It goes with the user
 //! manager: without lingering, at the last logout.
 
+mod bus;
 pub(crate) mod command;
+mod message;
 mod parse;
 
 use std::{
@@ -13,11 +15,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 pub use parse::{MainExit, UnitState};
 
+use bus::{Began, Bus};
 use command::Tool;
+use parse::Order;
 
 /// How long stopping may take after a kill, beside what the caller allows.
 const AFTER_KILL: Duration = Duration::from_secs(3);
@@ -35,6 +39,10 @@ pub struct UserManager {
 /// as the one before. Together as long as asking takes a few times over.
 const LOOKS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
+
+/// The first version that is asked for units directly: those before it do not know all of their properties by these
+/// names.
+const DIRECTLY: u32 = 240;
 
 /// A unit to start.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +104,7 @@ pub enum SystemdError {
     #[error("a unit named {0} exists already")]
     NameTaken(String),
     /// The unit could not be started, in systemd's words.
-    #[error("systemd-run cannot start {unit}: {why}")]
+    #[error("systemd cannot start {unit}: {why}")]
     Start {
         /// The unit.
         unit: String,
@@ -124,9 +132,9 @@ pub enum SystemdError {
         within: Duration,
     },
     /// The tool itself could not be run.
-    #[error("cannot run {tool}: {source}")]
+    #[error("cannot ask {tool}: {source}")]
     Io {
-        /// `systemctl` or `systemd-run`.
+        /// `systemctl`, `systemd-run` or the manager's own socket.
         tool: &'static str,
         /// Why not.
         source: std::io::Error,
@@ -177,28 +185,47 @@ impl UserManager {
     /// [`SystemdError::NameTaken`]; [`SystemdError::Start`] in systemd's words; after
     /// [`SystemdError::Timeout`] the unit may run all the same: ask [`Self::unit_state`] before a second try.
     pub async fn start_unit(&self, spec: &UnitSpec<'_>, within: Duration) -> Result<(), SystemdError> {
-        let args = parse::run_arguments(spec, self.version);
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let answer = Tool::SystemdRun.run(&self.runtime, &args, within, "start", spec.name).await?;
-        if answer.success {
-            return Ok(());
-        }
-        let mut why = answer.why();
-        if why.contains("already loaded") || why.contains("already exists") {
-            return Err(SystemdError::NameTaken(spec.name.into()));
-        }
+        let began = match timeout(within, self.begin(spec, within)).await {
+            Ok(began) => began?,
+            Err(_) => return Err(SystemdError::Timeout { act: "start", unit: spec.name.into(), within }),
+        };
+        let mut why = match began {
+            Began::Yes => return Ok(()),
+            Began::NameTaken => return Err(SystemdError::NameTaken(spec.name.into())),
+            Began::No(why) => why,
+        };
         if let Start::Returns { complaints } = spec.start {
             // The program's own words say more than systemd's "Job failed".
             why = command::first_lines(complaints).unwrap_or(why);
         }
         if why.is_empty() {
-            // Where the unit started and failed at once, systemd-run says nothing: the unit knows.
+            // Where the unit started and failed at once, nobody says why: the unit knows.
             let state = self.unit_state(spec.name, within).await.ok();
             why = state.and_then(|state| state.ending()).unwrap_or_else(|| "it does not say why".into());
         }
         // A failed start leaves a failed unit behind, which would hold the name.
         self.forget(spec.name, within).await;
         Err(SystemdError::Start { unit: spec.name.into(), why })
+    }
+
+    /// Asks the manager itself, which takes no process; where it does not take us in so, by systemd-run.
+    async fn begin(&self, spec: &UnitSpec<'_>, within: Duration) -> Result<Began, SystemdError> {
+        if self.version >= DIRECTLY
+            && let Ok(bus) = Bus::greet(&self.runtime).await
+        {
+            let order = Order::new(*spec, self.version);
+            let begun = bus.start(&full(spec.name), &order.properties()).await;
+            return begun.map_err(|source| SystemdError::Io { tool: "systemd's own socket", source });
+        }
+        let args = parse::run_arguments(spec, self.version);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let answer = Tool::SystemdRun.run(&self.runtime, &args, within, "start", spec.name).await?;
+        let why = answer.why();
+        Ok(match answer.success {
+            true => Began::Yes,
+            false if why.contains("already loaded") || why.contains("already exists") => Began::NameTaken,
+            false => Began::No(why),
+        })
     }
 
     /// Where a unit stands.

@@ -1,8 +1,14 @@
-//! PURE. What systemctl prints, and what systemd-run has to be given.
+//! PURE. What systemctl prints, and what the manager or systemd-run has to be given.
 
 use std::collections::HashMap;
 
+use super::message::Value;
 use super::{Start, UnitLimits, UnitSpec};
+
+/// How long a unit has to end before it is killed, in seconds.
+const STOP: u64 = 5;
+/// The first version that keeps a unit whose child was killed for want of memory.
+const OOM_POLICY: u32 = 243;
 
 /// Where a unit stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,15 +135,15 @@ pub(super) fn run_arguments(spec: &UnitSpec<'_>, version: u32) -> Vec<String> {
         "KillMode=control-group".to_owned(),
         // Interactive shells ignore SIGTERM.
         "SendSIGHUP=yes".to_owned(),
-        "TimeoutStopSec=5".to_owned(),
+        format!("TimeoutStopSec={STOP}"),
     ]);
-    if version >= 243 {
+    if version >= OOM_POLICY {
         // One greedy child that is killed must not take the session along.
         properties.push("OOMPolicy=continue".to_owned());
     }
     properties.extend(spec.limits.memory.map(|bytes| format!("MemoryMax={bytes}")));
     if let Some(cores) = spec.limits.cpu {
-        properties.push(format!("CPUQuota={}%", (cores * 100.0).round().max(1.0)));
+        properties.push(format!("CPUQuota={}%", percent(cores)));
     }
     properties.extend(spec.limits.tasks.map(|tasks| format!("TasksMax={tasks}")));
     for property in properties {
@@ -147,12 +153,74 @@ pub(super) fn run_arguments(spec: &UnitSpec<'_>, version: u32) -> Vec<String> {
     if plain {
         args.push("--expand-environment=no".into());
     }
-    args.extend(["--", "/usr/bin/env", "-i"].map(Into::into));
-    let set = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
-    // Before 254 the manager expands `$X` and `${X}` in arguments, and `$$` is a dollar.
-    let quoted = |arg: String| if plain { arg } else { arg.replace('$', "$$") };
-    args.extend(set.chain(spec.argv.iter().cloned()).map(quoted));
+    args.push("--".into());
+    args.extend(command(spec, plain));
     args
+}
+
+/// What a unit runs: the program in an environment of its own. `plain`: the manager was told not to expand `$X` and
+/// `${X}` in arguments; else `$$` is a dollar.
+fn command(spec: &UnitSpec<'_>, plain: bool) -> Vec<String> {
+    let set = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
+    let quoted = |arg: String| if plain { arg } else { arg.replace('$', "$$") };
+    let given = set.chain(spec.argv.iter().cloned()).map(quoted);
+    ["/usr/bin/env", "-i"].map(Into::into).into_iter().chain(given).collect()
+}
+
+/// What is run and asked of the manager itself, the same as of systemd-run.
+pub(super) struct Order<'a> {
+    command: Vec<String>,
+    complaints: Option<String>,
+    spec: UnitSpec<'a>,
+    version: u32,
+}
+
+impl<'a> Order<'a> {
+    /// For a manager of this version.
+    pub(super) fn new(spec: UnitSpec<'a>, version: u32) -> Self {
+        let complaints = match spec.start {
+            Start::Runs => None,
+            Start::Returns { complaints } => Some(complaints.display().to_string()),
+        };
+        Self { command: command(&spec, false), complaints, spec, version }
+    }
+
+    /// The unit's properties, by their names on the bus.
+    pub(super) fn properties(&self) -> Vec<(&str, Value<'_>)> {
+        let UnitSpec { description, cwd, limits, .. } = self.spec;
+        let mut all = vec![("Description", Value::Text(description)), ("WorkingDirectory", Value::Text(cwd))];
+        match &self.complaints {
+            None => all.push(("Type", Value::Text("exec"))),
+            Some(complaints) => all.extend([
+                ("Type", Value::Text("forking")),
+                ("StandardOutput", Value::Text("null")),
+                ("StandardErrorFile", Value::Text(complaints)),
+            ]),
+        }
+        all.extend([
+            ("KillMode", Value::Text("control-group")),
+            ("SendSIGHUP", Value::Flag(true)),
+            ("TimeoutStopUSec", Value::Number(STOP * 1_000_000)),
+        ]);
+        if self.version >= OOM_POLICY {
+            all.push(("OOMPolicy", Value::Text("continue")));
+        }
+        all.extend(limits.memory.map(|bytes| ("MemoryMax", Value::Number(bytes))));
+        all.extend(limits.cpu.map(|cores| ("CPUQuotaPerSecUSec", Value::Number(percent(cores) * 10_000))));
+        all.extend(limits.tasks.map(|tasks| ("TasksMax", Value::Number(tasks))));
+        all.push(("ExecStart", Value::Run(&self.command)));
+        all
+    }
+}
+
+/// Cores as a percentage of one; at least 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is at least 1, and saturates"
+)]
+fn percent(cores: f64) -> u64 {
+    (cores * 100.0).round().max(1.0) as u64
 }
 
 #[cfg(test)]
@@ -248,5 +316,23 @@ mod tests {
         let forking = run_arguments(&spec, 252).join(" ");
         assert!(forking.contains(" -p Type=forking -p StandardOutput=null -p StandardError=file:/run/x -p "));
         assert!(!run_arguments(&spec, 239).join(" ").contains("OOMPolicy"));
+        let order = Order::new(spec, 252);
+        let properties: Vec<String> =
+            order.properties().iter().map(|(name, value)| format!("{name} {value:?}")).collect();
+        insta::assert_snapshot!(properties.join("\n"), @r#"
+        Description Text("a session")
+        WorkingDirectory Text("/tmp")
+        Type Text("forking")
+        StandardOutput Text("null")
+        StandardErrorFile Text("/run/x")
+        KillMode Text("control-group")
+        SendSIGHUP Flag(true)
+        TimeoutStopUSec Number(5000000)
+        OOMPolicy Text("continue")
+        MemoryMax Number(1048576)
+        CPUQuotaPerSecUSec Number(1500000)
+        TasksMax Number(9)
+        ExecStart Run(["/usr/bin/env", "-i", "A=$${B} $$", "/bin/echo", "$$HOME"])
+        "#);
     }
 }
