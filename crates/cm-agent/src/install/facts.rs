@@ -11,6 +11,7 @@ use super::program::{self, Said};
 use super::real::RealHost;
 use super::sessions::{self, Found};
 use super::{doctor, health, lock};
+use crate::host::systemd::direct;
 use crate::host::{identity, limits, systemd};
 
 /// Everything that can be told of this host.
@@ -22,23 +23,18 @@ pub fn gather(host: &mut RealHost, layout: &Layout, closer: bool) -> Facts {
     let socket = host.listener(layout).map_or_else(|| layout.socket(), |(_, socket)| socket);
     let scan = std::thread::spawn(sessions::scan);
     let managed = manager.is_ok();
-    let words = |program: &'static str, args: &'static [&'static str], wanted: bool| {
+    let words = |program: &'static str, args: &'static [&'static str]| {
         let xdg = xdg.clone();
-        async move { if wanted { program::said(&xdg, program, args).await.ok() } else { None } }
+        async move { program::said(&xdg, program, args).await.ok() }
     };
-    let question = probe::unit_question();
-    let (unit, version, tmux, git, running) = host.block(async {
-        let unit =
-            async { if managed { program::said(&xdg, "systemctl", &question).await.ok() } else { None } };
+    let ((unit, version), tmux, git, running) = host.block(async {
         tokio::join!(
-            unit,
-            words("systemctl", &["--version"], true),
-            words("tmux", &["-V"], true),
-            words("git", &["--version"], true),
+            manager_says(managed, &xdg),
+            words("tmux", &["-V"]),
+            words("git", &["--version"]),
             probe::running(&socket),
         )
     });
-    let unit = unit.filter(|said| said.good).map(|said| probe::unit_now(&said.out));
     let found = scan.join().unwrap_or_default();
     let clock = probe::clock();
     let (load, cpus) = (load(), std::thread::available_parallelism().ok());
@@ -52,7 +48,7 @@ pub fn gather(host: &mut RealHost, layout: &Layout, closer: bool) -> Facts {
         boot_id: machine.boot_id,
         now: clock.unix,
         user_manager: managed && unit.is_some(),
-        systemd: version.and_then(|said| second_word(&said)),
+        systemd: version,
         linger: Path::new("/run/systemd/system").exists().then(|| systemd::lingers(&account.name)),
         tmux: tmux.and_then(|said| second_word(&said)),
         git: git.and_then(|said| Some(said.out.split_whitespace().nth(2)?.to_owned())),
@@ -80,6 +76,22 @@ pub fn gather(host: &mut RealHost, layout: &Layout, closer: bool) -> Facts {
         facts.doctor = Some(doctor::look(&facts, layout, unit.as_ref(), &found));
     }
     facts
+}
+
+/// How the agent's unit is, and the service manager's version: by itself, or by systemctl.
+async fn manager_says(managed: bool, xdg: &Path) -> (Option<UnitNow>, Option<String>) {
+    let asked = direct::show(xdg, UNIT, &probe::PROPERTIES);
+    if managed && let Ok(Ok(text)) = tokio::time::timeout(program::WITHIN, asked).await {
+        let version = text.lines().find_map(|line| line.strip_prefix("Version="));
+        let number = version.and_then(|version| version.split(|c: char| !c.is_ascii_digit()).next());
+        return (Some(probe::unit_now(&text)), number.map(str::to_owned));
+    }
+    let question = probe::unit_question();
+    let question = question.each_ref().map(String::as_str);
+    let unit = async { if managed { program::said(xdg, "systemctl", &question).await.ok() } else { None } };
+    let (unit, version) = tokio::join!(unit, program::said(xdg, "systemctl", &["--version"]));
+    let unit = unit.filter(|said| said.good).map(|said| probe::unit_now(&said.out));
+    (unit, version.ok().and_then(|said| second_word(&said)))
 }
 
 fn panes(found: &[Found], layout: &Layout) -> Vec<Pane> {

@@ -13,10 +13,24 @@ use crate::host::process::ProcessId;
 
 /// How long an agent may take to answer.
 pub const ANSWER: Duration = Duration::from_secs(3);
-/// What is asked of the unit.
-const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,UnitFileState,MainPID,NRestarts,Result,\
-                          ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,KillMode,DropInPaths,\
-                          NeedDaemonReload,Job";
+/// What is asked of the unit, with the interface it belongs to.
+pub const PROPERTIES: [(&str, &str); 15] = [
+    ("Manager", "Version"),
+    ("Unit", "LoadState"),
+    ("Unit", "ActiveState"),
+    ("Unit", "SubState"),
+    ("Unit", "UnitFileState"),
+    ("Service", "MainPID"),
+    ("Service", "NRestarts"),
+    ("Service", "Result"),
+    ("Service", "ExecMainCode"),
+    ("Service", "ExecMainStatus"),
+    ("Service", "ExecMainStartTimestampMonotonic"),
+    ("Service", "KillMode"),
+    ("Unit", "DropInPaths"),
+    ("Unit", "NeedDaemonReload"),
+    ("Unit", "Job"),
+];
 
 /// Reads `systemctl show` of the agent's unit. PURE.
 pub fn unit_now(text: &str) -> UnitNow {
@@ -51,9 +65,11 @@ pub fn unit_now(text: &str) -> UnitNow {
     }
 }
 
-/// The words that ask for it.
-pub fn unit_question() -> [&'static str; 4] {
-    ["--user", "show", PROPERTIES, UNIT]
+/// The words that ask systemctl for it.
+pub fn unit_question() -> [String; 4] {
+    let names: Vec<&str> = PROPERTIES[1..].iter().map(|(_, name)| *name).collect();
+    let names = names.join(",");
+    ["--user".into(), "show".into(), format!("--property={names}"), UNIT.into()]
 }
 
 /// Asks an agent who it is.

@@ -12,10 +12,11 @@ use cm_protocol::{SessionId, Shutdown};
 use super::host::{Clock, Did, Host, NoManager, Own, UnitNow};
 use super::layout::{Layout, REVERT, UNIT};
 use super::lock::{self, Holder};
-use super::probe::{ANSWER, clock, lives, running, unit_now, unit_question};
+use super::probe::{ANSWER, PROPERTIES, clock, lives, running, unit_now, unit_question};
 use super::program::{self, Said, WITHIN, one_line};
 use super::sessions::{self, Found};
 use crate::host::process::{Grace, Marker, ProcessId, end_tree};
+use crate::host::systemd::direct;
 use crate::host::{identity, lock as agent_lock, systemd};
 
 /// How often the lock is renewed.
@@ -23,6 +24,8 @@ const RENEW: Duration = Duration::from_secs(4);
 /// Lines of the agent's log that are passed on, and bytes of each.
 const LOG_LINES: usize = 20;
 const LOG_BYTES: usize = 400;
+/// What the timer that goes back is there for.
+const REVERTS: &str = "undoes a deployment of cm-agent that nobody confirms";
 /// The machine.
 pub struct RealHost {
     runtime: tokio::runtime::Runtime,
@@ -67,6 +70,15 @@ impl RealHost {
         } else {
             Err(format!("systemctl --user {}: {}", args.join(" "), one_line(&said.err)))
         }
+    }
+
+    /// Asks the user's service manager itself: no process is needed for it. `None`: it has to be asked by one.
+    fn direct<T>(&self, asked: impl Future<Output = io::Result<T>>) -> Option<T> {
+        let done = self.runtime.block_on(async { tokio::time::timeout(WITHIN, asked).await });
+        done.map_err(|_| io::ErrorKind::TimedOut.into())
+            .flatten()
+            .inspect_err(|error| tracing::debug!(%error, "the service manager is asked by systemctl"))
+            .ok()
     }
 
     /// Runs a future of the agent's client.
@@ -221,7 +233,11 @@ impl Host for RealHost {
     }
 
     fn unit(&mut self) -> Result<UnitNow, String> {
-        let said = self.ask("systemctl", &unit_question())?;
+        if let Some(text) = self.direct(direct::show(&self.xdg, UNIT, &PROPERTIES)) {
+            return Ok(unit_now(&text));
+        }
+        let words = unit_question();
+        let said = self.ask("systemctl", &words.each_ref().map(String::as_str))?;
         if said.good {
             Ok(unit_now(&said.out))
         } else {
@@ -230,6 +246,9 @@ impl Host for RealHost {
     }
 
     fn reload(&mut self) -> Did {
+        if self.direct(direct::reload(&self.xdg)).is_some() {
+            return Ok(());
+        }
         self.systemctl(&["daemon-reload"])
     }
 
@@ -241,6 +260,9 @@ impl Host for RealHost {
     }
 
     fn restart(&mut self) -> Did {
+        if self.direct(direct::restart(&self.xdg, UNIT)).is_some() {
+            return Ok(());
+        }
         self.systemctl(&["restart", "--no-block", UNIT])
     }
 
@@ -251,6 +273,9 @@ impl Host for RealHost {
     }
 
     fn stop(&mut self, wait: bool) -> Did {
+        if self.direct(direct::stop(&self.xdg, &[UNIT], wait)).is_some() {
+            return Ok(());
+        }
         let words: &[&str] = if wait { &["stop", UNIT] } else { &["stop", "--no-block", UNIT] };
         match self.systemctl(words) {
             Err(why) if why.contains("not loaded") || why.contains("not found") => Ok(()),
@@ -259,6 +284,9 @@ impl Host for RealHost {
     }
 
     fn forget_failure(&mut self) -> Did {
+        if self.direct(direct::forget_failure(&self.xdg, UNIT)).is_some() {
+            return Ok(());
+        }
         match self.systemctl(&["reset-failed", UNIT]) {
             Err(why) if why.contains("not loaded") => Ok(()),
             other => other,
@@ -273,29 +301,21 @@ impl Host for RealHost {
     }
 
     fn arm(&mut self, program: &Path, layout: &Layout, deployment: &str, seconds: f64) -> Did {
-        let on = format!("--on-active={seconds:.1}s");
-        let (program, dir) = (program.display().to_string(), layout.dir.display().to_string());
-        // Before 254 the manager expands `$` in arguments.
-        let dir = dir.replace('$', "$$");
-        let words = [
-            "--user",
-            "--quiet",
-            "--collect",
-            "--unit",
-            REVERT,
-            &on,
-            "--timer-property=AccuracySec=100ms",
-            "--description=undoes a deployment of cm-agent that nobody confirms",
-            "--",
-            &program,
-            "install",
-            "revert",
-            "--at-deadline",
-            "--deployment",
-            deployment,
-            "--dir",
-            &dir,
-        ];
+        // The manager expands `$` in arguments (systemd-run would turn that off from 254 on).
+        let dir = layout.dir.display().to_string().replace('$', "$$");
+        let program = program.display().to_string();
+        let argv =
+            [&program, "install", "revert", "--at-deadline", "--deployment", deployment, "--dir", &dir];
+        let argv = argv.map(str::to_owned);
+        let late = Duration::from_secs_f64(seconds.max(0.0)).as_micros();
+        let late = u64::try_from(late).unwrap_or(u64::MAX);
+        if self.direct(direct::later(&self.xdg, REVERT, REVERTS, late, &argv)).is_some() {
+            return Ok(());
+        }
+        let (on, description) = (format!("--on-active={seconds:.1}s"), format!("--description={REVERTS}"));
+        let mut words = vec!["--user", "--quiet", "--collect", "--unit", REVERT, &on];
+        words.extend(["--timer-property=AccuracySec=100ms", &description, "--"]);
+        words.extend(argv.iter().map(String::as_str));
         let said = self.ask("systemd-run", &words)?;
         if said.good {
             return Ok(());
@@ -311,12 +331,14 @@ impl Host for RealHost {
         // The timer only, if this process is what it has started.
         let inside =
             std::fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains(&service));
-        let mut words = vec!["stop", &timer];
+        let mut units = vec![timer.as_str()];
         if !inside {
-            words.push(&service);
+            units.push(&service);
         }
-        // Not there is what is wanted.
-        let _ = self.systemctl(&words);
+        if self.direct(direct::stop(&self.xdg, &units, true)).is_none() {
+            // Not there is what is wanted.
+            let _ = self.systemctl(&[&["stop"], &units[..]].concat());
+        }
     }
 
     fn log(&mut self, since: f64) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Asking the user's service manager itself to start a unit, over its own socket: without a process for it.
+//! Talking to the user's service manager itself, over its own socket: without a process for each word.
 
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::message::{self, Heard, Value};
+use super::message::{self, Call, Heard, Properties};
 
 /// The longest answer to a greeting, in bytes.
 const GREETING: usize = 1 << 10;
@@ -24,10 +24,12 @@ pub(super) enum Began {
     No(String),
 }
 
-/// A manager that has taken us in, and was not asked for anything yet.
+/// A manager that has taken us in. Deadlines are the caller's.
 pub(super) struct Bus {
     stream: UnixStream,
     heard: Vec<u8>,
+    /// Calls so far.
+    calls: u32,
 }
 
 /// Where a manager listens, beside the message bus.
@@ -38,7 +40,8 @@ pub(super) fn socket(runtime: &Path) -> PathBuf {
 impl Bus {
     /// Greets the manager. Only its own user is let in, which the kernel vouches for.
     pub(super) async fn greet(runtime: &Path) -> Result<Self> {
-        let mut bus = Self { stream: UnixStream::connect(socket(runtime)).await?, heard: Vec::new() };
+        let mut bus =
+            Self { stream: UnixStream::connect(socket(runtime)).await?, heard: Vec::new(), calls: 0 };
         let uid = rustix::process::getuid().as_raw();
         bus.stream.write_all(&message::greeting(uid)).await?;
         loop {
@@ -51,9 +54,14 @@ impl Bus {
         }
     }
 
-    /// Starts a unit and waits until it has started, or has not. The deadline is the caller's.
-    pub(super) async fn start(mut self, unit: &str, properties: &[(&str, Value<'_>)]) -> Result<Began> {
-        self.stream.write_all(&message::start(unit, properties)).await?;
+    /// Starts a unit and waits until it has started, or has not.
+    pub(super) async fn start(mut self, unit: &str, properties: &Properties<'_>) -> Result<Began> {
+        self.work(&Call::Start { unit, properties, beside: None }).await
+    }
+
+    /// Asks for something that is work, and waits until that is over.
+    pub(super) async fn work(&mut self, call: &Call<'_>) -> Result<Began> {
+        self.send(call).await?;
         let (mut ours, mut over) = (None, Vec::new());
         loop {
             match self.next().await? {
@@ -63,7 +71,7 @@ impl Bus {
                     return Ok(if taken { Began::NameTaken } else { Began::No(why) });
                 }
                 Heard::Over { job, result } => over.push((job, result)),
-                Heard::Other => continue,
+                Heard::Is(_) | Heard::Other => continue,
             }
             let Some(ours) = &ours else { continue };
             if let Some((_, result)) = over.drain(..).find(|(job, _)| job == ours) {
@@ -72,9 +80,29 @@ impl Bus {
         }
     }
 
+    /// Says something and waits for the answer only: what it is, where something was asked. The error is also the
+    /// manager's refusal.
+    pub(super) async fn say(&mut self, call: &Call<'_>) -> Result<String> {
+        self.send(call).await?;
+        loop {
+            match self.next().await? {
+                Heard::Taken(said) | Heard::Is(said) => return Ok(said),
+                Heard::Refused { name, why } => return Err(Error::other(format!("{why} ({name})"))),
+                Heard::Over { .. } | Heard::Other => {}
+            }
+        }
+    }
+
+    async fn send(&mut self, call: &Call<'_>) -> Result<()> {
+        self.calls += 1;
+        self.stream.write_all(&call.message(self.calls)).await
+    }
+
     async fn next(&mut self) -> Result<Heard> {
         loop {
-            match message::read(&self.heard).map_err(|error| Error::new(ErrorKind::InvalidData, error))? {
+            match message::read(&self.heard, self.calls)
+                .map_err(|error| Error::new(ErrorKind::InvalidData, error))?
+            {
                 Some((heard, length)) => {
                     self.heard.drain(..length);
                     return Ok(heard);

@@ -1,10 +1,8 @@
-//! PURE. The little of D-Bus that it takes to have a service manager start a unit and to hear what became of that.
+//! PURE. The little of D-Bus that it takes to have a service manager start, restart and stop units, and say how they are.
 
 /// Where the service manager is, and what it is there.
 const PATH: &str = "/org/freedesktop/systemd1";
 const INTERFACE: &str = "org.freedesktop.systemd1.Manager";
-/// The number of our one call.
-pub(super) const SERIAL: u32 = 1;
 /// The longest message that is taken, in bytes. The manager's are some hundred.
 const MOST: usize = 1 << 20;
 /// What stands before the fields of every message.
@@ -21,14 +19,45 @@ pub(super) enum Value<'a> {
     Number(u64),
     /// What is run: a program and its arguments, its name the first of them.
     Run(&'a [String]),
+    /// When a timer goes off: so many microseconds from now.
+    In(u64),
+}
+
+/// A unit's properties, by their names.
+pub(super) type Properties<'a> = [(&'a str, Value<'a>)];
+
+/// What a manager is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Call<'a> {
+    /// Make and start a unit; `beside`: make this one, too, which the first one starts.
+    Start {
+        /// Its name.
+        unit: &'a str,
+        /// What it is.
+        properties: &'a Properties<'a>,
+        /// Another one: its name, and what it is.
+        beside: Option<(&'a str, &'a Properties<'a>)>,
+    },
+    /// Stop a unit, if it runs, and start it.
+    Restart(&'a str),
+    /// Stop a unit.
+    Stop(&'a str),
+    /// Forget that a unit has failed, and how often it was restarted.
+    ForgetFailure(&'a str),
+    /// Read all unit files again.
+    Reload,
+    /// What a unit's property is, with the interface it belongs to (`Unit`, `Service`), or the manager's (`Manager`).
+    Get(&'a str, &'a str, &'a str),
 }
 
 /// What a manager says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// Our call was taken: by this the job is known.
+    /// Our call was taken: by this the job is known, if there is one.
     Taken(String),
-    /// It was not.
+    /// What was asked for, as `systemctl show` prints it.
+    Is(String),
+    /// Our call was refused.
     Refused {
         /// The error's name.
         name: String,
@@ -57,41 +86,82 @@ pub(super) fn greeting(uid: u32) -> Vec<u8> {
     format!("\0AUTH EXTERNAL {hex}\r\nBEGIN\r\n").into_bytes()
 }
 
-/// The call that starts a transient unit with these properties.
-pub(super) fn start(unit: &str, properties: &[(&str, Value<'_>)]) -> Vec<u8> {
-    let mut body = Writer::default();
-    body.text(unit);
-    body.text("fail");
-    body.array(8, |body| {
-        for (name, value) in properties {
-            body.align(8);
-            body.text(name);
-            value.write(body);
+impl Call<'_> {
+    /// The message, as the `serial`-th of ours.
+    pub(super) fn message(&self, serial: u32) -> Vec<u8> {
+        let mut body = Writer::default();
+        let (path, interface, member, signature) = match self {
+            Self::Start { unit, properties, beside } => {
+                body.text(unit);
+                body.text("fail");
+                body.properties(properties);
+                body.array(8, |body| {
+                    if let Some((unit, properties)) = beside {
+                        body.align(8);
+                        body.text(unit);
+                        body.properties(properties);
+                    }
+                });
+                (PATH.to_owned(), INTERFACE, "StartTransientUnit", "ssa(sv)a(sa(sv))")
+            }
+            Self::Restart(unit) => {
+                body.text(unit);
+                body.text("replace");
+                (PATH.to_owned(), INTERFACE, "RestartUnit", "ss")
+            }
+            Self::Stop(unit) => {
+                body.text(unit);
+                body.text("replace");
+                (PATH.to_owned(), INTERFACE, "StopUnit", "ss")
+            }
+            Self::ForgetFailure(unit) => {
+                body.text(unit);
+                (PATH.to_owned(), INTERFACE, "ResetFailedUnit", "s")
+            }
+            Self::Reload => (PATH.to_owned(), INTERFACE, "Reload", ""),
+            Self::Get(unit, interface, property) => {
+                body.text(&format!("org.freedesktop.systemd1.{interface}"));
+                body.text(property);
+                let path = if *interface == "Manager" { PATH.to_owned() } else { path_of(unit) };
+                (path, "org.freedesktop.DBus.Properties", "Get", "ss")
+            }
+        };
+        let mut message = Writer::default();
+        // Little-endian, a method call, no flags, the first version.
+        message.0.extend([b'l', 1, 0, 1]);
+        message.number(u32::try_from(body.0.len()).unwrap_or(u32::MAX));
+        message.number(serial);
+        message.array(8, |fields| {
+            for (code, kind, text) in [(1, "o", path.as_str()), (2, "s", interface), (3, "s", member)] {
+                fields.align(8);
+                fields.0.push(code);
+                fields.signature(kind);
+                fields.text(text);
+            }
+            if !signature.is_empty() {
+                fields.align(8);
+                fields.0.push(8);
+                fields.signature("g");
+                fields.signature(signature);
+            }
+        });
+        message.align(8);
+        message.0.append(&mut body.0);
+        message.0
+    }
+}
+
+/// Where a unit is: what is neither a letter nor a digit stands in hex (as does a digit at the beginning).
+fn path_of(unit: &str) -> String {
+    let mut path = format!("{PATH}/unit/");
+    for (at, byte) in unit.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => path.push(char::from(byte)),
+            b'0'..=b'9' if at > 0 => path.push(char::from(byte)),
+            other => path += &format!("_{other:02x}"),
         }
-    });
-    // No units beside it.
-    body.array(8, |_| {});
-    let mut message = Writer::default();
-    // Little-endian, a method call, no flags, the first version.
-    message.0.extend([b'l', 1, 0, 1]);
-    message.number(u32::try_from(body.0.len()).unwrap_or(u32::MAX));
-    message.number(SERIAL);
-    message.array(8, |fields| {
-        let texts = [(1, "o", PATH), (2, "s", INTERFACE), (3, "s", "StartTransientUnit")];
-        for (code, kind, text) in texts {
-            fields.align(8);
-            fields.0.push(code);
-            fields.signature(kind);
-            fields.text(text);
-        }
-        fields.align(8);
-        fields.0.push(8);
-        fields.signature("g");
-        fields.signature("ssa(sv)a(sa(sv))");
-    });
-    message.align(8);
-    message.0.append(&mut body.0);
-    message.0
+    }
+    path
 }
 
 impl Value<'_> {
@@ -109,6 +179,15 @@ impl Value<'_> {
                 to.signature("t");
                 to.align(8);
                 to.0.extend(number.to_le_bytes());
+            }
+            Self::In(microseconds) => {
+                to.signature("a(st)");
+                to.array(8, |to| {
+                    to.align(8);
+                    to.text("OnActiveSec");
+                    to.align(8);
+                    to.0.extend(microseconds.to_le_bytes());
+                });
             }
             Self::Run(argv) => {
                 to.signature("a(sasb)");
@@ -149,6 +228,16 @@ impl Writer {
         self.0.push(0);
     }
 
+    fn properties(&mut self, properties: &Properties<'_>) {
+        self.array(8, |body| {
+            for (name, value) in properties {
+                body.align(8);
+                body.text(name);
+                value.write(body);
+            }
+        });
+    }
+
     /// `size`: what its elements are aligned to. The space before the first one does not count as its length.
     fn array(&mut self, size: usize, fill: impl FnOnce(&mut Self)) {
         self.number(0);
@@ -161,11 +250,12 @@ impl Writer {
     }
 }
 
-/// The first message of what has arrived, and how long it is; none if it is not whole yet.
+/// The first message of what has arrived, and how long it is; none if it is not whole yet. `serial`: which call of ours
+/// waits for its answer.
 ///
 /// # Errors
 /// It is no message, or one that is longer than any of a manager's.
-pub(super) fn read(bytes: &[u8]) -> Result<Option<(Heard, usize)>, Garbage> {
+pub(super) fn read(bytes: &[u8], serial: u32) -> Result<Option<(Heard, usize)>, Garbage> {
     let Some(fixed) = bytes.get(..FIXED) else { return Ok(None) };
     let big = match fixed[0] {
         b'l' => false,
@@ -180,8 +270,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<(Heard, usize)>, Garbage> {
     let Some(whole) = bytes.get(..end) else { return Ok(None) };
     let fields = Fields::read(Reader { bytes: &whole[..FIXED + size(fields)?], at: FIXED, big })?;
     let mut body = Reader { bytes: &whole[begin..], at: 0, big };
-    let ours = fields.reply_to == Some(SERIAL);
+    let ours = fields.reply_to == Some(serial);
     let heard = match whole[1] {
+        2 if ours && fields.kinds.as_deref() == Some("v") => Heard::Is(body.value()?),
+        2 if ours && fields.kinds.is_none() => Heard::Taken(String::new()),
         2 if ours => Heard::Taken(body.text()?),
         3 if ours => {
             Heard::Refused { name: fields.error.unwrap_or_default(), why: body.text().unwrap_or_default() }
@@ -203,6 +295,8 @@ struct Fields {
     reply_to: Option<u32>,
     member: Option<String>,
     error: Option<String>,
+    /// What is in the body.
+    kinds: Option<String>,
 }
 
 impl Fields {
@@ -217,6 +311,7 @@ impl Fields {
                 (4, "s") => fields.error = Some(from.text()?),
                 (_, "s" | "o") => drop(from.text()?),
                 (_, "u") => drop(from.number()?),
+                (8, "g") => fields.kinds = Some(from.signature()?.to_owned()),
                 (_, "g") => drop(from.signature()?),
                 _ => return Err(Garbage),
             }
@@ -265,6 +360,38 @@ impl<'a> Reader<'a> {
     fn text(&mut self) -> Result<String, Garbage> {
         let length = usize::try_from(self.number()?).map_err(|_| Garbage)?;
         self.words(length).map(str::to_owned)
+    }
+
+    /// A property, in systemctl's words. Of a kind that none of ours has: nothing.
+    fn value(&mut self) -> Result<String, Garbage> {
+        Ok(match self.signature()? {
+            "s" | "o" => self.text()?,
+            "b" if self.number()? == 0 => "no".to_owned(),
+            "b" => "yes".to_owned(),
+            "u" => self.number()?.to_string(),
+            "i" => self.number()?.cast_signed().to_string(),
+            "t" => self.long()?.to_string(),
+            "(uo)" => {
+                self.align(8);
+                self.number()?.to_string()
+            }
+            "as" => {
+                let length = usize::try_from(self.number()?).map_err(|_| Garbage)?;
+                let end = self.at.checked_add(length).ok_or(Garbage)?;
+                let mut all = Vec::new();
+                while self.at < end {
+                    all.push(self.text()?);
+                }
+                all.join(" ")
+            }
+            _ => String::new(),
+        })
+    }
+
+    fn long(&mut self) -> Result<u64, Garbage> {
+        self.align(8);
+        let bytes = self.take(8)?.try_into().map_err(|_| Garbage)?;
+        Ok(if self.big { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) })
     }
 
     fn signature(&mut self) -> Result<&'a str, Garbage> {
@@ -338,10 +465,10 @@ mod tests {
                 let length = bytes.len();
                 // Half a message is none yet, and what follows is another one.
                 for part in 0..length {
-                    assert_eq!(read(&bytes[..part]), Ok(None), "{part} of {length}");
+                    assert_eq!(read(&bytes[..part], 1), Ok(None), "{part} of {length}");
                 }
                 let two = [bytes.as_slice(), b"l"].concat();
-                assert_eq!(read(&two), Ok(Some((expected, length))), "big: {big}");
+                assert_eq!(read(&two, 1), Ok(Some((expected, length))), "big: {big}");
             };
             check(said(big, 2, &ours(), &[job], None), Heard::Taken(job.into()));
             let over = Heard::Over { job: job.into(), result: "done".into() };
@@ -357,8 +484,32 @@ mod tests {
     }
 
     #[test]
+    fn properties_are_read_as_systemctl_prints_them() {
+        let check = |kind: &str, value: &[u8], expected: &str| {
+            let body = [&[u8::try_from(kind.len()).unwrap()], kind.as_bytes(), &[0], value].concat();
+            let mut bytes = said(false, 2, &[(5, "u", "3"), (8, "g", "v")], &[], None);
+            bytes.extend(&body);
+            bytes[4..8].copy_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
+            let length = bytes.len();
+            assert_eq!(read(&bytes, 3), Ok(Some((Heard::Is(expected.into()), length))), "{kind}");
+        };
+        check("s", b"\0\x06\0\0\0active\0", "active");
+        check("b", b"\0\x01\0\0\0", "yes");
+        check("b", b"\0\0\0\0\0", "no");
+        check("u", b"\0\x2a\0\0\0", "42");
+        check("i", b"\0\xff\xff\xff\xff", "-1");
+        check("t", b"\0\0\0\0\0\0\x01\0\0\0\0\0\0", "256");
+        check("as", b"\x0f\0\0\0\x01\0\0\0a\0\0\0\x02\0\0\0bc\0", "a bc");
+        check("as", b"\0\0\0\0", "");
+        check("(uo)", b"\0\0\x07\0\0\0\x01\0\0\0/\0", "7");
+        check("ay", b"", "");
+        assert_eq!(path_of("cm-agent.service"), format!("{PATH}/unit/cm_2dagent_2eservice"));
+        assert_eq!(path_of("9a9.timer"), format!("{PATH}/unit/_39a9_2etimer"));
+    }
+
+    #[test]
     fn what_no_manager_says_is_an_error() {
-        let check = |bytes: &[u8]| assert_eq!(read(bytes), Err(Garbage), "{bytes:?}");
+        let check = |bytes: &[u8]| assert_eq!(read(bytes, 1), Err(Garbage), "{bytes:?}");
         check(b"HTTP/1.1 400 Bad Request\r\n");
         // Longer than any of them.
         check(&[&[b'l', 2, 0, 1][..], &[255; 4], &[0; 8]].concat());
@@ -380,8 +531,8 @@ mod tests {
             ("MemoryMax", Value::Number(1 << 40)),
         ];
         let all = properties.into_iter().chain([("ExecStart", Value::Run(&argv))]).collect::<Vec<_>>();
-        let asked = start("a.service", &all);
-        assert_eq!(read(&asked), Ok(Some((Heard::Other, asked.len()))));
+        let asked = Call::Start { unit: "a.service", properties: &all, beside: None }.message(1);
+        assert_eq!(read(&asked, 1), Ok(Some((Heard::Other, asked.len()))));
         let at = |text: &str| {
             let found = asked.windows(text.len()).position(|part| part == text.as_bytes());
             found.unwrap_or_else(|| panic!("{text} is not there"))

@@ -6,6 +6,7 @@
 
 mod bus;
 pub(crate) mod command;
+pub(crate) mod direct;
 mod message;
 mod parse;
 
@@ -155,15 +156,22 @@ impl UserManager {
             .find(|dir| dir.join("systemd/private").exists() || dir.join("bus").exists())?;
         let deadline = Instant::now() + within;
         let left = || deadline.saturating_duration_since(Instant::now());
-        let run = Tool::SystemdRun.ask(&runtime, &["--version"], left()).await.ok()?;
-        let version = parse::version(&run.stdout)?;
-        let asked = ["--user", "show", "--property=Version,ControlGroup,SystemState"];
-        let answer = Tool::Systemctl.ask(&runtime, &asked, left()).await.ok()?;
-        let properties = parse::properties(&answer.stdout);
+        let names = [("Manager", "Version"), ("Manager", "ControlGroup"), ("Manager", "SystemState")];
+        let said = match timeout(left(), direct::show(&runtime, "", &names)).await {
+            Ok(Ok(said)) => said,
+            // It does not take us in: then sessions are started by systemd-run, which has to be there.
+            _ => {
+                Tool::SystemdRun.ask(&runtime, &["--version"], left()).await.ok()?;
+                let asked = ["--user", "show", "--property=Version,ControlGroup,SystemState"];
+                let answer = Tool::Systemctl.ask(&runtime, &asked, left()).await.ok()?;
+                answer.success.then_some(answer.stdout)?
+            }
+        };
+        let properties = parse::properties(&said);
+        let version = parse::version(properties.get("Version")?)?;
         // A manager on its way out would take every new session with it.
-        let usable = answer.success
-            && properties.contains_key("Version")
-            && properties.get("SystemState").is_none_or(|state| !matches!(*state, "stopping" | "offline"));
+        let usable =
+            properties.get("SystemState").is_none_or(|state| !matches!(*state, "stopping" | "offline"));
         let controllers = properties.get("ControlGroup").and_then(|group| controllers_of(group));
         usable.then_some(Self { runtime, version, controllers })
     }

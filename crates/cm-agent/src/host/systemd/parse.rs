@@ -99,9 +99,10 @@ fn unit(of: &HashMap<&str, &str>) -> Option<(String, UnitState)> {
     Some((id, state))
 }
 
-/// The first number in `systemctl --version`: `systemd 252 (252.39-1~deb12u2)`.
+/// The first number of a manager's `Version`: `252.39-1~deb12u2`, `systemd 239` (before 240), `v257.7`.
 pub(super) fn version(text: &str) -> Option<u32> {
-    text.strip_prefix("systemd ")?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    let digits = text.trim_start_matches("systemd ").trim_start_matches('v');
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Which of the limits will not hold, given the controllers of the user manager's control group (`None`: not
@@ -279,9 +280,9 @@ mod tests {
 
     #[test]
     fn versions() {
-        assert_eq!(version("systemd 252 (252.39-1~deb12u2)\n+PAM"), Some(252));
-        assert_eq!(version("systemd 257.7-1\n"), Some(257));
-        assert_eq!(version("systemd 239\n"), Some(239));
+        assert_eq!(version("252.39-1~deb12u2"), Some(252));
+        assert_eq!(version("v257.7"), Some(257));
+        assert_eq!(version("systemd 239"), Some(239));
         assert_eq!(version("elogind 252"), None);
     }
 
