@@ -4,7 +4,7 @@ use cm_protocol::deploy::{Binary, Endangered, Lock};
 
 use super::facts::{Found, Image, Seen, bare, kernel_arch};
 use super::wanted::{ContainerWanted, Limits, Role, label};
-use crate::deploy::plan::{Blocked, Change, Note, Plan, Reason};
+use crate::deploy::plan::{Blocked, Change, ImageComes, Note, Plan, Reason};
 use crate::deploy::wanted::Manner;
 use crate::inventory::Pull;
 
@@ -68,8 +68,17 @@ pub fn plan(wanted: &ContainerWanted, known: &Known, seen: &Seen, manner: &Manne
         notes.clear();
     }
     let arch = seen.engine.as_ref().map(|engine| kernel_arch(&engine.arch).to_owned()).unwrap_or_default();
-    let send = seen.image.is_none() && wanted.image.pull == Pull::Never;
-    Plan::Change(Change { reasons, arch, send, sessions, ends: Vec::<Endangered>::new(), notes })
+    let image = match (&seen.image, wanted.image.pull) {
+        (Some(_), Pull::Never | Pull::Missing) => ImageComes::There,
+        (None, Pull::Never) => ImageComes::Sent,
+        // An image in a file here is sent whatever else is said.
+        (None, _) if known.image().is_some() => ImageComes::Sent,
+        (Some(_), Pull::Always) if known.image().is_some() => ImageComes::There,
+        (None, Pull::Missing) | (_, Pull::Always) => ImageComes::Pulled,
+    };
+    let send = image == ImageComes::Sent;
+    let ends = Vec::<Endangered>::new();
+    Plan::Change(Change { reasons, arch, send, image: Some(image), sessions, ends, notes })
 }
 
 fn sessions(seen: &Seen) -> usize {

@@ -40,6 +40,9 @@ pub struct Change {
     pub arch: String,
     /// Whether the program has to be sent; else the host has it.
     pub send: bool,
+    /// How a container host comes by its image; none where there is no container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageComes>,
     /// Living sessions, which go on.
     pub sessions: usize,
     /// Sessions that end by it; only with force.
@@ -48,6 +51,18 @@ pub struct Change {
     /// What a person should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
+}
+
+/// How a host comes by the image of its container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageComes {
+    /// It has it.
+    There,
+    /// It is sent from here.
+    Sent,
+    /// The host pulls it from a registry.
+    Pulled,
 }
 
 /// One reason for a change.
@@ -273,7 +288,7 @@ pub fn plan(
         return Plan::Blocked(blocked);
     }
     let (arch, sessions, ends) = (facts.arch.clone(), facts.panes.len(), facts.endangered.clone());
-    Plan::Change(Change { reasons, arch, send, sessions, ends, notes })
+    Plan::Change(Change { reasons, arch, send, image: None, sessions, ends, notes })
 }
 
 fn reasons(wanted: &Wanted, facts: &Facts, binary: &Binary) -> Vec<Reason> {

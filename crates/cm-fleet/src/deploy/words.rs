@@ -4,7 +4,7 @@ use cm_protocol::deploy::HostAfter;
 
 use super::event::{DeployEvent, DeployEventKind, Outcome, Summary, Verb, endangered};
 use super::fold::{DeployState, Phase};
-use super::plan::{Change, Plan, Reason, size};
+use super::plan::{Change, ImageComes, Plan, Reason, size};
 use crate::report::clean::clean;
 use crate::report::words::{Line, Tone, took};
 
@@ -106,13 +106,12 @@ fn note_lines(what: &str, remedy: Option<&str>) -> Vec<String> {
 fn change_text(change: &Change) -> String {
     let why: Vec<String> = change.reasons.iter().map(reason).collect();
     let mut text = why.join("; ");
-    if !change.send {
-        let container = change
-            .reasons
-            .iter()
-            .any(|r| matches!(r, Reason::Image { .. } | Reason::Container | Reason::Keeper));
-        text.push_str(if container { " (nothing is sent)" } else { " (the program is there already)" });
-    }
+    text.push_str(match (change.image, change.send) {
+        (Some(ImageComes::There), _) => " (the image is there already)",
+        (Some(ImageComes::Pulled), _) => " (the host pulls the image)",
+        (Some(ImageComes::Sent), _) | (None, true) => "",
+        (None, false) => " (the program is there already)",
+    });
     with_sessions(&text, change.sessions)
 }
 
@@ -370,10 +369,18 @@ mod tests {
             reasons: vec![Reason::Settings, Reason::Drift { what: vec!["cm-agent.service: Nice=5".into()] }],
             arch: "x86_64".into(),
             send: false,
+            image: None,
             sessions: 20,
             ends: vec![],
             notes: vec![],
         };
+        let contained = |image| {
+            let image = Some(image);
+            plan(Plan::Change(Change { reasons: vec![Reason::Absent], image, sessions: 0, ..change.clone() }))
+        };
+        insta::assert_snapshot!(contained(ImageComes::There), @"h1 change no agent is installed (the image is there already)");
+        insta::assert_snapshot!(contained(ImageComes::Pulled), @"h1 change no agent is installed (the host pulls the image)");
+        insta::assert_snapshot!(contained(ImageComes::Sent), @"h1 change no agent is installed");
         insta::assert_snapshot!(plan(Plan::Change(change)), @r"
         h1 change its settings differ; it was changed by hand (the program is there already); 20 sessions go on
             changed by hand: cm-agent.service: Nice=5
