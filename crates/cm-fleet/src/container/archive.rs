@@ -1,7 +1,7 @@
 //! What an image's archive holds: Docker's (`docker save`) or an OCI layout. PURE.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Write};
 
 use serde::Deserialize;
 
@@ -23,6 +23,8 @@ pub struct Contents {
     pub image: Image,
     /// What Docker needs besides, to load an OCI layout: a `manifest.json`.
     pub manifest: Option<Vec<u8>>,
+    /// The files of its layers, the lowest first.
+    pub layers: Vec<String>,
     /// Bytes up to where the archive's entries end.
     pub end: u64,
 }
@@ -33,6 +35,8 @@ struct Saved {
     config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    layers: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -108,7 +112,7 @@ pub fn read(archive: &mut impl Read, reference: &str) -> Result<Contents, String
         {
             return Err(format!("it is damaged: {} has another digest", one.config));
         }
-        return Ok(Contents { image, manifest: None, end });
+        return Ok(Contents { image, manifest: None, layers: one.layers.clone(), end });
     }
     if files.contains_key("index.json") {
         return layout(&files, reference, end);
@@ -125,7 +129,7 @@ fn descriptions(archive: &mut impl Read) -> Result<(BTreeMap<String, Vec<u8>>, u
         let mut block = [0_u8; BLOCK];
         match archive.read_exact(&mut block) {
             Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof && end > 0 => break,
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && end > 0 => break,
             Err(e) => return Err(format!("it breaks off: {e}")),
         }
         let Some(entry) = tar::read(&block)? else { break };
@@ -141,7 +145,7 @@ fn descriptions(archive: &mut impl Read) -> Result<(BTreeMap<String, Vec<u8>>, u
             kept += bytes.len();
             files.insert(entry.path, bytes);
         } else {
-            let over = std::io::copy(&mut archive.by_ref().take(padded), &mut std::io::sink());
+            let over = io::copy(&mut archive.by_ref().take(padded), &mut io::sink());
             if over.map_err(|e| e.to_string())? < padded {
                 return Err("it breaks off".to_owned());
             }
@@ -193,7 +197,7 @@ fn layout(files: &BTreeMap<String, Vec<u8>>, reference: &str, end: u64) -> Resul
         let tag = if reference.contains('@') { Vec::new() } else { vec![reference.to_owned()] };
         let image = described(config, tag.clone())?;
         let saved = serde_json::json!([{"Config": path, "RepoTags": tag, "Layers": layers}]);
-        return Ok(Contents { image, manifest: Some(saved.to_string().into_bytes()), end });
+        return Ok(Contents { image, manifest: Some(saved.to_string().into_bytes()), layers, end });
     }
     Err("its index leads nowhere".to_owned())
 }
@@ -205,9 +209,57 @@ fn chosen(index: &Index) -> Option<String> {
     index.manifests.iter().find(real).map(|one| one.digest.clone())
 }
 
-/// The end of an archive that gets one more file: `manifest.json`.
-pub fn tail(manifest: &[u8]) -> Vec<u8> {
-    tar::write(&[Put { path: "manifest.json", mode: 0o644, owner: (0, 0), bytes: manifest }])
+/// The end of an archive, which may get one more file: `manifest.json`.
+pub fn end(manifest: Option<&[u8]>) -> Vec<u8> {
+    let last = manifest.map(|bytes| Put { path: "manifest.json", mode: 0o644, owner: (0, 0), bytes });
+    tar::write(last.as_slice())
+}
+
+/// How many first layers two images have in common.
+pub fn shared(a: &[String], b: &[String]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// The files of the first layers that no later layer has, too.
+pub fn only_in_first(layers: &[String], first: usize) -> BTreeSet<&str> {
+    let (first, rest) = layers.split_at(first.min(layers.len()));
+    first.iter().filter(|layer| !rest.contains(layer)).map(String::as_str).collect()
+}
+
+/// Copies an archive's entries but these; its end is not written.
+///
+/// # Errors
+/// It breaks off, is none, or cannot be written.
+pub fn copy_without(archive: &mut impl Read, skip: &BTreeSet<&str>, out: &mut impl Write) -> io::Result<()> {
+    // What some archives say of an entry in one of its own before it.
+    let mut notes = Vec::new();
+    for _ in 0..FILES {
+        let mut block = [0_u8; BLOCK];
+        match archive.read_exact(&mut block) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => break,
+            read => read?,
+        }
+        let Some(entry) = tar::read(&block).map_err(io::Error::other)? else { break };
+        let padded = entry.size.next_multiple_of(BLOCK as u64);
+        let mut body = archive.by_ref().take(padded);
+        if entry.note && entry.size <= DESCRIPTION {
+            notes.extend_from_slice(&block);
+            body.read_to_end(&mut notes)?;
+            continue;
+        }
+        let copied = if skip.contains(entry.path.as_str()) {
+            io::copy(&mut body, &mut io::sink())?
+        } else {
+            out.write_all(&notes)?;
+            out.write_all(&block)?;
+            io::copy(&mut body, out)?
+        };
+        if copied < padded {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        notes.clear();
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -263,7 +315,7 @@ mod tests {
         assert_eq!(layout.image.id, got.image.id);
         // With one more file at its end it is one of Docker's.
         let mut whole = oci[..usize::try_from(layout.end).expect("small")].to_vec();
-        whole.extend(tail(&layout.manifest.expect("a manifest")));
+        whole.extend(end(Some(&layout.manifest.expect("a manifest"))));
         assert_eq!(read(&mut &whole[..], "cm-agent:1").expect("contents").image, layout.image);
     }
 
@@ -285,5 +337,54 @@ mod tests {
         );
         let cut = archive(&[("a", &[1; 4000])]);
         check(&cut[..2000], "breaks off");
+    }
+
+    #[test]
+    fn layers_that_are_there_are_left_out() {
+        let layers = ["a", "b", "a", "c"].map(str::to_owned);
+        let check = |first, expected: &str| {
+            let skipped: Vec<&str> = only_in_first(&layers, first).into_iter().collect();
+            assert_eq!(skipped.join(" "), expected, "{first}");
+        };
+        check(0, "");
+        // A layer that comes again later is needed.
+        check(2, "b");
+        check(3, "a b");
+        check(9, "a b c");
+        let shares = |other: &[&str]| {
+            let other: Vec<String> = other.iter().map(|&layer| layer.to_owned()).collect();
+            shared(&layers, &other)
+        };
+        assert_eq!([shares(&["a", "b", "x"]), shares(&["x"]), shares(&[])], [2, 0, 0]);
+    }
+
+    #[test]
+    fn an_archive_without_some_of_its_files() {
+        let put = |path, bytes| Put { path, mode: 0o644, owner: (0, 0), bytes };
+        let big = vec![7; 3 * BLOCK + 1];
+        let whole = tar::write(&[put("a/", b"".as_slice()), put("a/layer", &big), put("b", b"two")]);
+        let mut note = tar::write(&[put("note", b"path=a/layer")]);
+        note.truncate(2 * BLOCK);
+        note[156] = b'L';
+        // Its sum: another letter in one place.
+        let sum: u32 = note[..BLOCK]
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) })
+            .sum();
+        note[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let (begin, rest) = whole.split_at(BLOCK);
+        let noted = [begin, &note, rest].concat();
+        let mut out = Vec::new();
+        copy_without(&mut noted.as_slice(), &BTreeSet::from(["a/layer"]), &mut out).unwrap();
+        out.extend_from_slice(&end(None));
+        assert_eq!(out, tar::write(&[put("a/", b""), put("b", b"two")]));
+        out.clear();
+        copy_without(&mut noted.as_slice(), &BTreeSet::new(), &mut out).unwrap();
+        out.extend_from_slice(&end(None));
+        assert_eq!(out, noted);
+        // It breaks off in a file.
+        let mut cut = &noted[..noted.len() - 3 * BLOCK];
+        assert!(copy_without(&mut cut, &BTreeSet::new(), &mut Vec::new()).is_err());
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod ask;
+pub mod clean;
 pub mod doctor;
 pub mod engine;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod host;
 pub mod image;
 pub mod logs;
 pub mod make;
+pub mod packed;
 pub mod plan;
 pub mod run;
 pub mod socket;

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters::RemoveImageOptions;
 use cm_protocol::deploy::HostAfter;
 use cm_ssh::Keys;
 use tokio::time::Instant;
 
 use super::ask::{self, Depth};
+use super::clean;
 use super::engine::{Engine, Road};
 use super::error::EngineError;
 use super::facts::{Found, Image, Seen, bare, kernel_arch};
@@ -24,8 +24,6 @@ use crate::deploy::host::{self, Tell};
 use crate::deploy::plan::{Blocked, Plan, Reason};
 use crate::deploy::wanted::Manner;
 
-/// Agents that are kept to go back to, beside the one in use.
-const KEPT: usize = 3;
 /// How long an old agent may take to say which sessions live.
 const BEFORE: Duration = Duration::from_secs(10);
 
@@ -126,8 +124,7 @@ async fn mend(work: &Work<'_>, engine: &Engine, seen: &Seen) -> Option<Outcome> 
 async fn replace(work: &Work<'_>, engine: &Engine, seen: &Seen, known: &Known, images: &Images) -> Outcome {
     let untouched = Some(HostAfter::Untouched);
     let began = Instant::now();
-    let podman = is_podman(seen);
-    let there = match image::ensure(engine, work.wanted, known, images, podman, work.tell).await {
+    let there = match image::ensure(engine, work.wanted, known, images, seen, work.tell).await {
         Ok(there) => there,
         Err(error) => return error.outcome("image", untouched),
     };
@@ -136,7 +133,7 @@ async fn replace(work: &Work<'_>, engine: &Engine, seen: &Seen, known: &Known, i
     }
     work.step("image", began, None);
     let began = Instant::now();
-    let seen = match tidy(work, engine, seen).await {
+    let seen = match clean::tidy(work, engine, seen).await {
         Ok(seen) => seen,
         Err(error) => return error.outcome("begin", untouched),
     };
@@ -217,7 +214,7 @@ pub async fn finish(
         );
     }
     work.step("confirm", began, None);
-    clean(work, engine, seen, swap).await;
+    clean::clean(work, engine, seen, swap).await;
     let previous = swap.old.as_ref().map(|(_, generation)| *generation);
     changed(&stamp.image, stamp.generation, previous, &well, before)
 }
@@ -280,38 +277,6 @@ fn unfit(wanted: &ContainerWanted, there: &Image, seen: &Seen) -> Option<Blocked
         arch: kernel_arch(&there.arch).to_owned(),
         host: kernel_arch(engine).to_owned(),
     })
-}
-
-/// Undoes what an earlier deployment has left half done; what is there then.
-async fn tidy(work: &Work<'_>, engine: &Engine, seen: &Seen) -> Result<Seen, EngineError> {
-    let names = work.wanted.names();
-    let by_name = |name: &str| seen.ours.iter().find(|one| one.name == name);
-    for role in [Role::Agent, Role::Keeper] {
-        if let Some(left) = by_name(&names.next(role)) {
-            make::remove(engine, &left.id).await?;
-        }
-    }
-    let (agent, keeper) = (by_name(&names.before(Role::Agent)), by_name(&names.before(Role::Keeper)));
-    if agent.is_none() && keeper.is_none() {
-        return Ok(seen.clone());
-    }
-    let confirmed = seen.agent.as_ref().is_some_and(|found| !found.unconfirmed());
-    for (role, old, found) in [(Role::Agent, agent, &seen.agent), (Role::Keeper, keeper, &seen.keeper)] {
-        match old {
-            // It was done with but for this.
-            Some(old) if confirmed => make::remove(engine, &old.id).await?,
-            Some(old) => {
-                if let Some(found) = found {
-                    make::remove(engine, &found.id).await?;
-                }
-                make::rename(engine, &old.id, &names.of(role)).await?;
-            }
-            None => {}
-        }
-    }
-    work.warn("an earlier deployment was left unconfirmed: it was undone first".to_owned(), None);
-    let known = Known::Elsewhere { why: String::new() };
-    ask::ask(engine, work.wanted, &known, Depth::Whole).await
 }
 
 async fn stamp(work: &Work<'_>, known: &Known, there: &Image, seen: &Seen) -> Result<Stamp, EngineError> {
@@ -413,52 +378,4 @@ fn is_free(work: &Work<'_>, stamp: &Stamp, keeper: &Found, before: Option<&[Sess
         );
     }
     !same && (empty || work.manner.force)
-}
-
-/// Keeps the old agent to go back to, and removes what is kept no longer. What fails here is tried again next time.
-pub async fn clean(work: &Work<'_>, engine: &Engine, seen: &Seen, swap: &Swap) {
-    let began = Instant::now();
-    if let Err(error) = try_clean(work, engine, seen, swap).await {
-        work.warn(format!("something old is left there: {error}"), None);
-    }
-    work.step("clean", began, None);
-}
-
-async fn try_clean(work: &Work<'_>, engine: &Engine, seen: &Seen, swap: &Swap) -> Result<(), EngineError> {
-    let names = work.wanted.names();
-    let was_good = seen.agent.as_ref().is_some_and(|agent| !agent.unconfirmed());
-    match &swap.old {
-        Some((old, generation)) if was_good && *generation > 0 => {
-            make::rename(engine, old, &names.kept(*generation)).await?;
-        }
-        Some((old, _)) => make::remove(engine, old).await?,
-        None => {}
-    }
-    let ours = ask::ours(engine, work.wanted).await?;
-    let number =
-        |name: &str| name.strip_prefix(&names.kept(0)[..names.kept(0).len() - 1])?.parse::<u64>().ok();
-    let mut kept: Vec<_> = ours.iter().filter_map(|one| Some((number(&one.name)?, one))).collect();
-    kept.sort_by_key(|(generation, _)| std::cmp::Reverse(*generation));
-    let mut images = Vec::new();
-    for (_, one) in kept.iter().skip(KEPT) {
-        make::remove(engine, &one.id).await?;
-        images.push(one.image.clone());
-    }
-    if let Some(old) = &swap.old_keeper {
-        // Podman does not let go of it while a kept agent was made for it: those cannot come back then, either.
-        if let Err(error) = make::remove(engine, old).await {
-            tracing::debug!(%error, "the old keeper is removed with the agents made for it");
-            for (_, one) in kept.iter().take(KEPT) {
-                make::remove(engine, &one.id).await?;
-            }
-            make::remove(engine, old).await?;
-        }
-    }
-    for id in images {
-        // One that has a name, or that a container uses, stays.
-        if image::inspect(engine, &id).await?.is_some_and(|image| image.tags.is_empty()) {
-            let _ = engine.docker.remove_image(&id, None::<RemoveImageOptions>, None).await;
-        }
-    }
-    Ok(())
 }

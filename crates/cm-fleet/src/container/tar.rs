@@ -55,6 +55,8 @@ pub struct Entry {
     pub size: u64,
     /// A file, as opposed to a directory, a link or a note about the next entry.
     pub file: bool,
+    /// A note about the next entry.
+    pub note: bool,
 }
 
 /// Reads a header; `None` at the archive's end.
@@ -87,7 +89,8 @@ pub fn read(block: &[u8; BLOCK]) -> Result<Option<Entry>, String> {
     };
     let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
     let path = path.trim_start_matches("./").to_owned();
-    Ok(Some(Entry { path, size, file: matches!(block[156], b'0' | 0) }))
+    let (file, note) = (matches!(block[156], b'0' | 0), matches!(block[156], b'x' | b'L' | b'K'));
+    Ok(Some(Entry { path, size, file, note }))
 }
 
 fn octal(bytes: &[u8]) -> Option<u64> {
@@ -147,7 +150,7 @@ mod tests {
         assert_eq!(lines[1][..3], ["-rw-------", "1000/7", "7"], "{text}");
         assert_eq!(first(&archive), Some(&b"{\"a\":1}"[..]));
         let entry = read(archive.first_chunk().expect("a block")).expect("a header").expect("an entry");
-        assert_eq!(entry, Entry { path: "d/".into(), size: 0, file: false });
+        assert_eq!(entry, Entry { path: "d/".into(), size: 0, file: false, note: false });
     }
 
     #[test]

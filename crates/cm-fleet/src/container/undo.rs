@@ -13,7 +13,7 @@ use super::plan::Known;
 use super::steps::{self, Work};
 use super::swap::Swap;
 use super::wanted::{Role, STOP, Stamp, first_policy, label};
-use super::{image, make};
+use super::{clean, image, make};
 use crate::deploy::event::Outcome;
 use crate::deploy::host;
 
@@ -76,6 +76,10 @@ pub async fn roll_back(work: &Work<'_>, engine: Engine, to: Option<&str>) -> Out
     if seen.agent.is_none() && seen.ours.is_empty() {
         return Outcome::Nothing { why: "no agent is installed".to_owned() };
     }
+    let seen = match settled(work, &engine, seen).await {
+        Ok(seen) => seen,
+        Err(outcome) => return outcome,
+    };
     let Some(kept) = chosen(work, &seen, to) else {
         let why = match to {
             Some(to) => format!("no generation {to} is kept"),
@@ -100,6 +104,22 @@ pub async fn roll_back(work: &Work<'_>, engine: Engine, to: Option<&str>) -> Out
     }
     work.step("activate", began, None);
     steps::finish(work, &engine, &seen, &swap, &stamp, &there, before).await
+}
+
+/// What an earlier deployment has left is set right, unless it died in the middle: that is for a deployment to undo.
+async fn settled(work: &Work<'_>, engine: &Engine, seen: Seen) -> Result<Seen, Outcome> {
+    let names = work.wanted.names();
+    let aside = [names.next(Role::Agent), names.before(Role::Agent)];
+    let half = seen.ours.iter().any(|one| aside.contains(&one.name))
+        && seen.agent.as_ref().is_none_or(super::facts::Found::unconfirmed);
+    if half {
+        return Err(Outcome::Refused {
+            why: "a deployment to it was left half done".to_owned(),
+            remedy: Some("`cm-fleet deploy` undoes it and goes on; roll back then".to_owned()),
+        });
+    }
+    let untouched = Some(HostAfter::Untouched);
+    clean::tidy(work, engine, &seen).await.map_err(|error| error.outcome("rollback", untouched))
 }
 
 /// Makes a container like one that is kept, with its settings.

@@ -5,13 +5,9 @@ use crate::stage::{DOCKER, Stage, docker, images, must};
 /// An image whose agent ends at once; its keeper is good.
 fn broken(stage: &Stage, of: &str) -> String {
     let name = format!("cm-test-broken:{}", stage.host);
-    let text = format!(
-        "FROM {of}\nENTRYPOINT [\"/bin/sh\",\"-c\",\"case $0 in serve) echo broken on purpose; exit 7;; esac; \
-         exec tini -- cm-agent \\\"$0\\\" \\\"$@\\\"\"]\n"
-    );
     let dir = stage.path("broken");
     std::fs::create_dir_all(&dir).unwrap();
-    std::fs::write(dir.join("Dockerfile"), text).unwrap();
+    std::fs::write(dir.join("Dockerfile"), cm_testkit::hosts::engine::broken(of)).unwrap();
     must(DOCKER, &["build", "-q", "-t", &name, &dir.display().to_string()]);
     name
 }

@@ -3,6 +3,9 @@
 
 mod broken;
 mod lifecycle;
+mod podman;
+mod pulling;
+mod registry;
 mod sending;
 mod stage;
 mod unfit;

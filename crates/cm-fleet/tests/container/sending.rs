@@ -3,7 +3,18 @@
 use cm_fleet::container::tar::{self, Put};
 use cm_fleet::deploy::wanted::hex;
 
-use crate::stage::{DOCKER, Engine, Stage, images, must};
+use crate::stage::{DOCKER, Engine, Run, Stage, images, must};
+
+/// How much was sent, in bytes.
+#[track_caller]
+fn sent(run: &Run) -> u64 {
+    let last = run.events.iter().rev().find(|event| event["event"] == "host_sent");
+    last.unwrap_or_else(|| panic!("nothing was sent: {run:#?}"))["total"].as_u64().unwrap()
+}
+
+fn id(socket: &str, image: &str) -> String {
+    must(socket, &["image", "inspect", "-f", "{{.Id}}", image])
+}
 
 #[test]
 fn an_image_is_sent_once_and_only_where_it_is_missing() {
@@ -14,21 +25,39 @@ fn an_image_is_sent_once_and_only_where_it_is_missing() {
     assert!(plan.events.iter().any(|event| event["plan"]["send"] == true), "{plan:#?}");
     let run = stage.deploy().exits(0);
     run.is("changed");
-    assert!(run.count("host_sent") > 0);
-    let id = |socket: &str, image: &str| must(socket, &["image", "inspect", "-f", "{{.Id}}", image]);
+    let whole = sent(&run);
     assert_eq!(id(&engine.socket(), &one), id(DOCKER, &one));
     let again = stage.deploy().exits(0);
     again.is("unchanged");
     assert_eq!(again.count("host_sent"), 0);
 
-    // Out of a file, compressed.
-    let file = stage.path("two.tar");
-    must(DOCKER, &["save", "-o", &file.display().to_string(), &two]);
-    let packed = std::process::Command::new("gzip").arg("-1").arg(&file).status().unwrap();
-    assert!(packed.success());
-    stage.container = format!("image: \"{two}\", network: none, archive: two.tar.gz");
-    stage.deploy().exits(0).is("changed");
+    // What the first one is made of is there.
+    stage.image(&two);
+    let run = stage.deploy().exits(0);
+    run.is("changed");
     assert_eq!(id(&engine.socket(), &two), id(DOCKER, &two));
+    assert!(sent(&run) < whole / 4, "{} of {whole}", sent(&run));
+    stage.run("uninstall", &["--yes", "--json", "--purge"]).exits(0).is("removed");
+}
+
+#[test]
+fn an_image_out_of_a_file_is_sent_without_the_layers_that_are_there() {
+    let [one, two] = images();
+    let engine = Engine::start(None);
+    let mut stage = Stage::here("file", &one, &engine.socket());
+    let mut all = Vec::new();
+    for (image, name) in [(&one, "one"), (&two, "two")] {
+        let file = stage.path(&format!("{name}.tar"));
+        must(DOCKER, &["save", "-o", &file.display().to_string(), image]);
+        let packed = std::process::Command::new("gzip").arg("-1").arg(&file).status().unwrap();
+        assert!(packed.success());
+        stage.container = format!("image: \"{image}\", network: none, archive: {name}.tar.gz");
+        let run = stage.deploy().exits(0);
+        run.is("changed");
+        all.push(sent(&run));
+        assert_eq!(id(&engine.socket(), image), id(DOCKER, image));
+    }
+    assert!(all[1] < all[0] / 4, "{all:?}");
     stage.run("uninstall", &["--yes", "--json", "--purge"]).exits(0).is("removed");
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+pub use cm_testkit::hosts::engine::images;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -16,13 +17,6 @@ pub mod sshd;
 pub const DOCKER: &str = "/var/run/docker.sock";
 /// Longer than any engine needs to start.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The two images of the agent: what is deployed, and what comes after.
-pub fn images() -> [String; 2] {
-    let named = std::env::var("CM_TEST_IMAGES").expect("CM_TEST_IMAGES: cargo xtask test containers sets it");
-    let mut named = named.split_whitespace().map(str::to_owned);
-    [named.next().expect("an image"), named.next().expect("a second image")]
-}
 
 /// Docker's own command, at this socket.
 pub fn docker(socket: &str, args: &[&str]) -> (bool, String) {
@@ -273,8 +267,59 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
-        let _ = self.child.wait();
+        end(&mut self.child);
+    }
+}
+
+/// Ends a service, and waits until it has.
+fn end(child: &mut Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+    let _ = child.wait();
+}
+
+/// Podman's service of root's, with nothing in it; its data are its own.
+pub struct Podman {
+    child: Child,
+    home: TempDir,
+}
+
+impl Podman {
+    /// Starts it.
+    pub fn start() -> Self {
+        let home = tempfile::Builder::new().prefix("cmp-").tempdir().unwrap();
+        let at = |name: &str| home.path().join(name).display().to_string();
+        // Its own rules would raise what may be opened and run, which is not every root's right.
+        let rules = "[containers]\ndefault_ulimits = [\"nofile=4096:4096\", \"nproc=4096:4096\"]\n";
+        std::fs::write(at("containers.conf"), rules).unwrap();
+        let mut command = Command::new("podman");
+        command.env("CONTAINERS_CONF", at("containers.conf"));
+        command.args(["--root", &at("data"), "--runroot", &at("run"), "--tmpdir", &at("tmp")]);
+        command.args(["--network-config-dir", &at("net"), "--cgroup-manager", "cgroupfs"]);
+        command.args(["--events-backend", "file", "system", "service", "--time", "0"]);
+        command.arg(format!("unix://{}", at("podman.sock")));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("podman is needed, and root: apt-get install podman");
+        let podman = Self { child, home };
+        let until = Instant::now() + PATIENCE;
+        while !docker(&podman.socket(), &["version"]).0 {
+            assert!(Instant::now() < until, "Podman does not answer");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        podman
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> String {
+        self.home.path().join("podman.sock").display().to_string()
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        end(&mut self.child);
+        // It mounts its own directory onto itself.
+        let layers = self.home.path().join("data/overlay");
+        let _ = Command::new("umount").arg("-l").arg(layers).stderr(Stdio::null()).status();
     }
 }

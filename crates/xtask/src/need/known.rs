@@ -39,6 +39,8 @@ pub enum Need {
     Iptables,
     /// Reads compose files; the plugin of Docker's or the program.
     Compose,
+    /// The other engine that containers are tested with.
+    Podman,
     /// Makes a Debian root filesystem from packages.
     Mmdebstrap,
     /// Runs some of the real coding CLIs.
@@ -101,6 +103,9 @@ const DOCKER: &str = "docker --version && { docker info >/dev/null 2>&1 || \
 /// sshd says its version only in a complaint, and the older ones not at all.
 const SSHD: &str = "command -v sshd";
 
+/// The first whose service can do all that is asked of it; Debian 12 has 4.3.
+const PODMAN: Version = Version::new(4, 0);
+
 /// Flakes without a daemon of its own, in a store that a user may name.
 const NIX: Version = Version::new(2, 8);
 
@@ -142,6 +147,7 @@ impl Need {
             Self::Docker => "docker",
             Self::Iptables => "iptables",
             Self::Compose => "docker-compose",
+            Self::Podman => "podman",
             Self::Mmdebstrap => "mmdebstrap",
             Self::Node => "node",
             Self::Npm => "npm",
@@ -172,6 +178,7 @@ impl Need {
             Self::Docker => How::Package(&["docker.io"]),
             Self::Iptables => How::Package(&["iptables"]),
             Self::Compose => How::Package(&["docker-compose"]),
+            Self::Podman => How::Package(&["podman"]),
             Self::Mmdebstrap => How::Package(&["mmdebstrap"]),
             Self::Node => How::Package(&["nodejs"]),
             Self::Npm => How::Package(&["npm"]),
@@ -214,6 +221,7 @@ impl Need {
             Self::Docker => says(Run::new("sh").args(["-c", DOCKER]), None),
             Self::Iptables => says(Run::new("iptables").env("PATH", with_sbin()).arg("--version"), None),
             Self::Compose => says(Run::new("sh").args(["-c", COMPOSE]), None),
+            Self::Podman => says(Run::new("podman").arg("--version"), Some(PODMAN)),
             Self::Mmdebstrap => says(Run::new("mmdebstrap").arg("--version"), None),
             Self::Node => says(Run::new("node").arg("--version"), Some(NODE)),
             Self::Npm => says(Run::new("npm").arg("--version"), None),
