@@ -56,10 +56,10 @@ enum Command {
         /// What to measure.
         #[arg(value_enum)]
         what: Bench,
-        /// For `deploy` and `dispatch`: how many test hosts.
-        #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=100))]
-        hosts: u8,
-        /// For `deploy` and `dispatch`: build nothing, measure the release builds that are there (for `dispatch`
+        /// For `deploy`, `dispatch` and `containers`: how many test hosts [default: 12; for `containers` 6]
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=100))]
+        hosts: Option<u8>,
+        /// For `deploy`, `dispatch` and `containers`: build nothing, measure the release builds that are there (for `dispatch`
         /// in the build directory that CM_BENCH_TARGET names, if set).
         #[arg(long)]
         built: bool,
@@ -98,6 +98,8 @@ enum Bench {
     Tools,
     /// Deployments to test hosts, beside OpenSSH by hand, pyinfra and ansible.
     Deploy,
+    /// Deployments of containers to engines, beside Docker's own commands over OpenSSH.
+    Containers,
     /// Tasks over test hosts, beside OpenSSH, xargs and tmux; and what a client costs.
     Dispatch,
     /// The scheduler: what a decision costs with 100, 1,000 and 10,000 hosts.
@@ -114,7 +116,7 @@ enum HostsCommand {
         #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
         n: u8,
         /// Not N plain hosts but the cast of the deployment tests: special ones and some plain ones, on
-        /// 127.0.1.101 and up (16: all there are). Builds the agent that tests deploy, too.
+        /// 127.0.1.101 and up (20: all there are). Builds the agent that tests deploy, too.
         #[arg(long)]
         cast: bool,
         /// A host of this kind besides (again for more): `cargo xtask hosts kinds` lists them.
@@ -163,8 +165,14 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Tools { names, .. } => tools::install(&workspace, &names),
         Command::Bench { what: Bench::Agent, .. } => bench::agent(&workspace),
         Command::Bench { what: Bench::Tools, .. } => bench::tools(&workspace),
-        Command::Bench { what: Bench::Deploy, hosts, built, .. } => bench::deploy(&workspace, hosts, built),
+        Command::Bench { what: Bench::Deploy, hosts, built, .. } => {
+            bench::deploy(&workspace, hosts.unwrap_or(12), built)
+        }
+        Command::Bench { what: Bench::Containers, hosts, built, .. } => {
+            bench::containers(&workspace, hosts.unwrap_or(6), built)
+        }
         Command::Bench { what: Bench::Dispatch, hosts, built, tasks, only } => {
+            let hosts = hosts.unwrap_or(12);
             bench::dispatch(&workspace, &bench::DispatchWanted { hosts, tasks, built, only })
         }
         Command::Bench { what: Bench::Schedule, .. } => bench::schedule(&workspace),

@@ -154,3 +154,12 @@ fn full_has_room_for_a_configuration_and_not_for_a_program() {
     host.user_says("head -c 100000 /dev/zero > ~/.local/share/small");
     refused(&host.as_user("head -c 4000000 /dev/zero > ~/.local/share/large"), "No space left");
 }
+
+#[test]
+fn docker_is_for_the_user_of_one_kind_and_not_of_the_other() {
+    let hosts = Cast::load().claim_all(&["docker", "nodocker"]);
+    let ask = "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/var/run/docker.sock\")'";
+    hosts[0].user_says(ask);
+    refused(&hosts[1].as_user(ask), "Permission denied");
+    assert_eq!(hosts[0].deployed(), "");
+}

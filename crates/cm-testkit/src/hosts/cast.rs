@@ -50,7 +50,7 @@ impl Cast {
             assert!(
                 there >= wanted,
                 "{wanted} hosts of kind {kind} are wanted, {there} are up\n  \
-                 Next: cargo xtask hosts up 16 --cast"
+                 Next: cargo xtask hosts up 20 --cast"
             );
         }
         let end = Instant::now() + PATIENCE;

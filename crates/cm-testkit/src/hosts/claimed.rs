@@ -210,6 +210,9 @@ impl Claimed {
             _ => self.start_for_renewal(),
         }
         must(&mut self.docker(&["exec", &self.container, "/usr/local/lib/cm-testhost/clean"]), &[], ANSWER);
+        if self.kind == super::engine::KIND {
+            self.remove_deployed();
+        }
     }
 
     /// A login may need what cleaning repairs: it is enough that its service manager is up.
@@ -220,7 +223,7 @@ impl Claimed {
         must(&mut self.docker(&["exec", &self.container, "sh", "-c", up]), &[], BOOT);
     }
 
-    fn docker(&self, args: &[&str]) -> Command {
+    pub(super) fn docker(&self, args: &[&str]) -> Command {
         let mut words = self.cast.docker.iter();
         let mut command = Command::new(words.next().map_or("docker", String::as_str));
         command.args(words).args(args);

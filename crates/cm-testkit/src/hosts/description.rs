@@ -78,7 +78,7 @@ impl Description {
     /// Reads the description of the hosts that are up. `Err` says what is wrong and what to run.
     pub fn load() -> Result<(Self, PathBuf), String> {
         let path = std::env::var_os(VARIABLE).map_or_else(default_path, PathBuf::from);
-        let next = "Next: cargo xtask hosts up 16 --cast";
+        let next = "Next: cargo xtask hosts up 20 --cast";
         let text = std::fs::read_to_string(&path).map_err(|error| {
             format!("no test hosts: could not read {}: {error}\n  {next}", path.display())
         })?;

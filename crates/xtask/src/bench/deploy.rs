@@ -106,7 +106,8 @@ fn round(ways: &Ways, ground: &Ground, way: Way, into: &mut Measured) -> Result<
     Ok(())
 }
 
-fn load() -> String {
+/// The load of the last minute.
+pub fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().unwrap_or("unknown").to_owned()
 }

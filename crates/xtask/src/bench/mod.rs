@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the agent costs and how fast it answers, measured side by side, as a table.
 
 mod agent;
+mod containers;
 mod deploy;
 mod dispatch;
 mod flood;
@@ -62,6 +63,20 @@ pub fn tools(workspace: &Workspace) -> Result<(), Failure> {
 /// The test hosts do not come up, or a deployment fails.
 pub fn deploy(workspace: &Workspace, hosts: u8, built: bool) -> Result<(), Failure> {
     let rows = deploy::all(workspace, hosts, built)?;
+    println!("\n{}\n\n| what | measured | goal | |\n|---|---|---|---|", subject::machine());
+    for row in rows {
+        println!("| {} | {} | {} | {} |", row.what, row.measured, row.goal, row.mark());
+    }
+    Ok(())
+}
+
+/// Measures deployments to so many engines beside Docker's own commands, and prints the table. `built`: with the
+/// release build that is there.
+///
+/// # Errors
+/// The engines do not come up, or a deployment fails.
+pub fn containers(workspace: &Workspace, hosts: u8, built: bool) -> Result<(), Failure> {
+    let rows = containers::all(workspace, hosts, built)?;
     println!("\n{}\n\n| what | measured | goal | |\n|---|---|---|---|", subject::machine());
     for row in rows {
         println!("| {} | {} | {} | {} |", row.what, row.measured, row.goal, row.mark());

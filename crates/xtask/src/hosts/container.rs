@@ -24,6 +24,8 @@ const FORMAT: &str = "{{.Name}}\t{{.State.Status}}\t{{index .Config.Labels \"cm-
     {{range .NetworkSettings.Networks}}{{with .IPAMConfig}}{{.IPv4Address}}{{end}}{{end}}\t\
     {{range $port, $all := .HostConfig.PortBindings}}{{range $all}}{{.HostIp}}{{end}}{{end}}\t\
     {{range $port, $all := .NetworkSettings.Ports}}{{range $all}}{{.HostPort}}{{end}}{{end}}";
+/// Docker's socket, for hosts whose agents run in containers: these then stand beside the host.
+const ENGINE: [&str; 2] = ["--volume", "/var/run/docker.sock:/run/docker.sock"];
 /// How long a TCP connection on loopback may take.
 const CONNECT: Duration = Duration::from_millis(500);
 
@@ -187,8 +189,25 @@ impl Container {
 
     /// Removes it and what we know of it.
     pub fn remove(&self, docker: &Docker, workspace: &Workspace) -> Result<(), Failure> {
+        if self.kind().engine {
+            self.remove_deployed(docker)?;
+        }
         docker.run(["rm", "--force", "--volumes", &self.name]).capture(SHORT)?;
         login::forget(workspace, self.short())
+    }
+
+    /// Removes what a test that died has left of containers it deployed to this host.
+    fn remove_deployed(&self, docker: &Docker) -> Result<(), Failure> {
+        let labels = cm_testkit::hosts::labels(self.short());
+        let filters: Vec<String> =
+            labels.iter().flat_map(|label| ["--filter".to_owned(), format!("label={label}")]).collect();
+        for id in docker.run(["ps", "--all", "--quiet"]).args(&filters).capture(SHORT)?.lines() {
+            docker.run(["rm", "--force", "--volumes", id]).capture(SHORT)?;
+        }
+        for name in docker.run(["volume", "ls", "--quiet"]).args(&filters).capture(SHORT)?.lines() {
+            docker.run(["volume", "rm", name]).capture(SHORT)?;
+        }
+        Ok(())
     }
 
     /// What is special about it.
@@ -246,6 +265,7 @@ impl Container {
             .args(["--security-opt", "apparmor=unconfined", "--cgroupns=host"])
             .args(["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec"])
             .args(["--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"])
+            .args(plan.kind.engine.then_some(ENGINE).into_iter().flatten())
             .args(&plan.network)
             .arg(image)
             .capture(SHORT)

@@ -7,7 +7,7 @@ pub const PLAIN: &str = "plain";
 /// Hosts of the cast are at 127.0.1.101 and up; those that `up N` numbers are below.
 const FIRST: u8 = 101;
 /// The cast has that many plain hosts at least: some for the tests, one to be killed, one to be paused.
-const LEAST_PLAIN: usize = 2;
+const LEAST_PLAIN: u8 = 2;
 /// The smallest cast.
 pub const LEAST: u8 = 6;
 
@@ -22,6 +22,10 @@ pub struct Kind {
     pub login: Login,
     /// Where it is on the network.
     pub reach: Reach,
+    /// Whether the socket of this machine's Docker is in it.
+    pub engine: bool,
+    /// How many of it the cast has.
+    pub many: u8,
 }
 
 /// What a host lets log in.
@@ -47,11 +51,11 @@ pub enum Reach {
 }
 
 const fn kind(name: &'static str, about: &'static str) -> Kind {
-    Kind { name, about, login: Login::Key, reach: Reach::Published }
+    Kind { name, about, login: Login::Key, reach: Reach::Published, engine: false, many: 1 }
 }
 
 /// All kinds but the plain one, those that tests need most first.
-pub const SPECIAL: [Kind; 12] = [
+pub const SPECIAL: [Kind; 14] = [
     Kind { reach: Reach::Gateway, ..kind("bastion", "the way to `inner`") },
     Kind { reach: Reach::Behind("bastion"), ..kind("inner", "reached through `bastion` only") },
     kind("fish", "the login shell is fish"),
@@ -64,6 +68,8 @@ pub const SPECIAL: [Kind; 12] = [
     kind("nostream", "sshd forwards no unix sockets, but TCP"),
     kind("startups", "sshd refuses a fourth connection that has not logged in"),
     kind("full", "~/.local/share has room for 2 MB"),
+    Kind { engine: true, many: 3, ..kind("docker", "has this machine's Docker, and its user may use it") },
+    Kind { engine: true, ..kind("nodocker", "has this machine's Docker, and its user may not use it") },
 ];
 
 /// The plain kind.
@@ -101,19 +107,19 @@ impl Role {
 
 /// Which hosts `up N` means: N plain ones (or, as a cast, N of which most are special), and those of `kinds`.
 pub fn roles(n: u8, cast: bool, kinds: &[String]) -> Result<Vec<Role>, String> {
-    let special = |index: usize| Role {
-        name: Name::Kind,
-        number: FIRST.saturating_add(u8::try_from(index).unwrap_or(u8::MAX)),
-        kind: &SPECIAL[index],
-    };
     let mut wanted = Vec::new();
     let mut all: Vec<Role> = if cast {
         if n < LEAST {
             return Err(format!("a cast has {LEAST} hosts at least"));
         }
-        let specials = SPECIAL.len().min(usize::from(n) - LEAST_PLAIN);
-        wanted.extend(0..specials);
-        let plain = n - u8::try_from(specials).unwrap_or(n);
+        let mut plain = n;
+        for (index, kind) in SPECIAL.iter().enumerate() {
+            if plain < kind.many + LEAST_PLAIN {
+                break;
+            }
+            plain -= kind.many;
+            wanted.push(index);
+        }
         (1..=plain)
             .map(|i| Role { name: Name::Numbered(PLAIN, i), number: FIRST + 19 + i, kind: &ORDINARY })
             .collect()
@@ -131,8 +137,15 @@ pub fn roles(n: u8, cast: bool, kinds: &[String]) -> Result<Vec<Role>, String> {
     wanted.extend((0..SPECIAL.len()).filter(|index| ways.contains(&SPECIAL[*index].name)));
     wanted.sort_unstable();
     wanted.dedup();
-    all.splice(0..0, wanted.into_iter().map(special));
+    all.splice(0..0, wanted.into_iter().flat_map(special));
     Ok(all)
+}
+
+/// The hosts of a special kind.
+fn special(index: usize) -> Vec<Role> {
+    let (kind, before) = (&SPECIAL[index], SPECIAL[..index].iter().map(|kind| kind.many).sum::<u8>());
+    let name = |i| if kind.many == 1 { Name::Kind } else { Name::Numbered(kind.name, i) };
+    (1..=kind.many).map(|i| Role { name: name(i), number: FIRST + before + i - 1, kind }).collect()
 }
 
 /// The kind of that name, as a host's label says it.
@@ -169,8 +182,10 @@ mod tests {
         check(1, false, &["cert", "fish", "cert"], "fish@103 cert@105 h1@1");
         check(1, false, &["inner"], "bastion@101 inner@102 h1@1");
         check(6, true, &[], "bastion@101 inner@102 fish@103 passkey@104 plain1@121 plain2@122");
-        let all = roles(16, true, &[]).unwrap();
-        assert_eq!(all.len(), 16);
+        check(1, false, &["docker", "nodocker"], "docker1@113 docker2@114 docker3@115 nodocker@116 h1@1");
+        assert!(roles(18, true, &[]).unwrap().iter().all(|role| !role.kind.engine));
+        let all = roles(20, true, &[]).unwrap();
+        assert_eq!(all.len(), 20);
         assert_eq!(all.iter().filter(|role| role.kind.name == PLAIN).count(), 4);
         check(5, true, &[], "a cast has 6 hosts at least");
         assert!(roles(1, false, &["fisch".to_owned()]).unwrap_err().contains("there are: bastion, inner"));

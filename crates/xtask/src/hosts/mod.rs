@@ -130,7 +130,7 @@ impl<'a> Cast<'a> {
 
 fn roles(wanted: &Wanted) -> Result<Vec<Role>, Failure> {
     kind::roles(wanted.n, wanted.cast, &wanted.kinds)
-        .map_err(|why| Failure::check(why, "cargo xtask hosts up 16 --cast, or --kind KIND".to_owned()))
+        .map_err(|why| Failure::check(why, "cargo xtask hosts up 20 --cast, or --kind KIND".to_owned()))
 }
 
 /// Starts what is not up, waits until all are ready, and describes them for the tests.

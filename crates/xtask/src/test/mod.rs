@@ -20,6 +20,7 @@ use crate::sh::{LONG, Run};
 use crate::tools;
 use crate::workspace::Workspace;
 
+pub use on_image::images;
 pub use tally::{Runner, Tally};
 
 /// One part of the whole check.
@@ -91,9 +92,7 @@ impl Part {
             Self::Packaging => &packaging::NEEDS,
             Self::Tools | Self::ToolsAll => &[Need::Git, Need::Tmux, Need::Nextest],
             Self::Hosts => &hosts::TEST_NEEDS,
-            Self::Containers => {
-                &[Need::Nextest, Need::Docker, Need::Iptables, Need::Compose, Need::Mmdebstrap]
-            }
+            Self::Containers => &on_image::NEEDS,
             Self::Images => &image::NEEDS,
         }
     }

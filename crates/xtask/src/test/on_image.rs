@@ -2,17 +2,19 @@
 
 use std::fs;
 
+use cm_testkit::hosts::engine::{IMAGES, IMAGES_VARIABLE};
+
 use crate::failure::Failure;
 use crate::hosts::Docker;
 use crate::image;
+use crate::need::Need;
 use crate::sh::{LONG, Run, SHORT};
 use crate::test::{Runner, Tally, color, counted};
 use crate::workspace::Workspace;
 
-/// The image, and the same with another program: what comes after an upgrade.
-const IMAGES: [&str; 2] = ["cm-test-agent:one", "cm-test-agent:two"];
-/// How the tests are told of them.
-const VARIABLE: &str = "CM_TEST_IMAGES";
+/// What these tests take.
+pub const NEEDS: [Need; 6] =
+    [Need::Nextest, Need::Docker, Need::Iptables, Need::Compose, Need::Mmdebstrap, Need::Podman];
 /// How the tests are told how to call Docker.
 const DOCKER: &str = "CM_TEST_DOCKER";
 /// What is tested there: the image itself, and hosts that run it.
@@ -33,9 +35,8 @@ pub fn run(workspace: &Workspace) -> Result<Tally, Failure> {
     nextest(workspace).arg("--no-run").live(LONG)?;
     compose(workspace)?;
     let docker = Docker::ready(workspace)?;
-    image::for_tests(workspace, &docker, IMAGES[0])?;
-    another(workspace, &docker)?;
-    let run = nextest(workspace).env(VARIABLE, IMAGES.join(" ")).env(DOCKER, docker.words().join(" "));
+    images(workspace, &docker)?;
+    let run = nextest(workspace).env(IMAGES_VARIABLE, IMAGES.join(" ")).env(DOCKER, docker.words().join(" "));
     let tally = counted(run, Runner::Nextest, "the tests of the image")?;
     if tally.ran() == 0 {
         return Err(Failure::check(
@@ -44,6 +45,12 @@ pub fn run(workspace: &Workspace) -> Result<Tally, Failure> {
         ));
     }
     Ok(tally)
+}
+
+/// The image, and the same with another program: what comes after an upgrade.
+pub fn images(workspace: &Workspace, docker: &Docker) -> Result<(), Failure> {
+    image::for_tests(workspace, docker, IMAGES[0])?;
+    another(workspace, docker)
 }
 
 /// The compose file can be read: by Docker's plugin, or by the program of its own.
