@@ -183,7 +183,7 @@ mod tests {
         check(1, false, &["inner"], "bastion@101 inner@102 h1@1");
         check(6, true, &[], "bastion@101 inner@102 fish@103 passkey@104 plain1@121 plain2@122");
         check(1, false, &["docker", "nodocker"], "docker1@113 docker2@114 docker3@115 nodocker@116 h1@1");
-        assert!(roles(18, true, &[]).unwrap().iter().all(|role| !role.kind.engine));
+        assert!(roles(16, true, &[]).unwrap().iter().all(|role| !role.kind.engine));
         let all = roles(20, true, &[]).unwrap();
         assert_eq!(all.len(), 20);
         assert_eq!(all.iter().filter(|role| role.kind.name == PLAIN).count(), 4);
