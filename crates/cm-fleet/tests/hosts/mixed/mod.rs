@@ -36,6 +36,10 @@ impl Mixed {
         let run = mixed.fleet.path("r").display().to_string();
         std::fs::create_dir(&run).unwrap();
         mixed.fleet.vars.push(("XDG_RUNTIME_DIR".into(), run));
+        for image in images() {
+            let there = mixed.boxes[0].engine(&["image", "inspect", &image]);
+            assert!(there.status.success(), "there is no image {image}\n  Next: cargo xtask test containers");
+        }
         mixed.image(&images()[0]);
         mixed
     }
