@@ -15,7 +15,7 @@ use crate::container::Keeper;
 use crate::container::wire;
 use crate::host::clock;
 use crate::host::process::{self, Grace, Marker, ProcessId};
-use crate::host::systemd::{Start, UnitLimits, UnitSpec};
+use crate::host::systemd::{Greeting, Start, UnitLimits, UnitSpec, UserManager};
 use crate::tmux::{Control, LaunchSpec, Notices, Open, launch_conf, server_argv};
 use crate::tool::Machine;
 use crate::work;
@@ -55,6 +55,8 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
     let _turn = engine.launches.acquire().await.map_err(|_| internal("the agent is ending"))?;
     let socket = engine.runtime.session_socket(&spec.id).map_err(internal)?;
     let (base, tree) = ground::prepare(engine, &mut spec, &mut record_warnings).await?;
+    // It takes as long as what is to be written down first.
+    let greeting = engine.manager.as_ref().and_then(UserManager::greet);
     let unit = engine.manager.as_ref().map(|_| unit_name(&spec.id));
     let mut record = SessionRecord { base, tree, ..record_of(&spec, &socket, unit, engine) };
     record_warnings.extend(warnings(&record));
@@ -70,7 +72,7 @@ async fn attempt(engine: &Arc<Engine>, spec: Spec) -> Result<(ReplyBody, Actor),
         return Err(super::not_claimed(over));
     }
     engine.hub.remember(record.clone());
-    let (control, notices) = terminal(engine, &spec, &record, &socket).await?;
+    let (control, notices) = terminal(engine, greeting, &spec, &record, &socket).await?;
     let pane = control.inspect().await.map_err(internal)?;
     let identify = |pid| ProcessId::of(pid).ok_or_else(|| internal(format!("process {pid} ended at once")));
     record.phase = Phase::Open {
@@ -208,6 +210,7 @@ fn unit_limits(limits: &cm_protocol::ResourceLimits) -> UnitLimits {
 /// Starts the tmux server with the program in it and connects to it.
 async fn terminal(
     engine: &Engine,
+    greeting: Option<Greeting>,
     spec: &Spec,
     record: &SessionRecord,
     socket: &Path,
@@ -219,7 +222,7 @@ async fn terminal(
     env.push((Marker::TERMINAL.into(), spec.id.to_string()));
     let opened = match (&engine.keeper, &record.unit) {
         (Some(keeper), _) => with_keeper(engine, keeper, spec, env, (socket, &conf)).await,
-        (None, Some(unit)) => in_unit(engine, spec, unit, socket, &conf).await,
+        (None, Some(unit)) => in_unit(engine, greeting, spec, unit, (socket, &conf)).await,
         (None, None) => Control::open(&engine.tmux, socket, Open::Start { conf: &conf, env: &env }, DEADLINE)
             .await
             .map_err(internal),
@@ -234,10 +237,10 @@ async fn terminal(
 /// Starts the tmux server as a unit and connects to it.
 async fn in_unit(
     engine: &Engine,
+    greeting: Option<Greeting>,
     spec: &Spec,
     unit: &str,
-    socket: &Path,
-    conf: &Path,
+    (socket, conf): (&Path, &Path),
 ) -> Result<(Control, Notices), ErrorReply> {
     let Some(manager) = &engine.manager else { return Err(internal("no service manager for its unit")) };
     let argv = server_argv(&engine.tmux, socket, conf);
@@ -257,7 +260,7 @@ async fn in_unit(
         limits: spec.limits.as_ref().map(unit_limits).unwrap_or_default(),
         start: Start::Returns { complaints: &complaints },
     };
-    manager.start_unit(&unit, DEADLINE).await.map_err(internal)?;
+    manager.start_greeted(greeting, &unit, DEADLINE).await.map_err(internal)?;
     // Empty, for it started; one that stays behind goes with the directory.
     let _ = std::fs::remove_file(&complaints);
     Control::open(&engine.tmux, socket, Open::Attach, DEADLINE).await.map_err(internal)

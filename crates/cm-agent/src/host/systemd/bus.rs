@@ -10,6 +10,8 @@ use super::message::{self, Call, Heard, Properties};
 
 /// The longest answer to a greeting, in bytes.
 const GREETING: usize = 1 << 10;
+/// Room for what a start is answered, with all that the manager tells everybody, in bytes.
+const ROOM: usize = 8 << 10;
 /// The most that waits to be understood, in bytes: one message of the longest kind.
 const WAITING: usize = 2 << 20;
 
@@ -25,6 +27,7 @@ pub(super) enum Began {
 }
 
 /// A manager that has taken us in. Deadlines are the caller's.
+#[derive(Debug)]
 pub(super) struct Bus {
     stream: UnixStream,
     heard: Vec<u8>,
@@ -39,9 +42,9 @@ pub(super) fn socket(runtime: &Path) -> PathBuf {
 
 impl Bus {
     /// Greets the manager. Only its own user is let in, which the kernel vouches for.
-    pub(super) async fn greet(runtime: &Path) -> Result<Self> {
-        let mut bus =
-            Self { stream: UnixStream::connect(socket(runtime)).await?, heard: Vec::new(), calls: 0 };
+    pub(super) async fn greet(runtime: PathBuf) -> Result<Self> {
+        let stream = UnixStream::connect(socket(&runtime)).await?;
+        let mut bus = Self { stream, heard: Vec::with_capacity(ROOM), calls: 0 };
         let uid = rustix::process::getuid().as_raw();
         bus.stream.write_all(&message::greeting(uid)).await?;
         loop {

@@ -9,7 +9,7 @@ use super::message::{Call, Value};
 /// A unit's properties as `systemctl show` prints them; each with the interface it belongs to (`Unit`, `Service`; of the
 /// manager itself: `Manager`).
 pub async fn show(runtime: &Path, unit: &str, properties: &[(&str, &str)]) -> Result<String> {
-    let mut bus = Bus::greet(runtime).await?;
+    let mut bus = Bus::greet(runtime.to_path_buf()).await?;
     let mut text = String::new();
     for (interface, property) in properties {
         let value = bus.say(&Call::Get(unit, interface, property)).await?;
@@ -20,12 +20,12 @@ pub async fn show(runtime: &Path, unit: &str, properties: &[(&str, &str)]) -> Re
 
 /// Has a unit restarted; that it was begun is waited for, and no more.
 pub async fn restart(runtime: &Path, unit: &str) -> Result<()> {
-    Bus::greet(runtime).await?.say(&Call::Restart(unit)).await.map(drop)
+    Bus::greet(runtime.to_path_buf()).await?.say(&Call::Restart(unit)).await.map(drop)
 }
 
 /// Has units stopped; `wait`: until each is. One that is not there is stopped.
 pub async fn stop(runtime: &Path, units: &[&str], wait: bool) -> Result<()> {
-    let mut bus = Bus::greet(runtime).await?;
+    let mut bus = Bus::greet(runtime.to_path_buf()).await?;
     for unit in units {
         let gone = |error: &Error| error.to_string().contains("not loaded");
         let stopped = match wait {
@@ -39,12 +39,12 @@ pub async fn stop(runtime: &Path, units: &[&str], wait: bool) -> Result<()> {
 
 /// Forgets that a unit has failed, and how often it was restarted.
 pub async fn forget_failure(runtime: &Path, unit: &str) -> Result<()> {
-    Bus::greet(runtime).await?.say(&Call::ForgetFailure(unit)).await.map(drop)
+    Bus::greet(runtime.to_path_buf()).await?.say(&Call::ForgetFailure(unit)).await.map(drop)
 }
 
 /// Reads all unit files again.
 pub async fn reload(runtime: &Path) -> Result<()> {
-    Bus::greet(runtime).await?.say(&Call::Reload).await.map(drop)
+    Bus::greet(runtime.to_path_buf()).await?.say(&Call::Reload).await.map(drop)
 }
 
 /// Runs a program after `microseconds`, in units `<name>.timer` and `<name>.service` of its own that go when it is done.
@@ -66,7 +66,7 @@ pub async fn later(
     ];
     let what = [("Description", Value::Text(description)), gone, ("ExecStart", Value::Run(argv))];
     let call = Call::Start { unit: &timer, properties: &when, beside: Some((&service, &what)) };
-    worked(Bus::greet(runtime).await?.work(&call).await?)
+    worked(Bus::greet(runtime.to_path_buf()).await?.work(&call).await?)
 }
 
 fn worked(began: Began) -> Result<()> {

@@ -7,6 +7,7 @@
 mod bus;
 pub(crate) mod command;
 pub(crate) mod direct;
+mod error;
 mod message;
 mod parse;
 
@@ -17,7 +18,9 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
+pub use error::SystemdError;
 pub use parse::{MainExit, UnitState};
 
 use bus::{Began, Bus};
@@ -44,6 +47,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// The first version that is asked for units directly: those before it do not know all of their properties by these
 /// names.
 const DIRECTLY: u32 = 240;
+
+/// A manager that is greeted while something else is made ready. Dropping it is all right.
+#[derive(Debug)]
+pub struct Greeting(AbortOnDropHandle<std::io::Result<Bus>>);
 
 /// A unit to start.
 #[derive(Debug, Clone, Copy)]
@@ -98,50 +105,6 @@ pub enum Stopped {
     Killed,
 }
 
-/// Why the service manager did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum SystemdError {
-    /// There is a unit of this name already.
-    #[error("a unit named {0} exists already")]
-    NameTaken(String),
-    /// The unit could not be started, in systemd's words.
-    #[error("systemd cannot start {unit}: {why}")]
-    Start {
-        /// The unit.
-        unit: String,
-        /// Its words.
-        why: String,
-    },
-    /// A command failed.
-    #[error("systemctl cannot {act} {unit}: {why}")]
-    Command {
-        /// What was asked.
-        act: &'static str,
-        /// Of which unit.
-        unit: String,
-        /// Its words.
-        why: String,
-    },
-    /// No answer in time. This proves nothing about the unit.
-    #[error("the user's service manager did not answer within {} s when asked to {act} {unit}", within.as_secs_f32())]
-    Timeout {
-        /// What was asked.
-        act: &'static str,
-        /// Of which unit.
-        unit: String,
-        /// How long was waited.
-        within: Duration,
-    },
-    /// The tool itself could not be run.
-    #[error("cannot ask {tool}: {source}")]
-    Io {
-        /// `systemctl`, `systemd-run` or the manager's own socket.
-        tool: &'static str,
-        /// Why not.
-        source: std::io::Error,
-    },
-}
-
 impl UserManager {
     /// Looks for the user's service manager and asks it something, all within `within`. `None` if there is
     /// none, it does not answer, or systemd-run is missing: then sessions run without it. `xdg` is
@@ -193,7 +156,27 @@ impl UserManager {
     /// [`SystemdError::NameTaken`]; [`SystemdError::Start`] in systemd's words; after
     /// [`SystemdError::Timeout`] the unit may run all the same: ask [`Self::unit_state`] before a second try.
     pub async fn start_unit(&self, spec: &UnitSpec<'_>, within: Duration) -> Result<(), SystemdError> {
-        let began = match timeout(within, self.begin(spec, within)).await {
+        self.start_greeted(self.greet(), spec, within).await
+    }
+
+    /// Greets the manager for a start that is about to be asked for, where it is asked directly.
+    pub fn greet(&self) -> Option<Greeting> {
+        let runtime = self.runtime.clone();
+        let greeting = || Greeting(AbortOnDropHandle::new(tokio::spawn(Bus::greet(runtime))));
+        (self.version >= DIRECTLY).then(greeting)
+    }
+
+    /// [`Self::start_unit`] of a manager that was greeted a moment ago.
+    ///
+    /// # Errors
+    /// As [`Self::start_unit`].
+    pub async fn start_greeted(
+        &self,
+        greeting: Option<Greeting>,
+        spec: &UnitSpec<'_>,
+        within: Duration,
+    ) -> Result<(), SystemdError> {
+        let began = match timeout(within, self.begin(greeting, spec, within)).await {
             Ok(began) => began?,
             Err(_) => return Err(SystemdError::Timeout { act: "start", unit: spec.name.into(), within }),
         };
@@ -217,9 +200,14 @@ impl UserManager {
     }
 
     /// Asks the manager itself, which takes no process; where it does not take us in so, by systemd-run.
-    async fn begin(&self, spec: &UnitSpec<'_>, within: Duration) -> Result<Began, SystemdError> {
-        if self.version >= DIRECTLY
-            && let Ok(bus) = Bus::greet(&self.runtime).await
+    async fn begin(
+        &self,
+        greeting: Option<Greeting>,
+        spec: &UnitSpec<'_>,
+        within: Duration,
+    ) -> Result<Began, SystemdError> {
+        if let Some(Greeting(greeted)) = greeting
+            && let Ok(Ok(bus)) = greeted.await
         {
             let order = Order::new(*spec, self.version);
             let begun = bus.start(&full(spec.name), &order.properties()).await;
