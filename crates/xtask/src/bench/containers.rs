@@ -16,7 +16,7 @@ use engines::Engines;
 use ways::{Way, Ways};
 
 /// Rounds of each way.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// In each round, deployments that change nothing.
 const AGAIN: usize = 3;
 
