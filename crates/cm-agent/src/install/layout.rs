@@ -45,6 +45,9 @@ pub struct Origin {
     /// The service manager that refused it.
     #[serde(default)]
     pub probed: String,
+    /// The generation that was in use before it. Not always the number before its own: that one may have been taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
 }
 
 /// One generation on the disk.

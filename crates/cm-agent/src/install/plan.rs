@@ -92,7 +92,10 @@ pub fn rollback_target(all: &[Stored], in_use: Option<u64>, to: Option<&str>) ->
     };
     let Some(now) = in_use else { return Err("nothing is installed here".into()) };
     let Some(to) = to else {
-        return all.iter().rev().map(|s| s.number).find(|n| *n < now).ok_or_else(|| {
+        // One that was taken back stands between; it was in use for moments, and nobody means it.
+        let before = all.iter().find(|s| s.number == now).and_then(|s| s.origin.previous);
+        let kept = before.filter(|before| *before != now && all.iter().any(|s| s.number == *before));
+        return kept.or_else(|| all.iter().rev().map(|s| s.number).find(|n| *n < now)).ok_or_else(|| {
             format!("there is no generation before {now} to go back to; kept are {}", known())
         });
     };
@@ -237,19 +240,14 @@ mod tests {
 
     #[test]
     fn where_a_rollback_goes() {
-        let all: Vec<Stored> = [(1, 'a'), (2, 'b'), (4, 'a')]
-            .into_iter()
-            .map(|(number, c)| {
-                let manifest = manifest("d", &c.to_string().repeat(64));
-                let origin = crate::install::layout::Origin {
-                    deployment: "d".into(),
-                    at: 0.0,
-                    dropped: Vec::new(),
-                    probed: String::new(),
-                };
-                Stored { number, manifest, origin }
-            })
-            .collect();
+        let stored = |(number, c, previous): (u64, char, Option<u64>)| {
+            let manifest = manifest("d", &c.to_string().repeat(64));
+            let (deployment, dropped, probed) = ("d".into(), Vec::new(), String::new());
+            let origin = crate::install::layout::Origin { deployment, at: 0.0, dropped, probed, previous };
+            Stored { number, manifest, origin }
+        };
+        let all: Vec<Stored> =
+            [(1, 'a', None), (2, 'b', Some(1)), (4, 'a', None)].into_iter().map(stored).collect();
         let check = |in_use, to: Option<&str>, expected: Result<u64, &str>| {
             let found = rollback_target(&all, in_use, to);
             match expected {
@@ -266,6 +264,13 @@ mod tests {
         check(Some(2), Some("aaaaaaaa"), Ok(4));
         check(Some(4), Some("aaa"), Err("kept are 1 (aaaaaaaa), 2"));
         check(Some(4), Some("3"), Err("is no generation"));
+        // Generation 3 was taken back before 4 came; the one before 5 is no longer kept.
+        let all: Vec<Stored> = [(2, 'b', None), (3, 'c', Some(2)), (4, 'd', Some(2)), (5, 'e', Some(1))]
+            .into_iter()
+            .map(stored)
+            .collect();
+        assert_eq!(rollback_target(&all, Some(4), None), Ok(2));
+        assert_eq!(rollback_target(&all, Some(5), None), Ok(4));
     }
 
     #[test]

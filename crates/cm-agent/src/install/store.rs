@@ -124,7 +124,8 @@ impl Run<'_> {
         let at_unix = self.host.clock().unix;
         // A generation without hardening must not stand for one that was taken with all of it.
         let probed = if hardened { probed } else { String::new() };
-        let origin = Origin { deployment, at: at_unix, dropped: dropped.to_vec(), probed };
+        let previous = chosen.previous.as_ref().map(|before| before.number);
+        let origin = Origin { deployment, at: at_unix, dropped: dropped.to_vec(), probed, previous };
         disk::write_json(self.host, &dir.join("generation.json"), &origin).map_err(at_dir)
     }
 }
