@@ -136,5 +136,6 @@ async fn sessions_of_another_boot_are_lost_to_the_restart_of_the_host() {
     let client = place.client().await;
     let told = outcome(&client, &id).await;
     assert_eq!((told.state, told.reason.as_deref()), (State::Lost, Some("the host was restarted")));
-    assert!(!detail(&client, &id).await.info.alive);
+    // Its end is told before what is left of it is cleared away.
+    until("it is gone", async || (!detail(&client, &id).await.info.alive).then_some(())).await;
 }
