@@ -110,7 +110,7 @@ fn removing_what_is_not_there_is_no_failure() {
 #[test]
 fn a_key_for_all_deploys_and_one_for_work_does_not() {
     let host = Cast::load().claim("plain");
-    let fleet = Fleet::new(&[&host]);
+    let mut fleet = Fleet::new(&[&host]);
     let only = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/ssh/only");
     let only = std::fs::read_to_string(only).unwrap();
     let allow = |level: &str| {
@@ -121,13 +121,16 @@ fn a_key_for_all_deploys_and_one_for_work_does_not() {
              /home/deploy/.ssh/authorized_keys"
         ));
     };
-    allow("work");
-    let refused = fleet.deploy(&[]).exits(4);
-    has(refused.is(&host.name, "refused").to_string(), &["this login is for questions only", "only all"]);
     allow("all");
     fleet.deploy(&[]).exits(0).is(&host.name, "changed");
     fleet.deploy(&[]).exits(0).is(&host.name, "unchanged");
     let exec = fleet.run("exec", &["--", "id"]);
     assert_ne!(exec.code, Some(0), "{exec:?}");
+    fleet.agent = another_build(&fleet.agent, "v2", &fleet.path(""));
+    allow("work");
+    let refused = fleet.deploy(&[]).exits(4);
+    has(refused.is(&host.name, "refused").to_string(), &["this login is for questions only", "only all"]);
+    allow("all");
+    fleet.deploy(&[]).exits(0).is(&host.name, "changed");
     fleet.run("uninstall", &["--yes", "--purge"]).exits(0);
 }
