@@ -13,6 +13,7 @@ mod kind;
 mod login;
 mod network;
 mod release;
+mod watches;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -137,6 +138,7 @@ fn roles(wanted: &Wanted) -> Result<Vec<Role>, Failure> {
 fn raise(stage: Stage<'_>, roles: &[Role]) -> Result<Vec<Container>, Failure> {
     let Stage { docker, workspace, .. } = stage;
     let began = Instant::now();
+    watches::room(roles.len());
     keys::ensure(workspace)?;
     let needs_inner = roles.iter().any(|role| role.kind.reach != Reach::Published);
     let inner = needs_inner.then(|| Inner::ensure(docker, workspace)).transpose()?;
