@@ -29,6 +29,8 @@ pub fn below(rows: &[Row<'_>], list: &List) -> Option<Evidence> {
     let mut evidence = Evidence::default();
     let framed = list.depth > 0 && rows[list.first].closed;
     let mut inside = framed;
+    // How many boxes around the list are still open: one in another's may be what a command would print.
+    let mut open = if framed { list.depth } else { 0 };
     let mut status = 0;
     let mut preview = false;
     for (at, row) in rows.iter().enumerate().skip(list.last + 1) {
@@ -45,6 +47,7 @@ pub fn below(rows: &[Row<'_>], list: &List) -> Option<Evidence> {
         match row.edge {
             Some(Edge::Bottom) => {
                 inside = false;
+                open = open.min(row.depth);
                 evidence.boxed |= framed || row.depth < list.depth;
                 continue;
             }
@@ -70,7 +73,7 @@ pub fn below(rows: &[Row<'_>], list: &List) -> Option<Evidence> {
         }
     }
     // A box that is not closed is not drawn to its end.
-    (!inside && status <= MOST_STATUS && !(status > 0 && !evidence.hint && !evidence.boxed))
+    (open == 0 && status <= MOST_STATUS && !(status > 0 && !evidence.hint && !evidence.boxed))
         .then_some(evidence)
 }
 

@@ -77,6 +77,24 @@ fn screen(text: &str) -> Screen {
     Screen { cols: 90, rows: 60, ..Screen::default() }.with_text(text)
 }
 
+#[test]
+fn a_box_in_a_box_that_is_still_open_asks_nothing() {
+    // A command that would print a dialog, and the dialog about it that is not painted to its end.
+    let paths = captured();
+    let path = paths
+        .iter()
+        .find(|path| path.ends_with("gemini/0.61.0/perm-heredoc.screen"))
+        .expect("it was captured");
+    let case = read(path);
+    let end = case.screen.lines.iter().rposition(|line| !line.trim().is_empty()).expect("text") + 1;
+    for cut in 1..end {
+        let mut part = case.screen.clone();
+        part.lines.truncate(end - cut);
+        let seen = explain(&case.profile, &part, Some(case.cursor)).dialog;
+        assert!(seen.is_none(), "{cut} rows are missing: {seen:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
