@@ -81,7 +81,7 @@ pub fn ask(dir: &Dir, more: &str) -> String {
     in_sh(&question(dir, more))
 }
 
-/// [`ask`], and then waits, after [`WAITS`], for what is to be done: see [`todo`]. With the end of its input it ends
+/// [`ask`], and then waits, after [`WAITS`], for what is to be done: see [`todo()`]. With the end of its input it ends
 /// and has changed nothing. One command for both saves a host a login shell, and us two round trips.
 pub fn ask_and_wait(dir: &Dir) -> String {
     let question = question(dir, "");
