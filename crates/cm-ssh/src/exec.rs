@@ -126,10 +126,8 @@ impl<'a> Run<'a> {
 
     /// From opening the channel to its end.
     pub fn run(self, wire: &Wire, command: &str, on: &mut dyn FnMut(Event)) -> Result<Output, SshError> {
-        let mut pump = self.start(wire, command)?;
-        let input = self.exec.input.clone();
-        let told = self.transfer(&mut pump, &mut Feed::new(&input), None, on)?;
-        self.end(wire, pump, told)
+        let pump = self.start(wire, command)?;
+        self.answer(wire, pump, on)
     }
 
     /// Until it has printed `mark` as a line of its own; then it still runs, and waits for its input.
@@ -145,8 +143,8 @@ impl<'a> Run<'a> {
 
     /// Gives a command that waits its input, and goes on to its end.
     pub fn answer(self, wire: &Wire, mut pump: Pump, on: &mut dyn FnMut(Event)) -> Result<Output, SshError> {
-        let input = self.exec.input.clone();
-        let told = self.transfer(&mut pump, &mut Feed::new(&input), None, on)?;
+        let mut feed = Feed::new(&self.exec.input);
+        let told = self.transfer(&mut pump, &mut feed, None, on)?;
         self.end(wire, pump, told)
     }
 

@@ -11,7 +11,6 @@ use super::program::{self, Said};
 use super::real::RealHost;
 use super::sessions::{self, Found};
 use super::{doctor, health, lock};
-use crate::host::systemd::direct;
 use crate::host::{identity, limits, systemd};
 
 /// Everything that can be told of this host.
@@ -78,20 +77,15 @@ pub fn gather(host: &mut RealHost, layout: &Layout, closer: bool) -> Facts {
     facts
 }
 
-/// How the agent's unit is, and the service manager's version: by itself, or by systemctl.
+/// How the agent's unit is, and the service manager's version.
 async fn manager_says(managed: bool, xdg: &Path) -> (Option<UnitNow>, Option<String>) {
-    let asked = direct::show(xdg, UNIT, &probe::PROPERTIES);
-    if managed && let Ok(Ok(text)) = tokio::time::timeout(program::WITHIN, asked).await {
-        let version = text.lines().find_map(|line| line.strip_prefix("Version="));
-        let number = version.and_then(|version| version.split(|c: char| !c.is_ascii_digit()).next());
-        return (Some(probe::unit_now(&text)), number.map(str::to_owned));
+    match if managed { probe::unit(xdg).await.ok() } else { None } {
+        Some((unit, Some(version))) => (Some(unit), Some(version.to_string())),
+        other => {
+            let version = program::said(xdg, "systemctl", &["--version"]).await.ok();
+            (other.map(|(unit, _)| unit), version.and_then(|said| second_word(&said)))
+        }
     }
-    let question = probe::unit_question();
-    let question = question.each_ref().map(String::as_str);
-    let unit = async { if managed { program::said(xdg, "systemctl", &question).await.ok() } else { None } };
-    let (unit, version) = tokio::join!(unit, program::said(xdg, "systemctl", &["--version"]));
-    let unit = unit.filter(|said| said.good).map(|said| probe::unit_now(&said.out));
-    (unit, version.ok().and_then(|said| second_word(&said)))
 }
 
 fn panes(found: &[Found], layout: &Layout) -> Vec<Pane> {

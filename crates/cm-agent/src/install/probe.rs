@@ -8,8 +8,11 @@ use cm_protocol::deploy::Running;
 
 use super::host::{Clock, UnitNow};
 use super::layout::UNIT;
-use crate::host::identity;
+use super::program::{self, WITHIN, one_line};
+use crate::host::clock::moment;
+use crate::host::moment::Moment;
 use crate::host::process::ProcessId;
+use crate::host::systemd::{self, direct};
 
 /// How long an agent may take to answer.
 pub const ANSWER: Duration = Duration::from_secs(3);
@@ -65,11 +68,23 @@ pub fn unit_now(text: &str) -> UnitNow {
     }
 }
 
-/// The words that ask systemctl for it.
-pub fn unit_question() -> [String; 4] {
+/// How the agent's unit is, and which version the user's service manager at `xdg` has: by its own word, else by
+/// systemctl's, which says nothing of the version here.
+///
+/// # Errors
+/// Neither answers, in words.
+pub async fn unit(xdg: &Path) -> Result<(UnitNow, Option<u32>), String> {
+    if let Ok(Ok(text)) = tokio::time::timeout(WITHIN, direct::show(xdg, UNIT, &PROPERTIES)).await {
+        let version = text.lines().find_map(|line| line.strip_prefix("Version="));
+        return Ok((unit_now(&text), version.and_then(systemd::version)));
+    }
     let names: Vec<&str> = PROPERTIES[1..].iter().map(|(_, name)| *name).collect();
-    let names = names.join(",");
-    ["--user".into(), "show".into(), format!("--property={names}"), UNIT.into()]
+    let names = format!("--property={}", names.join(","));
+    let said = program::said(xdg, "systemctl", &["--user", "show", &names, UNIT]).await;
+    match said.map_err(|error| format!("systemctl: {error}"))? {
+        said if said.good => Ok((unit_now(&said.out), None)),
+        said => Err(format!("systemctl --user show: {}", one_line(&said.err))),
+    }
 }
 
 /// Asks an agent who it is.
@@ -90,13 +105,8 @@ pub async fn running(socket: &Path) -> Option<Running> {
 
 /// The clocks, as the kernel has them.
 pub fn clock() -> Clock {
-    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Clock {
-        up: up.tv_sec as f64 + up.tv_nsec as f64 / 1e9,
-        boot_id: identity::boot_id(),
-        unix: unix.as_secs_f64(),
-    }
+    let Moment { boot_id, up, unix } = moment();
+    Clock { up, boot_id, unix }
 }
 
 /// Whether a process still runs, by pid and start.

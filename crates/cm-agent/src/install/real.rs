@@ -12,7 +12,7 @@ use cm_protocol::{SessionId, Shutdown};
 use super::host::{Clock, Did, Host, NoManager, Own, UnitNow};
 use super::layout::{Layout, REVERT, UNIT};
 use super::lock::{self, Holder};
-use super::probe::{ANSWER, PROPERTIES, clock, lives, running, unit_now, unit_question};
+use super::probe::{self, ANSWER, clock, lives, running};
 use super::program::{self, Said, WITHIN, one_line};
 use super::sessions::{self, Found};
 use crate::host::process::{Grace, Marker, ProcessId, end_tree};
@@ -79,6 +79,11 @@ impl RealHost {
             .flatten()
             .inspect_err(|error| tracing::debug!(%error, "the service manager is asked by systemctl"))
             .ok()
+    }
+
+    /// Has the service manager do something: asked itself, else by systemctl with these words.
+    fn ordered(&self, asked: impl Future<Output = io::Result<()>>, words: &[&str]) -> Did {
+        self.direct(asked).map_or_else(|| self.systemctl(words), Ok)
     }
 
     /// Runs a future of the agent's client.
@@ -233,23 +238,11 @@ impl Host for RealHost {
     }
 
     fn unit(&mut self) -> Result<UnitNow, String> {
-        if let Some(text) = self.direct(direct::show(&self.xdg, UNIT, &PROPERTIES)) {
-            return Ok(unit_now(&text));
-        }
-        let words = unit_question();
-        let said = self.ask("systemctl", &words.each_ref().map(String::as_str))?;
-        if said.good {
-            Ok(unit_now(&said.out))
-        } else {
-            Err(format!("systemctl --user show: {}", one_line(&said.err)))
-        }
+        self.block(probe::unit(&self.xdg)).map(|(unit, _)| unit)
     }
 
     fn reload(&mut self) -> Did {
-        if self.direct(direct::reload(&self.xdg)).is_some() {
-            return Ok(());
-        }
-        self.systemctl(&["daemon-reload"])
+        self.ordered(direct::reload(&self.xdg), &["daemon-reload"])
     }
 
     fn reload_later(&mut self) -> Did {
@@ -260,10 +253,7 @@ impl Host for RealHost {
     }
 
     fn restart(&mut self) -> Did {
-        if self.direct(direct::restart(&self.xdg, UNIT)).is_some() {
-            return Ok(());
-        }
-        self.systemctl(&["restart", "--no-block", UNIT])
+        self.ordered(direct::restart(&self.xdg, UNIT), &["restart", "--no-block", UNIT])
     }
 
     fn kill_main(&mut self) -> Did {
@@ -273,21 +263,15 @@ impl Host for RealHost {
     }
 
     fn stop(&mut self, wait: bool) -> Did {
-        if self.direct(direct::stop(&self.xdg, &[UNIT], wait)).is_some() {
-            return Ok(());
-        }
         let words: &[&str] = if wait { &["stop", UNIT] } else { &["stop", "--no-block", UNIT] };
-        match self.systemctl(words) {
+        match self.ordered(direct::stop(&self.xdg, &[UNIT], wait), words) {
             Err(why) if why.contains("not loaded") || why.contains("not found") => Ok(()),
             other => other,
         }
     }
 
     fn forget_failure(&mut self) -> Did {
-        if self.direct(direct::forget_failure(&self.xdg, UNIT)).is_some() {
-            return Ok(());
-        }
-        match self.systemctl(&["reset-failed", UNIT]) {
+        match self.ordered(direct::forget_failure(&self.xdg, UNIT), &["reset-failed", UNIT]) {
             Err(why) if why.contains("not loaded") => Ok(()),
             other => other,
         }
@@ -335,10 +319,8 @@ impl Host for RealHost {
         if !inside {
             units.push(&service);
         }
-        if self.direct(direct::stop(&self.xdg, &units, true)).is_none() {
-            // Not there is what is wanted.
-            let _ = self.systemctl(&[&["stop"], &units[..]].concat());
-        }
+        // Not there is what is wanted.
+        let _ = self.ordered(direct::stop(&self.xdg, &units, true), &[&["stop"], &units[..]].concat());
     }
 
     fn log(&mut self, since: f64) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,20 +21,17 @@ use super::error::EngineError;
 use super::facts::Image;
 use super::image::{here, inspect};
 use super::wanted::ImageWanted;
-use crate::deploy::event::DeployEventKind;
-use crate::deploy::host::Tell;
+use crate::deploy::host::{Sending, Tell};
 
 /// Bytes that are read and sent at once.
 const PIECE: usize = 256 * 1024;
 /// Pieces under way between an engine and the packing.
 const AHEAD: usize = 8;
-/// Progress is told in steps of so many hundredths.
-const GRAIN: u64 = 4;
 
 /// An image in a file without a name, compressed.
 #[derive(Debug)]
 pub struct Packed {
-    file: File,
+    file: Arc<File>,
     /// Its length in bytes.
     pub size: u64,
 }
@@ -41,7 +39,7 @@ pub struct Packed {
 /// An image's archive as it is, unpacked, to take layers out of.
 #[derive(Debug)]
 pub struct Whole {
-    file: File,
+    file: Arc<File>,
     contents: Contents,
 }
 
@@ -83,14 +81,13 @@ impl Whole {
         let (file, reference) = (Arc::new(file), wanted.reference.clone());
         let read = Arc::clone(&file);
         let contents = blocking(move || {
-            let mut reader = io::BufReader::with_capacity(PIECE, from_start(&read));
+            let mut reader = io::BufReader::with_capacity(PIECE, FromStart::of(&read));
             archive::read(&mut reader, &reference).map_err(|why| EngineError::Here {
                 why: format!("the image is damaged: {why}"),
                 remedy: None,
             })
         });
         let contents = contents.await?;
-        let file = file.try_clone().map_err(|e| no_room(&e))?;
         Ok(Self { file, contents })
     }
 
@@ -103,7 +100,7 @@ impl Whole {
             let pack = || {
                 let skip = archive::only_in_first(&self.contents.layers, layers);
                 let mut out = GzEncoder::new(spool()?, Compression::fast());
-                let mut reader = io::BufReader::with_capacity(PIECE, from_start(&self.file));
+                let mut reader = io::BufReader::with_capacity(PIECE, FromStart::of(&self.file));
                 archive::copy_without(&mut reader, &skip, &mut out)?;
                 out.write_all(&archive::end(self.contents.manifest.as_deref()))?;
                 out.finish()
@@ -114,18 +111,24 @@ impl Whole {
     }
 }
 
-/// A file from its beginning, for several readers at the same time.
-fn from_start(file: &File) -> impl Read {
-    struct At<'a>(&'a File, u64);
-    impl Read for At<'_> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            use std::os::unix::fs::FileExt;
-            let read = self.0.read_at(buffer, self.1)?;
-            self.1 += read as u64;
-            Ok(read)
-        }
+/// Reads a file from its beginning; several can at the same time.
+struct FromStart {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl FromStart {
+    fn of(file: &Arc<File>) -> Self {
+        Self { file: Arc::clone(file), at: 0 }
     }
-    At(file, 0)
+}
+
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
 }
 
 /// An archive, unpacked.
@@ -175,23 +178,17 @@ impl Packed {
         self: &Arc<Self>,
         tell: Tell,
     ) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> + Send + use<> {
-        let (this, total) = (Arc::clone(self), self.size);
-        futures_util::stream::try_unfold((this, 0_u64, 0_u64), move |(this, at, told)| {
-            let tell = tell.clone();
-            async move {
-                if at >= total {
-                    return Ok(None);
-                }
-                let reader = Arc::clone(&this);
-                let piece = tokio::task::spawn_blocking(move || reader.piece(at)).await;
-                let piece = piece.map_err(io::Error::other)??;
-                let at = at + piece.len() as u64;
-                let part = at * 100 / total.max(1) / GRAIN;
-                if part > told {
-                    tell.say(|host| DeployEventKind::HostSent { host, bytes: at, total });
-                }
-                Ok(Some((piece, (this, at, part))))
+        let (this, sending) = (Arc::clone(self), Sending::new(tell, self.size));
+        futures_util::stream::try_unfold((this, 0_u64, sending), |(this, at, mut sending)| async move {
+            if at >= this.size {
+                return Ok(None);
             }
+            let reader = Arc::clone(&this);
+            let piece = tokio::task::spawn_blocking(move || reader.piece(at)).await;
+            let piece = piece.map_err(io::Error::other)??;
+            let at = at + piece.len() as u64;
+            sending.at(at);
+            Ok(Some((piece, (this, at, sending))))
         })
     }
 
@@ -201,9 +198,9 @@ impl Packed {
         tell: Tell,
     ) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> + Send + use<> {
         let (to, pieces) = mpsc::channel::<Result<Bytes, io::Error>>(AHEAD);
-        let this = Arc::clone(self);
+        let reading = Reading { from: FromStart::of(&self.file), sending: Sending::new(tell, self.size) };
         tokio::task::spawn_blocking(move || {
-            let mut unpack = MultiGzDecoder::new(Reading { packed: this, at: 0, told: 0, tell });
+            let mut unpack = MultiGzDecoder::new(reading);
             loop {
                 let mut piece = vec![0; PIECE];
                 let sent = match unpack.read(&mut piece) {
@@ -227,7 +224,6 @@ impl Packed {
     }
 
     fn piece(&self, at: u64) -> io::Result<Bytes> {
-        use std::os::unix::fs::FileExt;
         let mut piece = vec![0; PIECE];
         let read = self.file.read_at(&mut piece, at)?;
         if read == 0 {
@@ -240,23 +236,14 @@ impl Packed {
 
 /// Reads a packed image from its beginning, telling how far it is.
 struct Reading {
-    packed: Arc<Packed>,
-    at: u64,
-    told: u64,
-    tell: Tell,
+    from: FromStart,
+    sending: Sending,
 }
 
 impl Read for Reading {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        use std::os::unix::fs::FileExt;
-        let read = self.packed.file.read_at(buffer, self.at)?;
-        self.at += read as u64;
-        let (bytes, total) = (self.at, self.packed.size);
-        let part = bytes * 100 / total.max(1) / GRAIN;
-        if part > self.told {
-            self.told = part;
-            self.tell.say(|host| DeployEventKind::HostSent { host, bytes, total });
-        }
+        let read = self.from.read(buffer)?;
+        self.sending.at(self.from.at);
         Ok(read)
     }
 }
@@ -300,7 +287,7 @@ fn pack_archive(path: &Path, reference: &str) -> Result<Packed, EngineError> {
     let file = File::open(path).map_err(failed)?;
     if packed && contents.manifest.is_none() {
         let size = file.metadata().map_err(failed)?.len();
-        return Ok(Packed { file, size });
+        return Ok(Packed { file: Arc::new(file), size });
     }
     let source: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     // Docker's archives go as they are; a layout gets its manifest after its last entry.
@@ -350,7 +337,7 @@ async fn export<W: Write + Send + 'static>(id: &str, reference: &str, mut out: W
 
 fn finished(file: File) -> Result<Packed, EngineError> {
     let size = file.metadata().map_err(|e| no_room(&e))?.len();
-    Ok(Packed { file, size })
+    Ok(Packed { file: Arc::new(file), size })
 }
 
 fn no_room(error: &io::Error) -> EngineError {

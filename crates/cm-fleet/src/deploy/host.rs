@@ -86,6 +86,31 @@ impl Tell {
     }
 }
 
+/// Tells how much of something was sent, in steps.
+#[derive(Debug, Clone)]
+pub struct Sending {
+    tell: Tell,
+    total: u64,
+    told: u64,
+}
+
+impl Sending {
+    /// Of `total` bytes.
+    pub const fn new(tell: Tell, total: u64) -> Self {
+        Self { tell, total, told: 0 }
+    }
+
+    /// So many bytes are on their way, in all.
+    pub fn at(&mut self, bytes: u64) {
+        let part = bytes * 100 / self.total.max(1) / GRAIN;
+        if part > self.told {
+            self.told = part;
+            let total = self.total;
+            self.tell.say(|host| DeployEventKind::HostSent { host, bytes, total });
+        }
+    }
+}
+
 /// What an error of the connection makes of a host.
 pub fn outcome_of(error: &SshError, step: &str) -> Outcome {
     let why = error.to_string();
@@ -301,27 +326,20 @@ async fn silent(mut heard: watch::Receiver<()>, limit: Duration) {
 /// Reads an installation's report as it comes.
 struct Report {
     tell: Tell,
-    total: u64,
-    told: u64,
+    sending: Sending,
     begun: bool,
     end: Option<InstallLine>,
 }
 
 impl Report {
     fn new(tell: Tell, total: u64) -> Self {
-        Self { tell, total, told: 0, begun: false, end: None }
+        let sending = Sending::new(tell.clone(), total);
+        Self { tell, sending, begun: false, end: None }
     }
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Sent { bytes } => {
-                let part = bytes * 100 / self.total.max(1) / GRAIN;
-                if part > self.told {
-                    self.told = part;
-                    let total = self.total;
-                    self.tell.say(|host| DeployEventKind::HostSent { host, bytes, total });
-                }
-            }
+            Event::Sent { bytes } => self.sending.at(bytes),
             Event::Line(line) if !self.begun => self.begun = line.trim_end() == BEGIN,
             // A line of another kind is from a newer agent, or no line of ours.
             Event::Line(line) => match serde_json::from_str(&line) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::message::{self, Call, Heard, Properties};
+use super::message::{self, Call, Heard};
 
 /// The longest answer to a greeting, in bytes.
 const GREETING: usize = 1 << 10;
@@ -55,11 +55,6 @@ impl Bus {
             }
             bus.hear(GREETING).await?;
         }
-    }
-
-    /// Starts a unit and waits until it has started, or has not.
-    pub(super) async fn start(mut self, unit: &str, properties: &Properties<'_>) -> Result<Began> {
-        self.work(&Call::Start { unit, properties, beside: None }).await
     }
 
     /// Asks for something that is work, and waits until that is over.

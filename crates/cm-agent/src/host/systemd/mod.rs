@@ -21,10 +21,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use error::SystemdError;
-pub use parse::{MainExit, UnitState};
+pub use parse::{MainExit, UnitState, version};
 
 use bus::{Began, Bus};
 use command::Tool;
+use message::Call;
 use parse::Order;
 
 /// How long stopping may take after a kill, beside what the caller allows.
@@ -131,7 +132,7 @@ impl UserManager {
             }
         };
         let properties = parse::properties(&said);
-        let version = parse::version(properties.get("Version")?)?;
+        let version = version(properties.get("Version")?)?;
         // A manager on its way out would take every new session with it.
         let usable =
             properties.get("SystemState").is_none_or(|state| !matches!(*state, "stopping" | "offline"));
@@ -207,10 +208,11 @@ impl UserManager {
         within: Duration,
     ) -> Result<Began, SystemdError> {
         if let Some(Greeting(greeted)) = greeting
-            && let Ok(Ok(bus)) = greeted.await
+            && let Ok(Ok(mut bus)) = greeted.await
         {
             let order = Order::new(*spec, self.version);
-            let begun = bus.start(&full(spec.name), &order.properties()).await;
+            let (unit, properties) = (&full(spec.name), &order.properties());
+            let begun = bus.work(&Call::Start { unit, properties, beside: None }).await;
             return begun.map_err(|source| SystemdError::Io { tool: "systemd's own socket", source });
         }
         let args = parse::run_arguments(spec, self.version);

@@ -100,7 +100,7 @@ fn unit(of: &HashMap<&str, &str>) -> Option<(String, UnitState)> {
 }
 
 /// The first number of a manager's `Version`: `252.39-1~deb12u2`, `systemd 239` (before 240), `v257.7`.
-pub(super) fn version(text: &str) -> Option<u32> {
+pub fn version(text: &str) -> Option<u32> {
     let digits = text.trim_start_matches("systemd ").trim_start_matches('v');
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
