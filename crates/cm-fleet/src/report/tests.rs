@@ -192,6 +192,24 @@ fn exit_codes_follow_from_the_state() {
 }
 
 #[test]
+fn a_tool_that_is_not_there_may_have_been_mistyped() {
+    let check = |tool: &str, expected: &str| {
+        let asked = TaskPlan { tool: tool.into(), ..task(1, "x") };
+        let (run, tasks, fleet) = ("r".into(), vec![asked], FleetPlan::default());
+        let kinds = [
+            E::RunStarted { run, jobs: 1, detach: false, tasks, fleet },
+            E::TaskRefused { task: 1, error: format!("tool not found: {tool}") },
+        ];
+        let hints = words::hints(&fold(&kinds.map(|kind| RunEvent { at: 0.0, kind })));
+        assert!(hints.starts_with(expected), "{hints}");
+    };
+    check("cluade", "hint: did you mean --tool claude?\n");
+    // Known, and not installed; or like nothing that is known.
+    check("claude", "hint: install claude, or");
+    check("frobnicate", "hint: install frobnicate, or");
+}
+
+#[test]
 fn plain_lines() {
     let (log, out) = plain(&story(), false);
     insta::assert_snapshot!(log, @r"

@@ -1,10 +1,12 @@
 //! Every word a run says to people, in one place. PURE.
 
+use cm_agent::tool::Profiles;
 use cm_protocol::{SessionId, State};
 
 use super::clean::{clean, clean_line};
 use super::event::{Class, FleetPlan, RunEvent, RunEventKind, Stop, Summary};
 use super::fold::{Host, Link, Live, RunState, Status, Wait};
+use crate::yaml::meant;
 
 pub mod ending;
 pub mod prompt;
@@ -359,6 +361,11 @@ pub fn hints(state: &RunState) -> String {
         |task| matches!(&task.status, Status::Refused { error } if error.starts_with("tool not found")),
     );
     let Some(task) = missing else { return String::new() };
+    let known = Profiles::builtin();
+    let tool = task.plan.tool.as_str();
+    if let Some(meant) = meant(tool, known.names()).filter(|meant| *meant != tool) {
+        return format!("hint: did you mean --tool {meant}?\n");
+    }
     format!(
         "hint: install {}, or name another tool (--tool shell: the task is a script of sh)\n\
          hint: installed just now? `cm-fleet agent stop` first: an agent keeps its PATH\n",
